@@ -1,0 +1,59 @@
+"""The types of the contract, verdicts, digests and errors. No I/O, no Dagster."""
+
+from retrain_assets.contract.contract import LOWER_IS_BETTER, METRICS, Contract, Task
+from retrain_assets.contract.control import Approval, Cadence, DriftRule, Freeze, Owners, ToggleTerms
+from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
+from retrain_assets.contract.digests import canonical_json, digest_of, sha256_hex
+from retrain_assets.contract.errors import (
+    ContractError,
+    CustodyError,
+    Refused,
+    RetrainError,
+    SourceError,
+    StageError,
+    StaleRevision,
+)
+from retrain_assets.contract.experiment import Condition, Experiment, Guardrail, Measure, MinStage, Success
+from retrain_assets.contract.quantities import format_duration, parse_duration, parse_share
+from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, overall
+
+__all__ = [
+    "LOWER_IS_BETTER",
+    "METRICS",
+    "Approval",
+    "Cadence",
+    "Condition",
+    "Contract",
+    "ContractError",
+    "CustodyError",
+    "DecisionRule",
+    "DriftRule",
+    "Experiment",
+    "Freeze",
+    "Gate",
+    "Guardrail",
+    "Measure",
+    "MinStage",
+    "Outcome",
+    "Owners",
+    "Refused",
+    "RetrainError",
+    "Source",
+    "SourceError",
+    "StageError",
+    "StaleRevision",
+    "Success",
+    "Task",
+    "ToggleTerms",
+    "Trainer",
+    "Verdict",
+    "Window",
+    "canonical_json",
+    "digest_of",
+    "finite",
+    "format_duration",
+    "overall",
+    "parse_duration",
+    "parse_share",
+    "sha256_hex",
+]

@@ -1,0 +1,94 @@
+"""The release contract of one model: the ``attributes`` of its ``defs.yaml``, with the rules that cross its parts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from retrain_assets.contract.control import Approval, Cadence, Owners, ToggleTerms
+from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
+from retrain_assets.contract.digests import digest_of
+from retrain_assets.contract.experiment import Experiment
+from retrain_assets.contract.part import Part
+from retrain_assets.contract.quantities import ModelName, PythonPath
+from retrain_assets.contract.thresholds import GateThresholds
+
+Task = Literal["binary_classification", "multiclass", "regression"]
+
+DRIFT_METRICS = ("feature_psi", "prediction_psi", "label_share", "calibration_bias")
+"""Drift metrics every model has; a success measure's name is one too (its relative worsening)."""
+
+
+class Contract(Part):
+    """One model's release contract."""
+
+    model: ModelName = Field(description="Name of the model: asset key prefix, registry name and flag key.")
+    task: Task = Field(description="What is predicted.")
+    purpose: str = Field(min_length=1, description="What the model is for, one sentence a customer would understand.")
+    owners: Owners = Field(description="Who answers for each gate.")
+    source: Source = Field(description="Where the rows come from.")
+    window: Window = Field(description="How much history a retrain uses.")
+    features: PythonPath = Field(description="Function from source rows to unit key and features, e.g. .features.build.")
+    trainer: Trainer = Field(description="What is fitted.")
+    decision: DecisionRule | None = Field(default=None, description="From score to decision (binary classification).")
+    gates: GateThresholds = Field(description="Thresholds of the gates before traffic.")
+    experiment: Experiment = Field(description="Champion against challenger on live traffic.")
+    toggle: ToggleTerms = Field(description="Terms of the release control of each challenger.")
+    approval: Approval = Field(description="Who approves a promotion.")
+    cadence: Cadence = Field(description="When retrains are launched.")
+    compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
+
+    @model_validator(mode="after")
+    def _expires_after_the_experiment(self) -> Contract:
+        if self.toggle.expires_after <= self.experiment.max_duration:
+            raise ValueError(
+                "toggle.expires_after must be longer than experiment.max_duration, or the toggle would expire "
+                "before the experiment can end; lengthen expires_after or shorten max_duration"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> Contract:
+        if self.task == "binary_classification" and self.decision is None:
+            raise ValueError("decision is required for binary_classification; write decision: {threshold: 0.5}")
+        if self.task != "binary_classification" and self.decision is not None:
+            raise ValueError(f"decision is a rule for binary_classification, not for {self.task}; remove it")
+        if self.task == "regression" and (self.gates.offline.calibration or self.trainer.calibration != "none"):
+            raise ValueError("calibration is for classification; remove gates.offline.calibration and trainer.calibration")
+        known = METRICS[self.task]
+        for name in self.gates.offline.metrics:
+            if name not in known:
+                raise ValueError(
+                    f"gates.offline.metrics: {name!r} is not a metric of {self.task}; write one of {', '.join(known)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _drift_metrics_exist(self) -> Contract:
+        rule = self.cadence.on_drift
+        for name in rule.limits if rule else ():
+            if name not in DRIFT_METRICS and name not in self.experiment.success:
+                known = ", ".join((*DRIFT_METRICS, *self.experiment.success))
+                raise ValueError(f"cadence.on_drift.limits: {name!r} is not a drift metric; write one of {known}")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract as JSON-able values, field names as in the YAML."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole contract: the version of the policy a retrain was judged by."""
+        return digest_of(self.to_json())
+
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary_classification": ("roc_auc", "average_precision", "log_loss", "brier_score", "accuracy", "f1", "precision", "recall"),
+    "multiclass": ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
+    "regression": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+}
+"""Offline metrics by task; names follow scikit-learn."""
+
+LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "mean_absolute_error", "root_mean_squared_error"})
+"""Offline metrics of which a smaller value is better."""

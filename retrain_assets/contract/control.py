@@ -1,0 +1,104 @@
+"""Who controls a release and when one is due: owners, toggle, approval, cadence."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from retrain_assets.contract.part import Part
+from retrain_assets.contract.quantities import Duration, Owner
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Owners(Part):
+    """The role that answers for each gate: ``team:name`` or an e-mail address."""
+
+    data: Owner = Field(description="Gate 1; fallback: block the retrain.")
+    training: Owner = Field(description="Gate 2; fallback: discard the candidate, keep the record.")
+    evaluation: Owner = Field(description="Gate 3; fallback: stays registered, is not activated.")
+    experiment: Owner = Field(description="Gate 4; fallback: roll back to the champion.")
+    release: Owner = Field(description="Gate 5; fallback: the champion stays.")
+
+
+class ToggleTerms(Part):
+    """The terms of the named release control of each challenger."""
+
+    owner: Owner = Field(description="Who answers for the toggle while it is active.")
+    purpose: Text = Field(description="Why the toggle exists, one sentence.")
+    expires_after: Duration = Field(description="Time from arming after which the toggle rolls back by itself.")
+    remove_after: Duration = Field(description="Time from arming after which the toggle must be gone.")
+    rollback: Literal["previous_champion"] = Field(description="Where a rollback leads.")
+
+    @model_validator(mode="after")
+    def _removed_after_expiry(self) -> ToggleTerms:
+        if self.remove_after < self.expires_after:
+            raise ValueError("toggle: remove_after must not be shorter than expires_after")
+        return self
+
+
+class Approval(Part):
+    """Who may approve a promotion, and how many it takes."""
+
+    approvers: Annotated[list[Text], Field(min_length=1)] = Field(
+        description="Approvers' principals (e-mail addresses), as in an allowed-signers file."
+    )
+    required: Annotated[int, Field(ge=1)] = Field(default=1, description="Approvals needed, by different people.")
+    separation_of_duties: bool = Field(
+        default=True, description="Whoever launched the retrain by hand cannot be its only approver."
+    )
+    valid_for: Duration = Field(description="How long an approval holds.")
+
+    @model_validator(mode="after")
+    def _enough_approvers(self) -> Approval:
+        if self.required > len(set(self.approvers)):
+            raise ValueError(f"approval: required is {self.required} but only {len(set(self.approvers))} approvers are named")
+        return self
+
+
+class DriftRule(Part):
+    """When drift of the champion's live traffic launches a retrain."""
+
+    window: Duration = Field(description="Length of the live window that is compared with the training window.")
+    limits: Annotated[dict[str, float], Field(min_length=1)] = Field(
+        description="Limit per drift metric: feature_psi, prediction_psi, label_share, calibration_bias, "
+        "or regression of a success measure by its name."
+    )
+    at_least: Annotated[int, Field(ge=1)] = Field(default=2, description="Windows above the limit ...")
+    of_last: Annotated[int, Field(ge=1)] = Field(default=3, description="... among this many, the latest included.")
+    min_rows: Annotated[int, Field(gt=0)] = Field(default=1000, description="Live rows below which there is no verdict.")
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> DriftRule:
+        if self.at_least > self.of_last:
+            raise ValueError("on_drift: at_least must not be larger than of_last")
+        return self
+
+
+class Freeze(Part):
+    """Days on which no retrain starts and nothing is promoted."""
+
+    start: date = Field(description="First day.")
+    end: date = Field(description="Last day.")
+    reason: Text = Field(description="Why.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Freeze:
+        if self.end < self.start:
+            raise ValueError("freeze: end is before start")
+        return self
+
+
+class Cadence(Part):
+    """When retrains are launched."""
+
+    cron: str | None = Field(default=None, description="Business cadence; five cron fields, UTC. None: only drift.")
+    drift_cron: str = Field(default="0 6 * * 1", description="When the drift report is made.")
+    on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
+    min_interval: Duration = Field(description="Shortest time between the starts of two retrains launched by the system.")
+    freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")
+
+
+__all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "ToggleTerms"]

@@ -1,0 +1,71 @@
+"""What a model is trained on: source, window, features, trainer, decision rule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from retrain_assets.contract.part import Part
+from retrain_assets.contract.quantities import ColumnName, Duration, PythonPath
+
+
+class Source(Part):
+    """Where the rows come from and what each column means in time."""
+
+    uri: str = Field(description="Parquet file or glob; environment variables and ${RETRAIN_HOME} are expanded.")
+    event_time: ColumnName = Field(description="Column with the moment a prediction is made for the row (UTC).")
+    unit: ColumnName = Field(description="Column with the unit that is randomised and stays sticky.")
+    label: ColumnName = Field(description="Column with the label; null where it is not known.")
+    label_delay: Duration = Field(description="How long after the event the label is known.")
+    schema_: PythonPath = Field(
+        alias="schema", description="pandera DataFrameModel (polars) of one source row, e.g. .schema.Flights."
+    )
+    known_after_prediction: list[ColumnName] = Field(
+        default_factory=list,
+        description="Columns whose value is not known when the prediction is made; no feature may depend on them.",
+    )
+
+    @model_validator(mode="after")
+    def _roles_differ(self) -> Source:
+        if len({self.event_time, self.unit, self.label}) < 3:
+            raise ValueError("source: event_time, unit and label must name three different columns")
+        return self
+
+
+class Window(Part):
+    """How much history a retrain uses; the split is by time, never random."""
+
+    train: Duration = Field(description="Length of the training window.")
+    holdout: Duration = Field(description="Length of the held-out window directly after it.")
+    backtests: Annotated[int, Field(ge=1, le=24)] = Field(
+        default=4, description="Rolling-origin back-tests inside the training window, each as long as the hold-out."
+    )
+
+    @model_validator(mode="after")
+    def _train_is_longer(self) -> Window:
+        if self.train <= self.holdout * self.backtests:
+            raise ValueError(
+                "window: train must be longer than holdout x backtests, so that every back-test has rows to fit on; "
+                "lengthen train or lower backtests"
+            )
+        return self
+
+
+class Trainer(Part):
+    """The estimator and everything that makes its fit repeatable."""
+
+    estimator: str = Field(description="Import path of a scikit-learn style estimator, e.g. lightgbm.LGBMClassifier.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the estimator.")
+    calibration: Literal["none", "isotonic", "sigmoid"] = Field(
+        default="none", description="Calibration of the score, fitted out of fold inside the training window."
+    )
+    seed: int = Field(default=7, description="Seed of the estimator and of every resampling.")
+
+
+class DecisionRule(Part):
+    """Post-processing: from a calibrated score to the decision that the customer sees."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="The positive decision is taken when the score is at or above this."
+    )

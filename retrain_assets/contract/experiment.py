@@ -1,0 +1,170 @@
+"""The online experiment of a challenger: cohort, ramp, measures, margins, looks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from retrain_assets.contract.part import Part
+from retrain_assets.contract.quantities import ColumnName, Duration, Share
+
+Direction = Literal["increase", "decrease"]
+Stage = Literal["shadow"] | Annotated[float, Field(gt=0, le=100)]
+
+EXPOSURE_MEASURES = ("latency_ms", "error")
+"""Columns of every exposure that a measure may use besides the declared outcomes."""
+
+
+class Measure(Part):
+    """One number per unit, averaged per arm."""
+
+    column: ColumnName | None = Field(default=None, description="Outcome or exposure column; the measure's own name by default.")
+    above: float | None = Field(
+        default=None, description="Turn the column into the share of units above this value (for tails, e.g. latency)."
+    )
+    direction: Direction = Field(description="Which way is better.")
+
+    def column_of(self, name: str) -> str:
+        """The column read for the measure called ``name``."""
+        return self.column or name
+
+
+class Success(Measure):
+    """A measure the challenger must win on."""
+
+    min_effect: Share = Field(
+        default=0.0, ge=0, description="Smallest relative improvement that must be shown to call it better."
+    )
+
+
+class Guardrail(Measure):
+    """A measure the challenger must be shown not to harm. Exactly one of ``margin`` and ``max_regression`` is set."""
+
+    margin: float | None = Field(
+        default=None, gt=0, description="Non-inferiority margin in the unit of the measure (share for 0/1 columns)."
+    )
+    max_regression: Share | None = Field(
+        default=None, gt=0, description="Non-inferiority margin relative to the champion's mean."
+    )
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> Guardrail:
+        if (self.margin is None) == (self.max_regression is None):
+            raise ValueError("a guardrail needs exactly one of margin (absolute) and max_regression (relative)")
+        return self
+
+
+class StopLoss(Part):
+    """Roll back as soon as a harm beyond this is shown."""
+
+    max_harm: Share = Field(default=0.0, ge=0, description="Relative worsening of a success measure that is still tolerated.")
+
+
+class MinStage(Part):
+    """What a stage must have seen before the ramp may go on."""
+
+    units: Annotated[int, Field(gt=0)] = Field(description="Matured units on the challenger (in shadow: shadow-scored units).")
+    duration: Duration = Field(description="Shortest time in the stage.")
+
+
+class Condition(Part):
+    """A condition on one attribute; all that are set must hold."""
+
+    in_: list[str | float | bool] | None = Field(default=None, alias="in", description="One of these values.")
+    not_in: list[str | float | bool] | None = Field(default=None, description="None of these values.")
+    at_least: float | None = Field(default=None, description="Number at or above this.")
+    below: float | None = Field(default=None, description="Number below this.")
+
+    @model_validator(mode="after")
+    def _something_is_set(self) -> Condition:
+        if (self.in_, self.not_in, self.at_least, self.below) == (None, None, None, None):
+            raise ValueError("an empty condition holds for everyone; write in, not_in, at_least or below")
+        return self
+
+
+class Experiment(Part):
+    """Champion against challenger on live traffic."""
+
+    cohort: dict[ColumnName, Condition] = Field(
+        default_factory=dict, description="Attribute conditions a unit must meet to enter; empty: everyone."
+    )
+    ramp: list[Stage] = Field(description="Stages in per cent, from shadow to 100; 100 is the promotion itself.")
+    outcomes: Annotated[list[ColumnName], Field(min_length=1)] = Field(description="Measure columns of the outcome table.")
+    segments: list[ColumnName] = Field(default_factory=list, description="Exposure columns the report is split by.")
+    success: Annotated[dict[str, Success], Field(min_length=1)] = Field(description="What the challenger must win on.")
+    guardrails: Annotated[dict[str, Guardrail], Field(min_length=1)] = Field(
+        description="What the challenger must be shown not to harm."
+    )
+    stop_loss: StopLoss = Field(default_factory=StopLoss, description="When harm ends the experiment at once.")
+    outcome_window: Duration = Field(description="Time after exposure in which an outcome counts; then a unit matures.")
+    min_stage: MinStage = Field(description="What each stage must have seen.")
+    max_duration: Duration = Field(description="Longest time from arming to a decision.")
+    expected_units_per_day: Annotated[float, Field(gt=0)] = Field(description="Units a day in the cohort, for planning.")
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
+    planned_units: Annotated[int, Field(gt=0)] = Field(
+        default=10_000, description="Units (both arms) at which the confidence sequence is tightest."
+    )
+    max_missing_outcomes: Share = Field(
+        default=0.2, description="Largest share of matured exposures without an outcome before results are invalid."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _percent_ramp(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("ramp"), list):
+            values = {**values, "ramp": [_percent(stage) for stage in values["ramp"]]}
+        return values
+
+    @model_validator(mode="after")
+    def _ramp_ascends(self) -> Experiment:
+        shares = [stage for stage in self.ramp if stage != "shadow"]
+        if "shadow" in self.ramp[1:]:
+            raise ValueError("ramp: shadow can only be the first stage; write [shadow, 5, 25, 50, 100]")
+        if len(shares) < 2 or shares != sorted(set(shares)) or shares[-1] != 100:
+            raise ValueError(
+                f"ramp: {self.ramp} must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _measures_exist(self) -> Experiment:
+        known = {*self.outcomes, *EXPOSURE_MEASURES}
+        for kind, measures in (("success", self.success), ("guardrails", self.guardrails)):
+            for name, measure in measures.items():
+                if measure.column_of(name) not in known:
+                    raise ValueError(
+                        f"{kind}.{name}: column {measure.column_of(name)!r} is neither in outcomes "
+                        f"({', '.join(self.outcomes)}) nor an exposure measure ({', '.join(EXPOSURE_MEASURES)}); "
+                        "add it to outcomes or correct column"
+                    )
+        if twice := set(self.success) & set(self.guardrails):
+            raise ValueError(f"{', '.join(sorted(twice))} is both a success measure and a guardrail; name it once")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_reachable(self) -> Experiment:
+        days = self.ramp_duration / timedelta(days=1)
+        if self.ramp_duration > self.max_duration:
+            raise ValueError(
+                f"min_stage: with {self.expected_units_per_day:g} units a day the ramp needs {days:.1f} days, more than "
+                "max_duration; lower min_stage, widen the stages or lengthen max_duration"
+            )
+        return self
+
+    @property
+    def ramp_duration(self) -> timedelta:
+        """Shortest time the ramp can take at the expected traffic, the last outcome window included."""
+        total = self.outcome_window
+        for stage in self.ramp:
+            if stage == 100:
+                continue
+            share = 1.0 if stage == "shadow" else stage / 100
+            filling = timedelta(days=self.min_stage.units / (self.expected_units_per_day * share))
+            total += max(self.min_stage.duration, filling)
+        return total
+
+
+def _percent(stage: Any) -> Any:
+    return float(stage.strip().removesuffix("%")) if isinstance(stage, str) and stage.strip().endswith("%") else stage

@@ -1,0 +1,67 @@
+"""The scalar types of a contract: durations (``90d``), shares (``5%`` or ``0.05``), names, ramp stages."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_duration(value: Any) -> timedelta:
+    """``90d``, ``36h``, ``30m``, ``45s``, ``2w`` as a timedelta; a timedelta passes through."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 90d, 36h, 30m or 45s")
+    return timedelta(**{_UNITS[match.group(2)]: float(match.group(1))})
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact form of a duration, in the largest unit that divides it."""
+    seconds = value.total_seconds()
+    for suffix, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0 and seconds:
+            return f"{int(seconds // size)}{suffix}"
+    return f"{seconds:g}s"
+
+
+def parse_share(value: Any) -> float:
+    """``5%`` as 0.05; a number passes through."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a share; write 5% or 0.05")
+    if isinstance(value, (int, float)):
+        return float(value)
+    match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a share; write a percentage such as 5% or a fraction such as 0.05")
+    return float(match.group(1)) / 100
+
+
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": r"^\s*\d+(\.\d+)?\s*[smhdw]\s*$",
+    "examples": ["90d", "36h"],
+    "description": "A duration: a number and one of s, m, h, d, w.",
+}
+_SHARE_SCHEMA = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*-?\d+(\.\d+)?\s*%\s*$"}],
+    "examples": ["5%", 0.05],
+    "description": "A share: a percentage such as 5% or a fraction such as 0.05.",
+}
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
+ColumnName = Annotated[str, StringConstraints(min_length=1)]
+Owner = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+PythonPath = Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$|^\.[A-Za-z_]\w*$")]

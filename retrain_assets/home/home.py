@@ -1,0 +1,77 @@
+"""The paths below RETRAIN_HOME and the URLs that replace its local parts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain_assets.home.clock import Clock, clock_of
+
+
+@dataclass(frozen=True)
+class Home:
+    """One place for all state; each part can be moved by its own URL."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The home named by ``RETRAIN_HOME``, ``.retrain`` below the working directory by default."""
+        return cls(Path(os.environ.get("RETRAIN_HOME") or ".retrain").absolute())
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger (``RETRAIN_LEDGER_URL`` or SQLite in the home)."""
+        return os.environ.get("RETRAIN_LEDGER_URL") or f"sqlite:///{self.root / 'ledger.db'}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Tracking and registry URI of MLflow (``MLFLOW_TRACKING_URI`` or SQLite in the home)."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Artifact root of experiments created by the local MLflow store."""
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def flags_path(self) -> Path:
+        """The flagd document that serving reads."""
+        return self.root / "flags.json"
+
+    @property
+    def evidence_dir(self) -> Path:
+        """Content-addressed evidence files."""
+        return self.root / "evidence"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance directory."""
+        return self.root / "dagster"
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this home."""
+        return clock_of(self.root / "clock.json")
+
+    @property
+    def replay_clock_path(self) -> Path:
+        """Where a replay keeps its data time; its presence switches the home to data time."""
+        return self.root / "clock.json"
+
+    def stage_dir(self, model: str, retrain: str, stage: str) -> Path:
+        """Directory of one stage's outputs."""
+        return self.root / "stages" / model / retrain / stage
+
+    def reports_dir(self, model: str) -> Path:
+        """Directory of a model's evidence packs."""
+        return self.root / "reports" / model
+
+    def exposures_dir(self, model: str) -> Path:
+        """Directory of a model's exposure files."""
+        return self.root / "traffic" / model / "exposures"
+
+    def outcomes_dir(self, model: str) -> Path:
+        """Directory of a model's outcome files."""
+        return self.root / "traffic" / model / "outcomes"
