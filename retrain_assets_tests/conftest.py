@@ -1,0 +1,86 @@
+"""What every test stands on: a home of its own, telemetry off, the reference vectors, and no writes into the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TOOL_CACHES = frozenset(
+    {".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache", ".venv", ".git", "__pycache__"}
+)
+TELEMETRY_OFF = {"DAGSTER_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+MOVES_STATE = ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "RETRAIN_LEDGER_URL")
+
+_stray_writes: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any product module is imported: no telemetry, no state of the person who runs the tests."""
+    os.environ.update(TELEMETRY_OFF)
+    for name in MOVES_STATE:
+        os.environ.pop(name, None)
+    sys.addaudithook(_note_stray_write)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home for what session and module fixtures make, before a test has one of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRAIN_HOME", str(tmp_path_factory.mktemp("session") / "home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def retrain_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Each test has its own RETRAIN_HOME and working directory, and leaves nothing in the checkout."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("RETRAIN_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    _stray_writes.clear()
+    yield home
+    assert not _stray_writes, f"the test wrote into the checkout: {sorted(set(_stray_writes))}; write below tmp_path"
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Callable[[str], list[dict[str, Any]]]:
+    """Reference vectors by name: ``oracles("drift")`` gives the cases of drift.json."""
+    return oracle_cases
+
+
+def oracle_cases(name: str) -> list[dict[str, Any]]:
+    """The cases of one reference file; skips the test where the files are not at hand, and fails there under CI."""
+    folder = Path(os.environ.get("RETRAIN_ORACLES") or CHECKOUT.parent / "shared" / "oracles")
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        absent = f"no reference vectors {name}.json; set RETRAIN_ORACLES to their folder"
+        if os.environ.get("CI") == "true":
+            pytest.fail(absent)
+        pytest.skip(absent)
+    cases: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    assert cases, f"{name}.json holds no cases"
+    return cases
+
+
+def _note_stray_write(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open":
+        path, mode, flags = arguments
+        writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
+    elif event in {"os.mkdir", "sqlite3.connect"}:
+        path, writes = arguments[0], True
+    else:
+        return
+    if not writes or not isinstance(path, str | os.PathLike):
+        return
+    name = os.fspath(path)
+    if isinstance(name, bytes) or name.startswith(("file:", ":memory:")) or not name:
+        return
+    target = os.path.abspath(name)  # noqa: PTH100 (an audit hook runs on every open; a Path costs ten times as much)
+    if target.startswith(f"{CHECKOUT}{os.sep}") and TOOL_CACHES.isdisjoint(Path(target).relative_to(CHECKOUT).parts):
+        _stray_writes.append(target)
