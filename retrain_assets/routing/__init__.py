@@ -1,0 +1,38 @@
+"""Unit and toggle to arm, identical to flagd; and the flagd document. Pure and fast."""
+
+from retrain_assets.routing.bucketing import TOTAL_WEIGHT, bucket_of, fractional, routing_key, weight_of
+from retrain_assets.routing.flags import flag_document, rules_from_document
+from retrain_assets.routing.router import Router, assign_frame, compile_rule
+from retrain_assets.routing.rule import (
+    NO_TOGGLE_STATE,
+    ROUTED_STATES,
+    SETTLED_STATES,
+    SHADOW,
+    Arm,
+    Assignment,
+    Reason,
+    RoutingRule,
+    VersionRef,
+)
+
+__all__ = [
+    "NO_TOGGLE_STATE",
+    "ROUTED_STATES",
+    "SETTLED_STATES",
+    "SHADOW",
+    "TOTAL_WEIGHT",
+    "Arm",
+    "Assignment",
+    "Reason",
+    "Router",
+    "RoutingRule",
+    "VersionRef",
+    "assign_frame",
+    "bucket_of",
+    "compile_rule",
+    "flag_document",
+    "fractional",
+    "routing_key",
+    "rules_from_document",
+    "weight_of",
+]

@@ -1,0 +1,47 @@
+"""The hash and the buckets are flagd's."""
+
+from __future__ import annotations
+
+import mmh3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrain_assets.routing import fractional, routing_key
+
+
+def test_every_reference_vector_gives_the_variant_of_flagd(oracles) -> None:
+    wrong = []
+    for case in oracles("flagd_fractional"):
+        weights = [(pair[0], pair[1] if len(pair) > 1 else 1) for pair in case["weights"]]
+        key = case["flag_key"] + case["targeting_key"]
+        assert mmh3.hash(key, signed=False) == case["hash_u32"]
+        if case["form"] == "shorthand" and not case["targeting_key"]:
+            continue
+        if any(not isinstance(weight, int) for _, weight in weights):
+            continue
+        if fractional(key, weights) != case["python"]:
+            wrong.append(case["id"])
+    assert wrong == []
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_an_ascii_unit_is_hashed_as_it_stands(unit: str) -> None:
+    assert routing_key(unit) == unit
+
+
+@given(st.text())
+def test_every_routing_key_is_ascii(unit: str) -> None:
+    assert routing_key(unit).isascii()
+
+
+@pytest.mark.parametrize(("unit", "key"), [("Zoë", "Zo%C3%AB"), ("飞机 7", "%E9%A3%9E%E6%9C%BA 7"), ("100%", "100%")])
+def test_a_non_ascii_unit_is_percent_encoded_utf8(unit: str, key: str) -> None:
+    assert routing_key(unit) == key
+
+
+def test_a_total_beyond_32_bits_and_an_empty_key_fall_to_the_default() -> None:
+    assert fractional("unit", [("a", 2_147_483_647), ("b", 1)]) is None
+    assert fractional("", [("a", 1)]) is None
+    assert fractional("unit", [("a", 0)]) is None
+    assert fractional("unit", [("a", -5), ("b", 1)]) == "b"
