@@ -1,0 +1,41 @@
+"""The gates: pure functions from evidence and thresholds to verdicts. No I/O, no clock, no Dagster."""
+
+from retrain_assets.gates.availability import availability_probe
+from retrain_assets.gates.data import DATA_CHECKS, data_gate
+from retrain_assets.gates.evaluation import Backtest, OfflineEvaluation
+from retrain_assets.gates.features import FEATURE_CHECKS, features_gate
+from retrain_assets.gates.holdout import evaluate
+from retrain_assets.gates.metrics import metric_value
+from retrain_assets.gates.offline import offline_checks, offline_gate
+from retrain_assets.gates.promotion import (
+    PROMOTION_CHECKS,
+    ApprovalDecision,
+    PromotionEvidence,
+    RecordedApproval,
+    RecordedGate,
+    promotion_gate,
+)
+from retrain_assets.gates.training import TRAINING_CHECKS, TrainingEvidence, training_gate
+
+__all__ = [
+    "DATA_CHECKS",
+    "FEATURE_CHECKS",
+    "PROMOTION_CHECKS",
+    "TRAINING_CHECKS",
+    "ApprovalDecision",
+    "Backtest",
+    "OfflineEvaluation",
+    "PromotionEvidence",
+    "RecordedApproval",
+    "RecordedGate",
+    "TrainingEvidence",
+    "availability_probe",
+    "data_gate",
+    "evaluate",
+    "features_gate",
+    "metric_value",
+    "offline_checks",
+    "offline_gate",
+    "promotion_gate",
+    "training_gate",
+]

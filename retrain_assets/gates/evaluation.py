@@ -1,0 +1,117 @@
+"""The numbers gate OFFLINE judges: how a candidate does on the hold-out, next to the champion. They are made in holdout.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from retrain_assets.contract import finite
+from retrain_assets.gates.calibration import Calibration
+from retrain_assets.gates.fairness import GroupRates
+from retrain_assets.gates.intervals import UNDEFINED, Improvement
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric on one set of rows; ``improvement`` is positive where the candidate is better."""
+
+    metric: str
+    rows: int
+    candidate: float | None
+    champion: float | None
+    improvement: Improvement = UNDEFINED
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The slice metric on the rows with one value of one column; without enough rows it is listed and not judged."""
+
+    column: str
+    value: str
+    judged: bool
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """One rolling-origin back-test: the model was fitted on rows before ``start`` and judged up to ``end`` (ISO times)."""
+
+    start: str
+    end: str
+    rows: int
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The contract's decision threshold, and the one the hold-out would choose for the costs it implies.
+
+    Costs are per row, in units of one false alarm plus one miss.
+    """
+
+    threshold: float
+    cost: float
+    holdout_threshold: float
+    holdout_cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineEvaluation:
+    """Everything gate OFFLINE judges; JSON-able by :meth:`to_json`.
+
+    Args:
+        task: as in the contract.
+        rows: labelled hold-out rows that were scored.
+        rows_without_label: hold-out rows left out because their label is not known yet.
+        bootstrap: true only when the caller said that this is a first champion with nothing to compare with.
+        compared: whether a champion was scored on the same rows.
+        confidence: of every bound, one-sided.
+        seed: of the resampling.
+        resamples: number of bootstrap samples.
+        metrics: one comparison per metric of the contract.
+        slices: per declared slice column, the 50 largest slices.
+        fairness: column to rates of its groups (binary classification).
+        calibration: of the candidate's probabilities (for multiclass: of the decided class).
+        decision: of the candidate (binary classification).
+        backtests: as the caller gave them.
+        latency_ms: median milliseconds for one row, as the caller measured it.
+        problems: what could not be computed and why; key ``scores`` concerns everything, ``slices`` and
+            ``fairness_COLUMN`` one part.
+    """
+
+    task: str
+    rows: int
+    rows_without_label: int
+    bootstrap: bool
+    compared: bool
+    confidence: float
+    seed: int
+    resamples: int
+    metrics: tuple[Comparison, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    fairness: Mapping[str, tuple[GroupRates, ...]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    decision: Decision | None = None
+    backtests: tuple[Backtest, ...] = ()
+    latency_ms: float | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Comparison | None:
+        """The comparison of one metric; None when it was not evaluated."""
+        return next((comparison for comparison in self.metrics if comparison.metric == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values; non-finite numbers become None."""
+        return dict(finite(asdict(self)))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> OfflineEvaluation:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            pydantic.ValidationError: when fields are missing or of another type.
+        """
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python(value)

@@ -1,0 +1,176 @@
+"""Gate OFFLINE: is the candidate good enough to meet traffic? The numbers it judges are made in holdout.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.contract.thresholds import BacktestThreshold
+from retrain_assets.gates.evaluation import Comparison, OfflineEvaluation
+from retrain_assets.gates.limits import at_most, counted, number, within
+from retrain_assets.gates.parts import fairness_holds, slices_hold, without_champion
+
+
+def offline_checks(contract: Contract) -> tuple[str, ...]:
+    """The checks :func:`offline_gate` gives for this contract, in order: one for every limit that is set."""
+    offline = contract.gates.offline
+    checks = []
+    for name, limits in offline.metrics.items():
+        checks += [f"meets_{name}"] * (limits.min is not None or limits.max is not None)
+        checks += [f"not_worse_{name}"] * (limits.max_regression is not None)
+        checks += [f"beats_champion_{name}"] * (limits.min_improvement is not None)
+    checks += ["slices_hold"] * (offline.slices is not None)
+    checks += [f"fairness_holds_{limits.column}" for limits in offline.fairness]
+    checks += ["calibrated"] * (offline.calibration is not None)
+    checks += ["backtests_hold"] * (offline.backtests is not None)
+    checks += ["latency_within_budget"] * (offline.max_latency_ms is not None)
+    return tuple(checks)
+
+
+def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verdict]:
+    """Judge one candidate's evaluation.
+
+    Comparisons use one-sided bounds at ``gates.offline.confidence``: a limit holds when the bound holds it; when only
+    the estimate holds it the verdict is ``inconclusive``, and when not even that, ``fail``. A slice holds while its
+    estimate is within the margin; beyond the margin it fails when it is shown to be worse at all, and is
+    ``inconclusive`` when that may be chance.
+
+    Args:
+        evaluation: as :func:`~retrain_assets.gates.holdout.evaluate` gives it.
+        contract: limits in ``gates.offline``.
+
+    Returns:
+        One verdict per name of :func:`offline_checks`. Scores that cannot be used make all of them ``error``, no
+        labelled rows make all of them ``no_data``. Without a champion a comparison is ``no_data``, unless the
+        evaluation says explicitly that it is a bootstrap.
+    """
+    names = offline_checks(contract)
+    if problem := evaluation.problems.get("scores"):
+        return [Verdict(Gate.OFFLINE, check, Outcome.ERROR, problem) for check in names]
+    if evaluation.rows == 0:
+        return [Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, "no hold-out row has a label") for check in names]
+    offline = contract.gates.offline
+    verdicts: list[Verdict] = []
+    for name, limits in offline.metrics.items():
+        comparison = evaluation.metric(name) or Comparison(name, 0, None, None)
+        if limits.min is not None or limits.max is not None:
+            evidence = {"rows": comparison.rows, "rows_without_label": evaluation.rows_without_label}
+            verdicts.append(_limited(f"meets_{name}", comparison.candidate, limits.min, limits.max, name, evidence))
+        if limits.max_regression is not None:
+            verdicts.append(_not_worse(evaluation, comparison, limits.max_regression))
+        if limits.min_improvement is not None:
+            verdicts.append(_beats(evaluation, comparison, limits.min_improvement))
+    if offline.slices is not None:
+        verdicts.append(slices_hold(evaluation, offline.slices.max_regression, offline.slices.metric))
+    verdicts += [fairness_holds(evaluation, part) for part in offline.fairness]
+    if offline.calibration is not None:
+        verdicts.append(_calibrated(evaluation, offline.calibration.max_ece, offline.calibration.max_bias))
+    if offline.backtests is not None:
+        verdicts.append(_backtests(evaluation, offline.backtests, contract.window.backtests))
+    if offline.max_latency_ms is not None:
+        what = "median latency of scoring one row in ms"
+        verdicts.append(at_most(Gate.OFFLINE, "latency_within_budget", evaluation.latency_ms, offline.max_latency_ms, what=what))
+    return verdicts
+
+
+def _limited(
+    check: str, observed: float | None, lower: float | None, upper: float | None, what: str, evidence: dict[str, Any]
+) -> Verdict:
+    return within(Gate.OFFLINE, check, observed, lower=lower, upper=upper, what=what, evidence=evidence)
+
+
+def _not_worse(evaluation: OfflineEvaluation, comparison: Comparison, margin: float) -> Verdict:
+    check, found = f"not_worse_{comparison.metric}", comparison.improvement
+    if (without := without_champion(evaluation, check, margin)) is not None:
+        return without
+    if found.estimate is None or found.lower is None:
+        return _undefined(check, comparison, margin)
+    loss, bound = -found.estimate, -found.lower
+    outcome = Outcome.PASS if bound <= margin else Outcome.INCONCLUSIVE if loss <= margin else Outcome.FAIL
+    message = (
+        f"{comparison.metric} is {_worse(loss)} than the champion's, at most {number(max(bound, 0.0))} worse "
+        f"with confidence {number(evaluation.confidence)}; the margin is {number(margin)}"
+    )
+    return Verdict(Gate.OFFLINE, check, outcome, message, bound, margin, _evidence(evaluation, comparison))
+
+
+def _beats(evaluation: OfflineEvaluation, comparison: Comparison, required: float) -> Verdict:
+    check, found = f"beats_champion_{comparison.metric}", comparison.improvement
+    if (without := without_champion(evaluation, check, required)) is not None:
+        return without
+    if found.estimate is None or found.lower is None:
+        return _undefined(check, comparison, required)
+    if found.lower >= required and found.lower > 0:
+        outcome = Outcome.PASS
+    else:
+        outcome = Outcome.INCONCLUSIVE if found.estimate >= required and found.estimate > 0 else Outcome.FAIL
+    message = (
+        f"{comparison.metric} is {_worse(-found.estimate)} than the champion's, better by at least {number(found.lower)} "
+        f"with confidence {number(evaluation.confidence)}; required is an improvement of {number(required)}"
+    )
+    return Verdict(Gate.OFFLINE, check, outcome, message, found.lower, required, _evidence(evaluation, comparison))
+
+
+def _undefined(check: str, comparison: Comparison, threshold: float) -> Verdict:
+    message = f"{comparison.metric} is undefined on {counted(comparison.rows, 'hold-out row')}, so nothing was compared"
+    return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, message, None, threshold)
+
+
+def _evidence(evaluation: OfflineEvaluation, comparison: Comparison) -> dict[str, Any]:
+    method = "DeLong" if comparison.metric == "roc_auc" else f"paired bootstrap, {evaluation.resamples} resamples"
+    return {
+        "candidate": comparison.candidate,
+        "champion": comparison.champion,
+        "improvement": asdict(comparison.improvement),
+        "rows": comparison.rows,
+        "confidence": evaluation.confidence,
+        "method": method,
+        "seed": evaluation.seed,
+        "bootstrap": False,
+    }
+
+
+def _calibrated(evaluation: OfflineEvaluation, max_ece: float, max_bias: float | None) -> Verdict:
+    check, found = "calibrated", evaluation.calibration
+    if found is None:
+        return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, "calibration was not measured", None, max_ece)
+    evidence = {
+        "ece": found.ece,
+        "bias": found.bias,
+        "max_ece": max_ece,
+        "max_bias": max_bias,
+        "bins": [asdict(part) for part in found.bins],
+        "decision": asdict(evaluation.decision) if evaluation.decision else None,
+    }
+    if max_bias is not None and abs(found.bias) > max_bias and found.ece <= max_ece:
+        what = "absolute difference of mean prediction and label share"
+        return at_most(Gate.OFFLINE, check, abs(found.bias), max_bias, what=what, evidence=evidence)
+    return at_most(Gate.OFFLINE, check, found.ece, max_ece, what="expected calibration error", evidence=evidence)
+
+
+def _backtests(evaluation: OfflineEvaluation, limits: BacktestThreshold, wanted: int) -> Verdict:
+    check = "backtests_hold"
+    evidence = {"backtests": [asdict(part) for part in evaluation.backtests], "metric": limits.metric}
+    values = [part.value for part in evaluation.backtests if part.value is not None]
+    if len(values) < wanted:
+        message = f"{counted(len(values), 'back-test')} of the {wanted} that window.backtests asks for gave a value"
+        return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, message, len(values), wanted, evidence)
+    worst = _furthest(values, limits.min, limits.max)
+    return _limited(check, worst, limits.min, limits.max, f"the worst {limits.metric} of {len(values)} back-tests", evidence)
+
+
+def _furthest(values: Sequence[float], lower: float | None, upper: float | None) -> float:
+    """The value that is furthest beyond, or nearest to, one of the limits; a NaN before all others."""
+
+    def excess(value: float) -> float:
+        if value != value:
+            return float("inf")
+        return max(lower - value if lower is not None else -float("inf"), value - upper if upper is not None else -float("inf"))
+
+    return max(values, key=excess)
+
+
+def _worse(loss: float) -> str:
+    return f"{number(loss)} worse" if loss > 0 else f"{number(-loss)} better"
