@@ -1,0 +1,99 @@
+"""A sketch of parts equals the sketch of the whole, survives JSON, and sees what the model would see."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrain_assets.contract import StageError, canonical_json
+from retrain_assets.drift import Sketch, aligned_counts, population_stability_index, sketch_frame
+
+numbers = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, math.nan, math.inf, -math.inf]))
+rows = st.lists(
+    st.tuples(numbers, st.sampled_from([None, "JFK", "LGA", "", "é"]), st.sampled_from([None, True, False])), max_size=20
+)
+SCHEMA = {"x": pl.Float64, "origin": pl.String, "holiday": pl.Boolean}
+
+
+def frame_of(values: list) -> pl.DataFrame:
+    return pl.DataFrame(values, schema=SCHEMA, orient="row")
+
+
+@settings(max_examples=50)
+@given(rows, rows, rows)
+def test_the_sketch_of_parts_adds_up_to_the_sketch_of_the_whole(reference, one, other) -> None:
+    edges = sketch_frame(frame_of(reference), columns=SCHEMA, bins=5)
+    parts = [sketch_frame(frame_of(part), columns=SCHEMA, edges=edges) for part in (one, other)]
+    whole = sketch_frame(frame_of(one + other), columns=SCHEMA, edges=edges)
+    for merged in (parts[0] + parts[1], parts[1] + parts[0]):
+        for name, column in whole.columns.items():
+            sums, expected = merged.columns[name].to_json(), column.to_json()
+            for moment in ("mean", "std"):
+                value, true_value = sums.pop(moment), expected.pop(moment)
+                assert value == (None if true_value is None else pytest.approx(true_value, rel=1e-9, abs=1e-3))
+            assert sums == expected
+
+
+@given(rows)
+def test_every_row_is_counted_once_and_json_keeps_the_sketch(values) -> None:
+    sketch = sketch_frame(frame_of(values), columns=SCHEMA, bins=5)
+    assert Sketch.from_json(json.loads(canonical_json(sketch.to_json()))) == sketch
+    for column in sketch.columns.values():
+        assert sum(column.counts) + column.other + column.missing == column.n == len(values)
+
+
+@pytest.mark.parametrize(
+    ("reference", "current"),
+    [
+        pytest.param([3.0] * 500, [3.0] * 400 + [4.0] * 100, id="a constant that starts to vary"),
+        pytest.param([0, 1] * 250, [1] * 500, id="a flag that is always set"),
+        pytest.param([0.0] * 970 + [float(i) for i in range(1, 31)], [0.0] * 500 + [5.0] * 500, id="a mostly zero column"),
+        pytest.param(list(np.arange(500.0)), list(np.arange(500.0) + 400), id="a shift"),
+        pytest.param(list(np.arange(500.0)), [None] * 500, id="values that went missing"),
+        pytest.param(["JFK", "LGA"] * 250, ["JFK", "EWR"] * 250, id="a level never seen"),
+        pytest.param([None] * 500, [1.0] * 500, id="a column that was empty in training"),
+    ],
+)
+def test_a_large_change_is_seen(reference, current) -> None:
+    before = sketch_frame(pl.DataFrame({"x": reference}), columns=["x"])
+    after = sketch_frame(pl.DataFrame({"x": current}), columns=["x"], edges=before)
+    assert population_stability_index(*aligned_counts(before.columns["x"], after.columns["x"])) > 0.25
+
+
+def test_two_samples_of_one_distribution_are_close_at_the_smallest_judged_size() -> None:
+    source = np.random.default_rng(7)
+    before = sketch_frame(pl.DataFrame({"x": source.normal(size=20_000)}), columns=["x"])
+    after = sketch_frame(pl.DataFrame({"x": source.normal(size=1_000)}), columns=["x"], edges=before)
+    assert population_stability_index(*aligned_counts(before.columns["x"], after.columns["x"])) < 0.05
+
+
+def test_rare_levels_are_counted_together() -> None:
+    tails = pl.DataFrame({"tail": ["N1"] * 5 + ["N2"] * 3 + ["N3", "N4"]})
+    column = sketch_frame(tails, columns=["tail"], max_levels=2).columns["tail"]
+    assert (column.levels, column.counts, column.other) == (("N1", "N2"), (5, 3), 2)
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (pl.DataFrame({"y": [1.0]}), "column x.*missing"),
+        (pl.DataFrame({"x": ["a"]}), "categorical, in the reference it is numeric"),
+        (pl.DataFrame({"x": [[1.0]]}), "has no sketch"),
+    ],
+)
+def test_a_column_that_cannot_be_compared_is_refused_by_name(frame, says) -> None:
+    reference = sketch_frame(pl.DataFrame({"x": [1.0, 2.0]}), columns=["x"])
+    with pytest.raises(StageError, match=says):
+        sketch_frame(frame, columns=["x"], edges=reference)
+
+
+def test_sketches_over_different_bins_are_not_added() -> None:
+    one, other = (sketch_frame(pl.DataFrame({"x": values}), columns=["x"]) for values in ([1.0, 2.0], [3.0]))
+    with pytest.raises(StageError, match="different bins"):
+        one + other
