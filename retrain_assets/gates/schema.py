@@ -21,14 +21,19 @@ def schema_holds(windows: dict[str, pl.DataFrame], schema: type[pandera.polars.D
         schema: pandera model of one source row.
 
     Returns:
-        ``pass``; ``fail`` with a table of at most 20 failure cases (and the full count); ``error`` when the schema's
-        own checks raised and nothing else was found; ``no_data`` when every window is empty.
+        ``pass``; ``fail`` with a table of at most 20 failure cases (and the full count); ``error`` when the schema cannot
+        be used, or its own checks raised and nothing else was found; ``no_data`` when every window is empty.
     """
     from pandera.errors import SchemaDefinitionError, SchemaErrors, SchemaInitError
 
     rows = sum(frame.height for frame in windows.values())
     if rows == 0:
         return Verdict(Gate.DATA, "schema_holds", Outcome.NO_DATA, "there are no rows to validate", threshold=schema.__name__)
+    try:
+        schema.to_schema()
+    except (SchemaDefinitionError, SchemaInitError, TypeError, ValueError) as fault:
+        message = f"schema {schema.__name__} cannot be used: {fault}"
+        return Verdict(Gate.DATA, "schema_holds", Outcome.ERROR, message, threshold=schema.__name__)
     tables: list[dict[str, Any]] = []
     reasons: set[str] = set()
     for name, frame in windows.items():
@@ -37,14 +42,6 @@ def schema_holds(windows: dict[str, pl.DataFrame], schema: type[pandera.polars.D
         except SchemaErrors as problems:
             tables.extend({"window": name, **case} for case in _cases(problems.failure_cases))
             reasons.update(str(problem.reason_code.name) for problem in problems.schema_errors if problem.reason_code)
-        except (SchemaDefinitionError, SchemaInitError) as fault:
-            return Verdict(
-                Gate.DATA,
-                "schema_holds",
-                Outcome.ERROR,
-                f"schema {schema.__name__} cannot be used: {fault}",
-                threshold=schema.__name__,
-            )
     if not tables:
         message = f"{counted(rows, 'row')} are as schema {schema.__name__} says"
         return Verdict(Gate.DATA, "schema_holds", Outcome.PASS, message, observed=0, threshold=schema.__name__)

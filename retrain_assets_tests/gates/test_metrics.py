@@ -1,0 +1,142 @@
+"""Metrics agree with scikit-learn and with the reference vectors, for one sample and for many weighted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from retrain_assets.contract import METRICS
+from retrain_assets.gates.calibration import calibration_of, cheapest_threshold
+from retrain_assets.gates.fairness import group_rates, largest_difference
+from retrain_assets.gates.metrics import metric_resampled, metric_value
+
+RNG = np.random.default_rng(11)
+ROWS = 400
+TRUTH = RNG.integers(0, 2, ROWS)
+SCORE = np.round(np.clip(0.3 * TRUTH + RNG.random(ROWS) * 0.7, 0, 1), 2)  # rounded: many ties
+KINDS = RNG.integers(0, 3, ROWS)
+SHARES = RNG.dirichlet([1, 1, 1], ROWS) * 0.6 + np.eye(3)[KINDS] * 0.4
+AMOUNT = RNG.normal(5, 2, ROWS)
+GUESS = AMOUNT + RNG.normal(0, 1, ROWS)
+
+EXPECTED: dict[tuple[str, str], Callable[..., float]] = {
+    ("binary_classification", "roc_auc"): lambda w: sk.roc_auc_score(TRUTH, SCORE, sample_weight=w),
+    ("binary_classification", "average_precision"): lambda w: sk.average_precision_score(TRUTH, SCORE, sample_weight=w),
+    ("binary_classification", "log_loss"): lambda w: sk.log_loss(TRUTH, SCORE, sample_weight=w),
+    ("binary_classification", "brier_score"): lambda w: sk.brier_score_loss(TRUTH, SCORE, sample_weight=w),
+    ("binary_classification", "accuracy"): lambda w: sk.accuracy_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("binary_classification", "f1"): lambda w: sk.f1_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("binary_classification", "precision"): lambda w: sk.precision_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("binary_classification", "recall"): lambda w: sk.recall_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("multiclass", "log_loss"): lambda w: sk.log_loss(KINDS, SHARES, sample_weight=w),
+    ("multiclass", "accuracy"): lambda w: sk.accuracy_score(KINDS, SHARES.argmax(1), sample_weight=w),
+    ("multiclass", "balanced_accuracy"): lambda w: sk.balanced_accuracy_score(KINDS, SHARES.argmax(1), sample_weight=w),
+    ("multiclass", "f1_macro"): lambda w: sk.f1_score(KINDS, SHARES.argmax(1), average="macro", sample_weight=w),
+    ("regression", "mean_absolute_error"): lambda w: sk.mean_absolute_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "root_mean_squared_error"): lambda w: sk.root_mean_squared_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "r2"): lambda w: sk.r2_score(AMOUNT, GUESS, sample_weight=w),
+}
+INPUT = {"binary_classification": (TRUTH, SCORE), "multiclass": (KINDS, SHARES), "regression": (AMOUNT, GUESS)}
+
+
+def test_every_metric_of_the_contract_is_compared_with_scikit_learn() -> None:
+    assert set(EXPECTED) == {(task, name) for task, names in METRICS.items() for name in names}
+
+
+@pytest.mark.parametrize(("task", "name"), sorted(EXPECTED))
+def test_a_metric_is_what_scikit_learn_says(task: str, name: str) -> None:
+    assert metric_value(name, *INPUT[task]) == pytest.approx(EXPECTED[task, name](None), abs=1e-12)
+
+
+@pytest.mark.parametrize(("task", "name"), sorted(EXPECTED))
+def test_a_resample_is_the_weighted_metric_of_scikit_learn(task: str, name: str) -> None:
+    weights = np.random.default_rng(3).multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=3).astype(np.float32)
+    found = metric_resampled(name, *INPUT[task], weights)
+    assert found == pytest.approx([EXPECTED[task, name](row) for row in weights], abs=2e-6)
+
+
+@pytest.mark.parametrize("name", METRICS["binary_classification"])
+def test_a_metric_without_rows_is_undefined(name: str) -> None:
+    assert metric_value(name, np.empty(0), np.empty(0)) is None
+
+
+@pytest.mark.parametrize(("name", "truth"), [("roc_auc", 1), ("roc_auc", 0), ("average_precision", 0), ("recall", 0)])
+def test_a_metric_that_needs_the_other_class_is_undefined_without_it(name: str, truth: int) -> None:
+    assert metric_value(name, np.full(5, truth), np.linspace(0.1, 0.4, 5)) is None
+
+
+def test_an_unknown_metric_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'gini' is not a metric; write one of accuracy"):
+        metric_value("gini", TRUTH, SCORE)
+
+
+def test_binary_metrics_are_those_of_the_reference_vectors(oracles: Callable[[str], list[dict[str, Any]]]) -> None:
+    for case in oracles("calibration_fairness"):
+        labels, scores = np.array(case["labels"]), np.array(case["scores"])
+        for ours, theirs in (("brier_score", "brier"), ("log_loss", "log_loss"), ("roc_auc", "roc_auc")):
+            expected = None if case[theirs] is None else pytest.approx(case[theirs], abs=1e-12)
+            assert metric_value(ours, labels, scores) == expected, (case["id"], ours)
+
+
+def test_calibration_error_is_that_of_the_reference_vectors(oracles: Callable[[str], list[dict[str, Any]]]) -> None:
+    for case in oracles("calibration_fairness"):
+        labels, scores = np.array(case["labels"]), np.array(case["scores"])
+        mass, width = calibration_of(labels, scores), calibration_of(labels, scores, strategy="uniform")
+        assert mass.ece == pytest.approx(case["ece_equal_mass_quantile"], abs=1e-12), case["id"]
+        assert width.ece == pytest.approx(case["ece_equal_width"], abs=1e-12), case["id"]
+        assert [part.rows for part in mass.bins] == [count for count in case["quantile_bin_counts"] if count], case["id"]
+        assert [part.rows for part in width.bins] == [count for count in case["width_bin_counts"] if count], case["id"]
+
+
+def test_group_rates_are_those_of_the_reference_vectors(oracles: Callable[[str], list[dict[str, Any]]]) -> None:
+    for case in oracles("calibration_fairness"):
+        rates = group_rates(np.array(case["labels"]), np.array(case["scores"]), case["groups"], case["threshold"])
+        assert [group.group for group in rates] == sorted(case["by_group"])
+        for group in rates:
+            expected = case["by_group"][group.group]
+            assert (group.rows, group.positives) == (expected["n"], expected["positives"])
+            assert group.selection_rate == pytest.approx(expected["selection_rate"], abs=1e-12)
+            assert group.fpr == pytest.approx(expected["fpr"], abs=1e-12)
+            assert group.tpr == (pytest.approx(expected["tpr"], abs=1e-12) if group.positives else None)
+        assert largest_difference(rates, "selection_rate") == pytest.approx(case["demographic_parity_difference"], abs=1e-12)
+        if case["group"] != "group_without_positives":
+            assert largest_difference(rates, "tpr") == pytest.approx(case["equal_opportunity_difference"], abs=1e-12)
+
+
+def test_a_group_without_positives_has_no_true_positive_rate_and_does_not_widen_the_difference() -> None:
+    labels = np.array([1, 0, 1, 0, 0, 0])
+    rates = group_rates(labels, np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1]), list("aabbcc"), 0.5)
+    assert [group.tpr for group in rates] == [1.0, 1.0, None]
+    assert largest_difference(rates, "tpr") == 0.0
+    assert largest_difference(rates[2:], "tpr") is None
+
+
+def test_the_cheapest_threshold_of_a_calibrated_score_is_the_contracts() -> None:
+    draw = np.random.default_rng(5)
+    scores = draw.choice([0.1, 0.3, 0.4, 0.8], 40_000)
+    labels = (draw.random(40_000) < scores).astype(int)
+    threshold, lowest, here = cheapest_threshold(labels, scores, 0.35)
+    assert threshold == 0.4
+    assert lowest == pytest.approx(here)
+
+
+def test_the_cheapest_threshold_of_an_overconfident_score_is_further_out_and_cheaper() -> None:
+    draw = np.random.default_rng(6)
+    chance = draw.choice([0.1, 0.3, 0.4, 0.8], 40_000)
+    labels = (draw.random(40_000) < chance).astype(int)
+    threshold, lowest, here = cheapest_threshold(labels, chance + 0.15, 0.35)
+    assert threshold == pytest.approx(0.55)
+    assert lowest < here
+
+
+def test_nothing_selected_is_a_possible_cheapest_threshold() -> None:
+    assert cheapest_threshold(np.zeros(4), np.array([0.2, 0.6, 0.7, 0.9]), 0.5)[:2] == (1.0, 0.0)
+
+
+def test_calibration_without_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs rows"):
+        calibration_of(np.empty(0), np.empty(0))
