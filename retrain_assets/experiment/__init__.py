@@ -1,0 +1,53 @@
+"""The statistics of a canary: sufficient statistics -> anytime-valid intervals -> states -> action. Pure; no I/O, no clock."""
+
+from retrain_assets.experiment.analysis import analyse, stage_units
+from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning, two_sided_radius
+from retrain_assets.experiment.data import ArmCounts, CanaryData, StageCounts
+from retrain_assets.experiment.health import HealthCheck, health_checks
+from retrain_assets.experiment.intervals import Interval, Tuning, interval_of
+from retrain_assets.experiment.look import Action, Look
+from retrain_assets.experiment.measures import MeasureResult, MeasureState, judge
+from retrain_assets.experiment.plan import MeasureSpec, Plan, stage_label
+from retrain_assets.experiment.rare_events import expected_events_bounds, mean_bounds, share_bounds
+from retrain_assets.experiment.sample_ratio import log_e_value, p_value
+from retrain_assets.experiment.series import interval_series
+from retrain_assets.experiment.statistics import SHADOW, ArmStatistics, Stratum, StratumStatistics
+from retrain_assets.experiment.stratified import Difference, information_clock, radius, stratified_difference
+
+__all__ = [
+    "SHADOW",
+    "Action",
+    "ArmCounts",
+    "ArmStatistics",
+    "CanaryData",
+    "Difference",
+    "HealthCheck",
+    "Interval",
+    "Look",
+    "MeasureResult",
+    "MeasureSpec",
+    "MeasureState",
+    "Plan",
+    "StageCounts",
+    "Stratum",
+    "StratumStatistics",
+    "Tuning",
+    "analyse",
+    "expected_events_bounds",
+    "health_checks",
+    "information_clock",
+    "interval_of",
+    "interval_series",
+    "judge",
+    "log_e_value",
+    "mean_bounds",
+    "one_sided_radius",
+    "p_value",
+    "radius",
+    "share_bounds",
+    "stage_label",
+    "stage_units",
+    "stratified_difference",
+    "tuning",
+    "two_sided_radius",
+]

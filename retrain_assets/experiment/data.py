@@ -1,0 +1,99 @@
+"""What a canary decision needs to know, counted and summed by whichever engine holds the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """Units of one arm in one stage.
+
+    Args:
+        exposed: units with an exposure (challenger in shadow: shadow-scored units).
+        matured: of these, units with a request whose outcome window has closed.
+        with_outcome: of these, units that have every outcome measure.
+    """
+
+    exposed: int
+    matured: int
+    with_outcome: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """Units of one toggle revision.
+
+    Args:
+        revision: revision of the toggle.
+        stage: label of the ramp's stage.
+        challenger_share: intended share of the challenger, 0..1.
+        champion: units of the champion's arm.
+        challenger: units of the challenger's arm.
+        started_at: when the revision began, UTC.
+    """
+
+    revision: int
+    stage: str
+    challenger_share: float
+    champion: ArmCounts
+    challenger: ArmCounts
+    started_at: datetime
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the challenger only scored along."""
+        return self.stage == SHADOW
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StageCounts:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            **{
+                **value,
+                "champion": ArmCounts(**value["champion"]),
+                "challenger": ArmCounts(**value["challenger"]),
+                "started_at": datetime.fromisoformat(value["started_at"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryData:
+    """Everything the decision needs.
+
+    Args:
+        stages: counts per toggle revision.
+        measures: per measure name its strata, one per revision, matured units only.
+        segments: the same split by segment; each stratum names its segment.
+        cross_arm_units: units seen in both arms under one revision, or that left the challenger while its share did not
+            shrink; left out of every statistic.
+        duplicate_outcomes: outcome rows replaced by a later one.
+        unknown_outcomes: outcome rows whose request, or whose request's unit, is not among the exposures.
+        outcomes_before_exposure: outcome rows observed before their exposure.
+        late_outcomes: outcome rows observed after the outcome window.
+        duplicate_exposures: exposure rows with a request id that was already there.
+        future_rows: exposure and outcome rows dated after now by more than clocks differ.
+        unknown_revisions: exposure rows of a revision the ledger does not know.
+    """
+
+    stages: tuple[StageCounts, ...]
+    measures: Mapping[str, tuple[StratumStatistics, ...]]
+    segments: Mapping[str, tuple[StratumStatistics, ...]] = field(default_factory=dict)
+    cross_arm_units: int = 0
+    duplicate_outcomes: int = 0
+    unknown_outcomes: int = 0
+    outcomes_before_exposure: int = 0
+    late_outcomes: int = 0
+    duplicate_exposures: int = 0
+    future_rows: int = 0
+    unknown_revisions: int = 0

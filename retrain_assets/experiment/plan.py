@@ -1,0 +1,106 @@
+"""What an experiment was planned to show: measures with their margins, error level, ramp, durations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from retrain_assets.contract import Contract, Guardrail, Success
+from retrain_assets.contract.experiment import StopLoss
+from retrain_assets.experiment.intervals import Tuning
+from retrain_assets.experiment.statistics import SHADOW
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSpec:
+    """What one measure must show.
+
+    Args:
+        name: the measure's name in the contract.
+        role: ``success`` (must win) or ``guardrail`` (must not be harmed).
+        direction: which way is better.
+        min_effect: success: relative improvement that must be shown (0.01 = 1 %).
+        margin: guardrail: tolerated harm in the unit of the measure.
+        max_regression: guardrail: tolerated harm relative to the champion's mean.
+        max_harm: success: relative harm beyond which, once shown, the challenger is rolled back.
+    """
+
+    name: str
+    role: Literal["success", "guardrail"]
+    direction: Literal["increase", "decrease"]
+    min_effect: float = 0.0
+    margin: float | None = None
+    max_regression: float | None = None
+    max_harm: float = 0.0
+
+    @classmethod
+    def from_contract(cls, name: str, measure: Success | Guardrail, stop_loss: StopLoss) -> MeasureSpec:
+        """The spec of one measure of a contract."""
+        if isinstance(measure, Success):
+            return cls(name, "success", measure.direction, min_effect=measure.min_effect, max_harm=stop_loss.max_harm)
+        return cls(name, "guardrail", measure.direction, margin=measure.margin, max_regression=measure.max_regression)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> MeasureSpec:
+        """The inverse of :meth:`to_json`."""
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of one experiment, fixed before its first look.
+
+    Args:
+        measures: success measures and guardrails.
+        alpha: one-sided error level of every limit.
+        planned_units: units of both arms at which the confidence sequence is tightest.
+        ramp: stage labels before promotion, ``shadow`` or per cent (``5``), ascending, without ``100``.
+        min_units: matured units on the challenger in a stage before the ramp goes on (in shadow: shadow-scored units).
+        min_duration: shortest time in a stage.
+        max_duration: longest time from arming to a decision.
+        max_missing_outcomes: largest share of matured units without an outcome.
+    """
+
+    measures: tuple[MeasureSpec, ...]
+    alpha: float
+    planned_units: int
+    ramp: tuple[str, ...]
+    min_units: int
+    min_duration: timedelta
+    max_duration: timedelta
+    max_missing_outcomes: float
+
+    @classmethod
+    def from_contract(cls, contract: Contract) -> Plan:
+        """The plan a contract states."""
+        experiment = contract.experiment
+        stop_loss = experiment.stop_loss
+        return cls(
+            measures=(
+                *(MeasureSpec.from_contract(name, success, stop_loss) for name, success in experiment.success.items()),
+                *(MeasureSpec.from_contract(name, guardrail, stop_loss) for name, guardrail in experiment.guardrails.items()),
+            ),
+            alpha=experiment.alpha,
+            planned_units=experiment.planned_units,
+            ramp=tuple(stage_label(stage) for stage in experiment.ramp if stage != 100),
+            min_units=experiment.min_stage.units,
+            min_duration=experiment.min_stage.duration,
+            max_duration=experiment.max_duration,
+            max_missing_outcomes=experiment.max_missing_outcomes,
+        )
+
+    @property
+    def tuning(self) -> Tuning:
+        """Error level and tuning of the confidence sequences; planned at the share of the ramp's last stage."""
+        return Tuning(self.alpha, self.planned_units, float(self.ramp[-1]) / 100)
+
+
+def stage_label(stage: str | float) -> str:
+    """The label of a ramp stage: ``shadow``, ``5``, ``12.5``."""
+    return SHADOW if isinstance(stage, str) else f"{stage:g}"

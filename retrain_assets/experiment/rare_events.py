@@ -1,0 +1,116 @@
+"""Anytime-valid bounds for shares with few events, where an estimated variance (often 0) says nothing.
+
+For independent values X_i in 0..1 with means mu_i and any theta > 0, E[theta^X_i] <= exp((theta - 1) mu_i). So with
+S = sum X_i and M = sum mu_i, theta^S exp(-(theta - 1) M) is a supermartingale starting at 1, whatever way the means drift.
+Mixing it over theta ~ Gamma(a, a) keeps that and has the closed form
+
+    ln E(M) = M + a ln a + lnGamma(a + S) - lnGamma(a) - (a + S) ln(a + M).
+
+By Ville's inequality {M : E(M) < 1 / alpha} holds the true M at every look at once with probability 1 - alpha.
+Sources: Robbins, "Statistical methods related to the law of the iterated logarithm" (1970), the method of mixtures; Howard,
+Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences" (Annals of Statistics 49, 2021), the
+conjugate mixtures, of which this is the gamma-Poisson one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from retrain_assets.experiment.statistics import StratumStatistics
+
+_SHAPE = 0.5
+"""a of the mixing Gamma(a, a): mean 1 (no deviation), wide enough for a tenfold one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareBounds:
+    """Anytime-valid limits of both arms' mean shares, at the challenger's mix of strata."""
+
+    champion_mean: float
+    champion_lower: float
+    champion_upper: float
+    challenger_mean: float
+    challenger_lower: float
+    challenger_upper: float
+    n_champion: int
+    n_challenger: int
+
+
+def expected_events_bounds(events: float, alpha: float) -> tuple[float, float]:
+    """Limits (lower, upper) of the expected number of events, given the observed sum of values in 0..1.
+
+    Holds at all looks at once, each limit and both together with error at most ``alpha``; exact for drifting rates.
+
+    Raises:
+        ValueError: for negative events or alpha outside (0, 1).
+    """
+    if not (events >= 0 and math.isfinite(events) and 0 < alpha < 1):
+        raise ValueError(f"events {events} must not be negative and alpha {alpha} must lie in (0, 1)")
+    a = _SHAPE
+    constant = a * math.log(a) + math.lgamma(a + events) - math.lgamma(a) + math.log(alpha)
+
+    def excluded(expected: float) -> bool:
+        return expected + constant - (a + events) * math.log(a + expected) >= 0
+
+    lower = _boundary(excluded, 0.0, events) if excluded(0.0) else 0.0
+    beyond = events + 1.0
+    while not excluded(beyond):
+        beyond *= 2
+    return lower, _boundary(excluded, beyond, events)
+
+
+def mean_bounds(total: float, n: int, alpha: float) -> tuple[float, float]:
+    """Limits (lower, upper) of the mean of n values in 0..1 with the given total.
+
+    Events and non-events are each bounded at half the level, so that shares near 0 and near 1 are both bounded well.
+    """
+    low, high = expected_events_bounds(total, alpha / 2)
+    other_low, other_high = expected_events_bounds(max(n - total, 0.0), alpha / 2)
+    return max(low / n, 1 - other_high / n, 0.0), min(high / n, 1 - other_low / n, 1.0)
+
+
+def share_bounds(strata: Sequence[StratumStatistics], alpha: float) -> ShareBounds | None:
+    """Limits of both arms' shares; None when no stratum has a unit in each arm.
+
+    The challenger's events are taken over all its units: the bound holds for drifting rates. The champion is bounded stratum by
+    stratum and standardised to the challenger's mix, so arms are never pooled over different mixes. Each arm has alpha / 2; the
+    champion's k-th stratum has 1 / (k (k + 1)) of it, which sums to at most one however many strata come.
+
+    Args:
+        strata: one measure's strata, in any order; values in 0..1.
+        alpha: error level of the difference of the arms, per side.
+    """
+    used = sorted((one for one in strata if one.weight), key=lambda one: one.stratum.revision)
+    if not used:
+        return None
+    n_challenger = sum(one.challenger.n for one in used)
+    total = math.fsum(one.challenger.sum for one in used)
+    challenger_lower, challenger_upper = mean_bounds(total, n_challenger, alpha / 2)
+    mean = lower = upper = 0.0
+    for k, one in enumerate(used, start=1):
+        share = one.challenger.n / n_challenger
+        low, high = mean_bounds(one.champion.sum, one.champion.n, alpha / 2 / (k * (k + 1)))
+        mean, lower, upper = mean + share * one.champion.mean, lower + share * low, upper + share * high
+    return ShareBounds(
+        champion_mean=mean,
+        champion_lower=lower,
+        champion_upper=min(upper, 1.0),
+        challenger_mean=total / n_challenger,
+        challenger_lower=challenger_lower,
+        challenger_upper=challenger_upper,
+        n_champion=sum(one.champion.n for one in used),
+        n_challenger=n_challenger,
+    )
+
+
+def _boundary(excluded: Callable[[float], bool], outside: float, inside: float) -> float:
+    """Where the sequence ends between an excluded point and one it holds, by bisection; the excluded end is returned."""
+    while abs(outside - inside) > 1e-12 * (1 + abs(inside)):
+        middle = (outside + inside) / 2
+        if excluded(middle):
+            outside = middle
+        else:
+            inside = middle
+    return outside
