@@ -82,7 +82,7 @@ def test_no_file_is_a_drawer_for_everything() -> None:
 
 
 def test_tests_mirror_the_rooms() -> None:
-    """A folder of tests has the name of its room; whole-road stories, simulated data and the emulated workspace stand beside them."""
+    """A test folder has the name of its room; whole-road stories, simulated data and the emulated workspace stand beside them."""
     rooms = {path.name for path in PRODUCT.iterdir() if path.is_dir()} | BESIDE_THE_ROOMS
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders <= rooms
