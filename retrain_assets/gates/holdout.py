@@ -163,7 +163,7 @@ def _score_problem(candidate: Array, champion: Array | None, task: str) -> str:
     for who, scores in (("candidate", candidate), ("champion", champion)):
         if scores is None:
             continue
-        by_row = scores.reshape(len(scores), -1)
+        by_row = scores if scores.ndim == 2 else scores[:, None]
         if broken := int((~np.isfinite(by_row)).any(axis=1).sum()):
             return f"the {who}'s score is not a finite number in {counted(broken, 'row')}"
         if task != "regression" and (outside := int(((by_row < 0) | (by_row > 1)).any(axis=1).sum())):
