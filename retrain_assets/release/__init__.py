@@ -1,0 +1,55 @@
+"""The one door to activation: controller, toggle state machine, policy over recorded verdicts."""
+
+from retrain_assets.release.controller import ReleaseController
+from retrain_assets.release.door import Reconciled
+from retrain_assets.release.fold import fold
+from retrain_assets.release.projection import RegistryProtocol
+from retrain_assets.release.questions import audit_trail, recorded_evidence, retrain_view, status, toggle_view
+from retrain_assets.release.retrains import next_retrain_key
+from retrain_assets.release.state import (
+    ACTIVE,
+    ApprovalRecord,
+    CheckRecord,
+    Decision,
+    Ending,
+    GateRecord,
+    LookRecord,
+    ModelState,
+    Reign,
+    RetrainState,
+    ToggleState,
+    ToggleStatus,
+    stage_label,
+    stage_share,
+)
+from retrain_assets.release.toggle import Move
+from retrain_assets.routing import VersionRef
+
+__all__ = [
+    "ACTIVE",
+    "ApprovalRecord",
+    "CheckRecord",
+    "Decision",
+    "Ending",
+    "GateRecord",
+    "LookRecord",
+    "ModelState",
+    "Move",
+    "Reconciled",
+    "RegistryProtocol",
+    "Reign",
+    "ReleaseController",
+    "RetrainState",
+    "ToggleState",
+    "ToggleStatus",
+    "VersionRef",
+    "audit_trail",
+    "fold",
+    "next_retrain_key",
+    "recorded_evidence",
+    "retrain_view",
+    "stage_label",
+    "stage_share",
+    "status",
+    "toggle_view",
+]

@@ -1,0 +1,213 @@
+"""How a change of activation happens: verify on recorded state, append to the ledger, project; and how a crash is repaired."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from retrain_assets.contract import Contract, CustodyError, Refused, RetrainError, StaleRevision
+from retrain_assets.home import Clock, Home
+from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger, ModelMoved
+from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.fold import fold
+from retrain_assets.release.projection import RegistryProtocol, file_lock, flag_bytes, write_flags, write_registry
+from retrain_assets.release.state import ModelState, ToggleState
+from retrain_assets.routing import VersionRef
+
+if TYPE_CHECKING:
+    from retrain_assets.bundle import Manifest
+
+ATTEMPTS = 20
+"""How often an action is decided anew because something else about the model was recorded meanwhile."""
+
+_LOG = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a reconciliation repaired: whether the flag document was written, and what was set in the registry."""
+
+    flags: bool
+    registry: tuple[str, ...]
+
+
+class Door:
+    """State, the append with its compare-and-set, and the projections.
+
+    Safe to share between threads; several processes may work on one home at the same time.
+
+    Args:
+        home: where the flag document lives.
+        ledger: the append-only record.
+        evidence: content-addressed evidence.
+        registry: the registry, or a function that opens it; called only when an alias, tag or manifest is needed.
+        clock: what time it is.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        ledger: Ledger,
+        evidence: EvidenceStore,
+        registry: RegistryProtocol | Callable[[], RegistryProtocol],
+        clock: Clock,
+    ) -> None:
+        self.home, self.ledger, self.evidence, self.clock = home, ledger, evidence, clock
+        self._registry = registry
+        self._states: dict[str, ModelState] = {}
+        self._folded = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, home: Home) -> Self:
+        """The controller of a home, reconciled. A registry that does not answer is logged and does not stand in the way."""
+        controller = cls(
+            home, Ledger(home.ledger_url), EvidenceStore(home.evidence_dir), lambda: _open_registry(home), home.clock
+        )
+        controller._project_flags()
+        try:
+            controller._project_registry()
+        except RetrainError as error:
+            _LOG.warning("the registry is behind the ledger: %s; run retrain reconcile when it answers", error.line)
+        return controller
+
+    def states(self) -> dict[str, ModelState]:
+        """The state of every model, up to the ledger's last event."""
+        with self._lock:
+            events = self.ledger.events(after=self._folded)
+            if events:
+                self._states = fold(events, self._states)
+                self._folded = events[-1].sequence
+            return dict(self._states)
+
+    def state(self, model: str) -> ModelState:
+        """The state of one model; an empty one when nothing is recorded about it."""
+        return self.states().get(model) or ModelState(model)
+
+    def reconcile(self, *, everything: bool = False) -> Reconciled:
+        """Bring flag document and registry up to the ledger; cheap, and without the registry, when nothing is due.
+
+        Args:
+            everything: set every alias and tag again, also those that should be right (somebody changed the registry by hand).
+        """
+        flags = self._project_flags()
+        return Reconciled(flags=flags, registry=self._project_registry(everything=everything))
+
+    def _change(
+        self,
+        model: str,
+        actor: Actor,
+        reason: str,
+        plan: Callable[[Drafts], _Answer],
+        *,
+        expect_revision: tuple[str, int] | None = None,
+    ) -> tuple[_Answer, list[Event]]:
+        """Verify on the present state, append if nothing about the model was recorded meanwhile, else verify anew; project."""
+        for _ in range(ATTEMPTS):
+            state = self.state(model)
+            if expect_revision is not None:
+                _require_revision(state, *expect_revision)
+            drafts = Drafts(state, actor, self.clock.now(), reason)
+            answer = plan(drafts)
+            if not drafts.events:
+                return answer, []
+            try:
+                events = self.ledger.append_all(
+                    drafts.events, expect_revision=expect_revision, expect_model=(model, state.sequence)
+                )
+            except ModelMoved:
+                continue
+            self.project()
+            return answer, events
+        raise StaleRevision(
+            f"the record moved {ATTEMPTS} times while this was decided", where=model, remedy="repeat the action when it is calmer"
+        )
+
+    def project(self) -> None:
+        """Bring the projections up to the ledger after an append: first what serving routes, then the registry."""
+        self._project_flags()
+        self._project_registry()
+
+    def _project_flags(self) -> bool:
+        states = self.states()
+        due = max((state.activation_sequence for state in states.values()), default=0)
+        if not due:
+            return False
+        path = self.home.flags_path
+        if self.ledger.projection("flags") >= due and path.is_file() and path.read_bytes() == flag_bytes(states):
+            return False
+        with file_lock(path.with_name(".flags.lock")):
+            states = self.states()
+            written = write_flags(path, flag_bytes(states))
+            self.ledger.set_projection("flags", max(state.activation_sequence for state in states.values()))
+        return written
+
+    def _project_registry(self, *, everything: bool = False) -> tuple[str, ...]:
+        due = max((state.registry_sequence for state in self.states().values()), default=0)
+        if not everything and self.ledger.projection("registry") >= due:
+            return ()
+        with file_lock(self.home.flags_path.with_name(".registry.lock")):
+            states, shown = self.states(), self.ledger.projection("registry")
+            events = [] if everything else [event for event in self.ledger.events() if event.sequence <= shown]
+            done = write_registry(self._opened_registry(), states, fold(events))
+            self.ledger.set_projection("registry", max((state.registry_sequence for state in states.values()), default=0))
+        return done
+
+    def _opened_registry(self) -> RegistryProtocol:
+        if callable(self._registry):
+            self._registry = self._registry()
+        return self._registry
+
+    def _toggle(self, name: str) -> ToggleState:
+        toggles = {key: toggle for state in self.states().values() for key, toggle in state.toggles.items()}
+        if name not in toggles:
+            raise Refused("there is no such toggle", where=name, remedy=f"toggles: {', '.join(toggles) or 'none'}")
+        return toggles[name]
+
+    def _contract_of(self, model: str, retrain: str) -> Contract:
+        known = self.state(model).retrains.get(retrain)
+        if known is None:
+            raise Refused("this retrain was never launched", where=f"{model} {retrain}", remedy="launch it first")
+        return Contract.model_validate(self.evidence.get(known.contract_digest))
+
+    def _manifest_of_candidate(self, state: ModelState, retrain: str) -> dict[str, str]:
+        """The digests of what is registered, read from the registry; they must be the recorded ones."""
+        known = state.retrains[retrain]
+        if known.candidate is None:
+            return {}
+        manifest = self._verified(state.model, known.candidate)
+        found = {"dataset": manifest.dataset, "features": manifest.feature_pipeline, "bundle": manifest.digest}
+        if found != known.subjects:
+            wrong = ", ".join(name for name in found if found[name] != known.subjects.get(name))
+            raise CustodyError(
+                f"the manifest of version {known.candidate.version} names another {wrong} than the ledger",
+                where=f"{state.model} {retrain}",
+                remedy="launch a new retrain",
+            )
+        return found
+
+    def _verified(self, model: str, version: VersionRef) -> Manifest:
+        """The manifest of a registered version whose files all are what the ledger's digest stands for."""
+        from retrain_assets.bundle import verify_bundle
+
+        return verify_bundle(self._opened_registry().download(model, version.version), version.bundle)
+
+
+def _require_revision(state: ModelState, toggle: str, expected: int) -> None:
+    current = state.toggles[toggle].revision
+    if current != expected:
+        raise StaleRevision(
+            f"the toggle is at revision {current}, not {expected}",
+            where=toggle,
+            remedy="look at its state again and repeat the action if it is still meant",
+        )
+
+
+def _open_registry(home: Home) -> RegistryProtocol:
+    from retrain_assets.registry import Registry
+
+    return Registry(home.mlflow_uri, home.mlflow_artifacts)

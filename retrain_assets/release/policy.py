@@ -1,0 +1,181 @@
+"""Who may do what now, on which recorded verdicts. Pure: states in, refusals and obstacles out.
+
+The system may always hold and roll back, and step within the approved ramp; it never promotes past a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from retrain_assets.contract import Contract, Gate, Outcome, Refused
+from retrain_assets.ledger import Actor
+from retrain_assets.release.state import ApprovalRecord, ModelState, RetrainState, ToggleState, ToggleStatus
+from retrain_assets.release.toggle import Move, require_possible
+
+GATES_BEFORE_TRAFFIC = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
+"""Gates that must be recorded as passed before a challenger may be armed."""
+
+REQUIRED_SUBJECTS: Mapping[Gate, frozenset[str]] = {
+    Gate.DATA: frozenset({"dataset", "features"}),
+    Gate.TRAINING: frozenset({"bundle"}),
+    Gate.OFFLINE: frozenset({"bundle"}),
+    Gate.CANARY: frozenset({"bundle", "report"}),
+}
+"""What the records of a gate must have judged."""
+
+SYSTEM_MOVES = frozenset({Move.ARM, Move.STEP, Move.HOLD, Move.ASK_APPROVAL, Move.PROMOTE, Move.ROLL_BACK, Move.REJECT})
+"""Moves the system may make by itself. Promotion is among them because it needs people's approvals whoever carries it out."""
+
+
+def require_move(toggle: ToggleState, move: Move, actor: Actor, now: datetime) -> None:
+    """Refuse a move that the state, the actor or the toggle's expiry forbids.
+
+    Raises:
+        Refused: naming what forbids it.
+    """
+    require_possible(toggle, move)
+    if not actor.is_person and move not in SYSTEM_MOVES and not (move is Move.RETIRE and toggle.state is ToggleStatus.REJECTED):
+        raise Refused(f"{move} is for a person, not for {actor}", where=toggle.name, remedy="have a person do it, with a reason")
+    if move in (Move.STEP, Move.RESUME, Move.ASK_APPROVAL, Move.APPROVE, Move.PROMOTE) and expired(toggle, now):
+        raise Refused(
+            f"the toggle expired on {toggle.expires_at:%Y-%m-%d %H:%M} UTC", where=toggle.name, remedy="possible now: roll back"
+        )
+
+
+def expired(toggle: ToggleState, now: datetime) -> bool:
+    """Whether an active toggle is at or past its expiry."""
+    return toggle.active and toggle.expires_at is not None and now >= toggle.expires_at
+
+
+def require_launch(contract: Contract, now: datetime) -> None:
+    """Refuse to start a retrain in a change freeze.
+
+    Raises:
+        Refused: naming the freeze.
+    """
+    today = now.astimezone(UTC).date()
+    for freeze in contract.cadence.freeze:
+        if freeze.start <= today <= freeze.end:
+            raise Refused(
+                f"{today} is in a change freeze ({freeze.reason})", where=contract.model, remedy=f"launch after {freeze.end}"
+            )
+
+
+def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> list[str]:
+    """What keeps gates closed for a candidate, one sentence each; empty when all are recorded as passed for exactly it.
+
+    Args:
+        retrain: the retrain with its recorded verdicts.
+        subjects: digests of what must have been judged: ``dataset``, ``features``, ``bundle``, for the canary ``report``.
+        gates: the gates that must be open.
+    """
+    return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate))]
+
+
+def require_candidate(retrain: RetrainState | None, model: str, key: str) -> RetrainState:
+    """The retrain, when it is open and has a registered candidate.
+
+    Raises:
+        Refused: when it is unknown, decided, or has nothing to release.
+    """
+    where = f"{model} {key}"
+    if retrain is None:
+        raise Refused("this retrain was never launched", where=where, remedy="launch it first")
+    if retrain.decision is not None:
+        raise Refused(
+            f"it was decided already ({retrain.decision.decision}: {retrain.decision.reason})",
+            where=where,
+            remedy="launch a new retrain",
+        )
+    if retrain.candidate is None:
+        raise Refused("no candidate version is registered", where=where, remedy="materialise candidate_model first")
+    return retrain
+
+
+def require_gates(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> None:
+    """Refuse unless the gates are recorded as passed for exactly these subjects.
+
+    Raises:
+        Refused: naming each closed gate and why.
+    """
+    if obstacles := gate_obstacles(retrain, subjects, gates):
+        raise Refused("; ".join(obstacles), where=f"{retrain.model} {retrain.key}", remedy="run these gates for this very bundle")
+
+
+def require_arming(state: ModelState, retrain: RetrainState) -> None:
+    """Refuse to arm without a champion, beside another active challenger, or a second time.
+
+    Raises:
+        Refused: naming what stands in the way.
+    """
+    where = f"{state.model} {retrain.key}"
+    if state.champion is None:
+        raise Refused("the model has no champion to compare with", where=where, remedy="bootstrap the first champion explicitly")
+    if (active := state.active_toggle) is not None:
+        raise Refused(
+            f"toggle {active.name} is {active.state}; a model has one active challenger at a time",
+            where=where,
+            remedy=f"wait for its end or roll {active.name} back",
+        )
+    if (own := state.toggle_of(retrain.key)) is not None:
+        raise Refused(f"its toggle {own.name} is {own.state} already", where=where, remedy="launch a new retrain")
+    if retrain.candidate == state.champion:
+        raise Refused("its candidate is the champion itself", where=where, remedy="launch a new retrain")
+
+
+def require_approver(contract: Contract, actor: Actor, where: str) -> None:
+    """Refuse anyone but a person the contract names as approver.
+
+    Raises:
+        Refused: naming who may.
+    """
+    if not actor.is_person or actor.name not in contract.approval.approvers:
+        raise Refused(
+            f"{actor} is not an approver of {contract.model}",
+            where=where,
+            remedy=f"ask {' or '.join(contract.approval.approvers)}",
+        )
+
+
+def canary_subjects(retrain: RetrainState, toggle: ToggleState) -> dict[str, str]:
+    """What must have been judged for a promotion: the candidate's digests and, as ``report``, the last look."""
+    return {**retrain.subjects, "report": toggle.last_look.evidence if toggle.last_look else ""}
+
+
+def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalRecord, ...]:
+    """Approvals that count now: for this bundle, on the last look, not lapsed; the latest of each approver."""
+    evidence = toggle.last_look.evidence if toggle.last_look else None
+    latest = {approval.approver: approval for approval in toggle.approvals}
+    return tuple(
+        approval
+        for approval in latest.values()
+        if approval.evidence == evidence
+        and approval.bundle == toggle.challenger.bundle
+        and approval.at <= now <= approval.valid_until
+    )
+
+
+def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gate) -> str:
+    record = retrain.verdicts.get(gate)
+    if record is None or not record.checks:
+        return f"gate {gate} is missing: no verdict is recorded"
+    judged: set[str] = set()
+    for name, check in record.checks.items():
+        for subject in ("dataset", "features", "bundle", "report"):
+            digest = check.subjects.get(subject)
+            expected = subjects.get(subject) if subject != "report" or gate is Gate.CANARY else digest
+            if digest is not None and digest != expected:
+                return f"gate {gate} is stale: {name} judged {subject} {_short(digest)}, the candidate's is {_short(expected)}"
+        judged.update(check.subjects)
+    closed = [record for record in record.checks.values() if record.verdict.outcome is not Outcome.PASS]
+    if closed:
+        words = ", ".join(f"{check.verdict.check} {check.verdict.outcome}" for check in closed)
+        return f"gate {gate} did not pass: {words} ({closed[0].verdict.message})"
+    if unjudged := REQUIRED_SUBJECTS[gate] - judged:
+        return f"gate {gate} is missing: nothing is recorded about the candidate's {' and '.join(sorted(unjudged))}"
+    return ""
+
+
+def _short(digest: str | None) -> str:
+    return "unknown" if not digest else f"{digest[:15]}…"

@@ -1,0 +1,177 @@
+"""What is recorded about a retrain on its way to the toggle and after it: launch, gates, candidate, bootstrap, end, audit.
+
+Each function decides on the state in the drafts and adds the events of one action, or refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from retrain_assets.contract import Contract, Gate, Refused, Verdict, overall
+from retrain_assets.ledger import EventKind
+from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.policy import require_approver, require_candidate, require_gates, require_launch
+from retrain_assets.release.state import Ending, RetrainState
+
+CANDIDATE_SUBJECTS = ("dataset", "features", "bundle")
+
+
+def next_retrain_key(existing: Iterable[str], cutoff: date) -> str:
+    """The key of a new retrain: ``2013-07-01``, a second one for the same cut-off ``2013-07-01.2``, and so on.
+
+    Args:
+        existing: keys that are taken.
+        cutoff: the day the data ends.
+    """
+    day = cutoff.strftime("%Y-%m-%d")
+    taken = [int(key.partition(".")[2] or 1) for key in existing if key.partition(".")[0] == day]
+    return f"{day}.{max(taken) + 1}" if taken else day
+
+
+def launch(drafts: Drafts, contract: Contract, key: str | None, trigger: Mapping[str, Any]) -> None:
+    """A retrain begins. Without a key the next free one of today is taken; one that exists is refused."""
+    require_launch(contract, drafts.now)
+    existing = drafts.state.retrains
+    if key is None:
+        key = next_retrain_key(existing, drafts.now.date())
+    require_key(contract.model, key)
+    if key in existing:
+        free = next_retrain_key(existing, date.fromisoformat(key[:10]))
+        raise Refused(
+            f"a retrain with this key exists since {existing[key].launched_at:%Y-%m-%d %H:%M} UTC",
+            where=f"{contract.model} {key}",
+            remedy=f"use {free}",
+        )
+    drafts.add(EventKind.RETRAIN_LAUNCHED, key, {"trigger": dict(trigger), "contract_digest": contract.digest})
+
+
+def require_key(model: str, key: str) -> None:
+    """Refuse what is not a retrain key.
+
+    Raises:
+        Refused: when it is not ``YYYY-MM-DD`` or ``YYYY-MM-DD.N`` with N from 2.
+    """
+    day, separator, repeat = key.partition(".")
+    try:
+        right = date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        right = False
+    if not right or (
+        separator and (not repeat.isascii() or not repeat.isdigit() or repeat != str(int(repeat)) or int(repeat) < 2)
+    ):
+        raise Refused(
+            f"{key!r} is not a retrain key", where=model, remedy="write the cut-off date, as in 2013-07-01 or 2013-07-01.2"
+        )
+
+
+def gate_evaluated(
+    drafts: Drafts, key: str, gate: Gate, verdicts: Sequence[Verdict], subjects: Mapping[str, str], evidence: str
+) -> None:
+    """A gate was judged. Repeating the very same record adds nothing."""
+    retrain = known_retrain(drafts, key)
+    if not verdicts:
+        raise Refused(f"gate {gate} has no verdicts to record", where=f"{drafts.state.model} {key}", remedy="record its checks")
+    if foreign := [verdict.check for verdict in verdicts if verdict.gate is not gate]:
+        raise Refused(f"{', '.join(foreign)} belong to another gate than {gate}", where=f"{drafts.state.model} {key}")
+    names = [verdict.check for verdict in verdicts]
+    if len(set(names)) < len(names):
+        raise Refused(f"gate {gate} names a check twice", where=f"{drafts.state.model} {key}", remedy="give each check one name")
+    known = retrain.verdicts.get(gate)
+    if known and all(name in known.checks and known.checks[name].evidence == evidence for name in names):
+        return
+    compact = [{name: value for name, value in verdict.to_json().items() if name != "evidence"} for verdict in verdicts]
+    payload = {
+        "gate": str(gate),
+        "outcome": str(overall(verdicts)),
+        "verdicts": compact,
+        "subjects": dict(subjects),
+        "evidence": evidence,
+    }
+    drafts.add(EventKind.GATE_EVALUATED, key, payload)
+
+
+def candidate_registered(drafts: Drafts, key: str, version: str, subjects: Mapping[str, str]) -> None:
+    """A bundle of the retrain became a registry version. The same one again adds nothing; another one after arming is refused."""
+    where = f"{drafts.state.model} {key}"
+    retrain = known_retrain(drafts, key)
+    if missing := [name for name in CANDIDATE_SUBJECTS if not subjects.get(name)]:
+        raise Refused(
+            f"the candidate's {', '.join(missing)} digest is missing", where=where, remedy="give dataset, features and bundle"
+        )
+    digests = {name: subjects[name] for name in CANDIDATE_SUBJECTS}
+    if retrain.candidate and (retrain.candidate.version, retrain.subjects) == (version, digests):
+        return
+    toggle = drafts.state.toggle_of(key)
+    if toggle is not None or retrain.decision is not None:
+        state = f"its toggle is {toggle.state}" if toggle else "it was decided already"
+        raise Refused(f"the candidate cannot change: {state}", where=where, remedy="launch a new retrain")
+    drafts.add(EventKind.CANDIDATE_REGISTERED, key, {"version": version, "bundle": digests["bundle"], "subjects": digests})
+
+
+def stage_failed(drafts: Drafts, key: str, stage: str, message: str) -> None:
+    """A stage of the retrain could not produce its result."""
+    known_retrain(drafts, key)
+    drafts.add(EventKind.STAGE_FAILED, key, {"stage": stage, "message": message})
+
+
+def bootstrap(drafts: Drafts, contract: Contract, key: str) -> None:
+    """The first champion, explicitly: there is nothing to compare with, and the record says so."""
+    where = f"{contract.model} {key}"
+    if drafts.state.champion is not None:
+        raise Refused(
+            f"the model has a champion, version {drafts.state.champion.version}",
+            where=where,
+            remedy="a bootstrap is for the first one only; take the retrain through its toggle",
+        )
+    require_approver(contract, drafts.actor, where)
+    retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
+    require_gates(retrain, retrain.subjects)
+    candidate = retrain.candidate
+    assert candidate is not None  # require_candidate
+    drafts.add(
+        EventKind.CHAMPION_BOOTSTRAPPED,
+        key,
+        {
+            "version": candidate.version,
+            "bundle": candidate.bundle,
+            "compared_with": None,
+            "note": "bootstrap: there was no champion to compare with",
+            "contract_digest": contract.digest,
+        },
+    )
+    reason = "bootstrapped: there was no champion to compare with"
+    drafts.add(EventKind.DECISION_RECORDED, key, {"decision": "promote", "verdicts": [], "approvals": []}, reason=reason)
+    drafts.add(EventKind.RETRAIN_ENDED, key, {"ending": str(Ending.BOOTSTRAPPED)}, reason=reason)
+
+
+def ended(drafts: Drafts, key: str, ending: Ending) -> None:
+    """The retrain is over. The same end again adds nothing; another one is refused."""
+    retrain = known_retrain(drafts, key)
+    if retrain.ended is ending:
+        return
+    where = f"{drafts.state.model} {key}"
+    if retrain.ended is not None:
+        raise Refused(f"it ended as {retrain.ended} already", where=where, remedy="an end is recorded once")
+    toggle = drafts.state.toggle_of(key)
+    if toggle is not None and toggle.active:
+        raise Refused(f"its toggle is still {toggle.state}", where=where, remedy="roll it back or decide about it first")
+    drafts.add(EventKind.RETRAIN_ENDED, key, {"ending": str(ending)})
+
+
+def audit_recorded(drafts: Drafts, key: str, evidence: str, detail: Mapping[str, Any]) -> None:
+    """An evidence pack was made. The newest one again adds nothing."""
+    if known_retrain(drafts, key).audit != evidence:
+        drafts.add(EventKind.AUDIT_RECORDED, key, {"evidence": evidence, "detail": dict(detail)})
+
+
+def known_retrain(drafts: Drafts, key: str) -> RetrainState:
+    """The retrain the drafts are about.
+
+    Raises:
+        Refused: when it was never launched.
+    """
+    if key not in drafts.state.retrains:
+        raise Refused("this retrain was never launched", where=f"{drafts.state.model} {key}", remedy="launch it first")
+    return drafts.state.retrains[key]
