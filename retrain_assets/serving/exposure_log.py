@@ -1,0 +1,167 @@
+"""The exposure log: Parquet files of exposures and outcomes below the home. Files are only ever added."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+
+from retrain_assets.contract import SourceError
+from retrain_assets.home import Home
+from retrain_assets.serving.traffic_schema import (
+    EXPOSURE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Dtype,
+    check_exposures,
+    check_outcomes,
+    conform_exposures,
+    conform_outcomes,
+)
+
+Conform = Callable[[pl.LazyFrame, str], pl.LazyFrame]
+
+
+class ExposureLog:
+    """Reads and writes a home's traffic files (docs/data-formats.md)."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def append_exposures(self, model: str, frame: pl.DataFrame, name: str) -> Path:
+        """Write one file of exposures by atomic rename.
+
+        The name makes it idempotent: the same requests under the same name again change nothing; what was logged first happened.
+
+        Args:
+            model: the model that scored.
+            frame: one row per scored request, columns as documented; further columns are attributes.
+            name: file name without suffix, letters, digits, ``.``, ``_`` and ``-``; one name per batch.
+
+        Returns:
+            The file.
+
+        Raises:
+            SourceError: for rows that are not as documented, or a name that holds other requests.
+        """
+        path = _file(self.home.exposures_dir(model), name)
+        rows = conform_exposures(frame.lazy(), f"exposures {name} of {model}").collect()
+        check_exposures(rows, model, f"exposures {name} of {model}")
+        if path.exists():
+            _same(_requests(pl.read_parquet(path)), _requests(rows), path)
+            return path
+        return _write(rows, path)
+
+    def read_exposures(
+        self, model: str, since: datetime | None = None, toggle: str | None = None, revision: int | None = None
+    ) -> pl.DataFrame:
+        """Exposures in the order they happened, one row per request (the earliest, should a request be logged twice).
+
+        Args:
+            model: the model.
+            since: only exposures at or after this moment (aware).
+            toggle: only exposures of this toggle's experiment.
+            revision: only exposures of this revision of it.
+
+        Raises:
+            SourceError: naming the file that cannot be read or has other columns.
+        """
+        rows = _read(self.home.exposures_dir(model), conform_exposures, EXPOSURE_COLUMNS)
+        if since is not None:
+            rows = rows.filter(pl.col("exposed_at") >= since)
+        if toggle is not None:
+            rows = rows.filter(pl.col("toggle") == toggle)
+        if revision is not None:
+            rows = rows.filter(pl.col("revision") == revision)
+        found = _collect(rows, self.home.exposures_dir(model))
+        return found.sort("exposed_at", "request_id").unique("request_id", keep="first", maintain_order=True)
+
+    def append_outcomes(self, model: str, frame: pl.DataFrame, name: str) -> Path:
+        """Write one file of outcomes; as :meth:`append_exposures`, but the same name must hold the same rows.
+
+        A correction is a new file with a later ``observed_at``.
+        """
+        path = _file(self.home.outcomes_dir(model), name)
+        rows = conform_outcomes(frame.lazy(), f"outcomes {name} of {model}").collect()
+        check_outcomes(rows, f"outcomes {name} of {model}")
+        if path.exists():
+            _same(pl.read_parquet(path), rows, path)
+            return path
+        return _write(rows, path)
+
+    def read_outcomes(self, model: str, since: datetime | None = None) -> pl.DataFrame:
+        """Outcomes in the order they were observed, repeated ones included.
+
+        Args:
+            model: the model.
+            since: only outcomes observed at or after this moment (aware).
+
+        Raises:
+            SourceError: naming the file that cannot be read or has other columns.
+        """
+        rows = _read(self.home.outcomes_dir(model), conform_outcomes, OUTCOME_COLUMNS)
+        if since is not None:
+            rows = rows.filter(pl.col("observed_at") >= since)
+        return _collect(rows, self.home.outcomes_dir(model)).sort("observed_at", "request_id", maintain_order=True)
+
+
+def _file(directory: Path, name: str) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise SourceError(f"{name!r} is not a file name", where=str(directory), remedy="use letters, digits, '.', '_' and '-'")
+    return directory / f"{name}.parquet"
+
+
+def _write(rows: pl.DataFrame, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex}.tmp")
+    try:
+        rows.write_parquet(scratch)
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path
+
+
+def _requests(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.col("request_id").sort())
+
+
+def _same(before: pl.DataFrame, now: pl.DataFrame, path: Path) -> None:
+    if not before.equals(now):
+        raise SourceError("the file exists with other rows", where=str(path), remedy="give every batch a name of its own")
+
+
+def _read(directory: Path, conform: Conform, columns: Mapping[str, Dtype]) -> pl.LazyFrame:
+    parts = [_scan(path, conform) for path in sorted(directory.glob("*.parquet"))]
+    if not parts:
+        return pl.LazyFrame(schema=columns)
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+def _scan(path: Path, conform: Conform) -> pl.LazyFrame:
+    try:
+        return conform(pl.scan_parquet(path), str(path))
+    except (pl.exceptions.PolarsError, OSError) as fault:
+        raise SourceError(
+            f"is not a readable Parquet file ({_first_line(fault)})", where=str(path), remedy="write it again"
+        ) from fault
+
+
+def _collect(rows: pl.LazyFrame, directory: Path) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except (pl.exceptions.PolarsError, OSError) as fault:
+        remedy = "give a column the same type in every file, and write damaged files again"
+        raise SourceError(
+            f"the files cannot be read together ({_first_line(fault)})", where=str(directory), remedy=remedy
+        ) from fault
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).strip().split("\n", 1)[0]
