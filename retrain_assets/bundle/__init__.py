@@ -1,0 +1,24 @@
+"""The deployable unit: model, encoding, calibration, decision rule and their manifest; written and read without pickle."""
+
+from retrain_assets.bundle.calibration import Calibration, fit_calibration
+from retrain_assets.bundle.encoding import Encoding
+from retrain_assets.bundle.manifest import Manifest, environment
+from retrain_assets.bundle.model_file import EstimatorPredictor, LightGBMPredictor, Predictor
+from retrain_assets.bundle.store import IMPORTANCE, SKETCH, Bundle, load_bundle, save_bundle, verify_bundle
+
+__all__ = [
+    "IMPORTANCE",
+    "SKETCH",
+    "Bundle",
+    "Calibration",
+    "Encoding",
+    "EstimatorPredictor",
+    "LightGBMPredictor",
+    "Manifest",
+    "Predictor",
+    "environment",
+    "fit_calibration",
+    "load_bundle",
+    "save_bundle",
+    "verify_bundle",
+]

@@ -1,0 +1,104 @@
+"""The fitted model as a file and back: LightGBM in its own text format, scikit-learn estimators as skops; never a pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from retrain_assets.bundle.skops_file import read_skops, skops_bytes
+from retrain_assets.contract import CustodyError
+
+Floats = npt.NDArray[np.float64]
+
+LIGHTGBM_FILE, SKOPS_FILE = "model.txt", "model.skops"
+_FEW_ROWS = 500
+
+
+class Predictor(Protocol):
+    """A fitted model: raw scores of a feature matrix."""
+
+    def predict(self, matrix: Floats) -> Floats:
+        """(n,) probability of the positive class or regression value; (n, classes) for a multiclass task."""
+        ...
+
+    def file(self) -> tuple[str, bytes]:
+        """Name and bytes of the model file.
+
+        Raises:
+            StageError: when the model cannot be stored without pickle.
+        """
+        ...
+
+    def importance(self) -> tuple[str, Floats]:
+        """What the importances are (``gain``, ``impurity``, ``coefficient``, ``none``) and one value per feature."""
+        ...
+
+
+class LightGBMPredictor:
+    """A LightGBM booster."""
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def predict(self, matrix: Floats) -> Floats:
+        """See :class:`Predictor`."""
+        threads = {"num_threads": 1} if len(matrix) < _FEW_ROWS else {}
+        return np.asarray(self.booster.predict(matrix, **threads), dtype=np.float64)
+
+    def file(self) -> tuple[str, bytes]:
+        """See :class:`Predictor`."""
+        return LIGHTGBM_FILE, self.booster.model_to_string(num_iteration=-1).encode()
+
+    def importance(self) -> tuple[str, Floats]:
+        """See :class:`Predictor`."""
+        return "gain", np.asarray(self.booster.feature_importance(importance_type="gain"), dtype=np.float64)
+
+
+class EstimatorPredictor:
+    """A fitted scikit-learn style estimator."""
+
+    def __init__(self, estimator: Any, task: str) -> None:
+        self.estimator = estimator
+        self.task = task
+
+    def predict(self, matrix: Floats) -> Floats:
+        """See :class:`Predictor`."""
+        if self.task == "regression":
+            return np.asarray(self.estimator.predict(matrix), dtype=np.float64)
+        probabilities = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
+        return probabilities[:, 1] if self.task == "binary_classification" else probabilities
+
+    def file(self) -> tuple[str, bytes]:
+        """See :class:`Predictor`."""
+        return SKOPS_FILE, skops_bytes(self.estimator)
+
+    def importance(self) -> tuple[str, Floats]:
+        """See :class:`Predictor`."""
+        if (values := getattr(self.estimator, "feature_importances_", None)) is not None:
+            return "impurity", np.asarray(values, dtype=np.float64)
+        if (values := getattr(self.estimator, "coef_", None)) is not None:
+            return "coefficient", np.abs(np.atleast_2d(np.asarray(values, dtype=np.float64))).mean(axis=0)
+        return "none", np.zeros(0)
+
+
+def read_model(directory: Path, task: str) -> Predictor:
+    """The model of a bundle directory.
+
+    Raises:
+        CustodyError: when there is no model file or it is not one this product wrote.
+    """
+    if (path := directory / LIGHTGBM_FILE).exists():
+        import lightgbm
+
+        try:
+            return LightGBMPredictor(lightgbm.Booster(model_str=path.read_text()))
+        except lightgbm.basic.LightGBMError as error:
+            raise CustodyError(f"is not a LightGBM model ({error})", where=str(path)) from error
+    if (path := directory / SKOPS_FILE).exists():
+        return EstimatorPredictor(read_skops(path.read_bytes(), str(path)), task)
+    raise CustodyError(
+        f"has neither {LIGHTGBM_FILE} nor {SKOPS_FILE}", where=str(directory), remedy="take the bundle from the registry again"
+    )

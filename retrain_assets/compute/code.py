@@ -1,0 +1,78 @@
+"""The team's code by import path, and the digests and commit that say which code it was."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import retrain_assets
+from retrain_assets.contract import StageError, digest_of, sha256_hex
+
+_PRODUCT_ROOMS = ("contract", "experiment", "drift", "gates", "bundle", "compute")
+
+
+def import_path(path: str, what: str) -> Any:
+    """The object an absolute import path names.
+
+    Args:
+        path: e.g. ``flights.features.build``.
+        what: the contract's field, for the message.
+
+    Raises:
+        StageError: when the module cannot be imported or has no such attribute.
+    """
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise StageError(f"{path} cannot be imported ({error})", where=what, remedy=f"correct {what} in the contract") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise StageError(
+            f"module {module_name} has no {attribute}", where=what, remedy=f"correct {what} in the contract"
+        ) from error
+
+
+def source_digest(path: str, what: str) -> str:
+    """Digest of an import path and the whole source text of the file that defines its object.
+
+    Raises:
+        StageError: when the object has no source file.
+    """
+    target = import_path(path, what)
+    try:
+        text = Path(inspect.getfile(target)).read_bytes()
+    except (TypeError, OSError) as error:
+        raise StageError(
+            f"{path} has no source file", where=what, remedy="define it in a module; its source text is part of the record"
+        ) from error
+    return digest_of({"path": path, "sha256": sha256_hex(text)})
+
+
+@lru_cache(maxsize=1)
+def product_digest() -> str:
+    """Digest of the product's own source that decides what a stage computes."""
+    root = Path(retrain_assets.__file__).parent
+    files = sorted(path for room in _PRODUCT_ROOMS for path in (root / room).rglob("*.py"))
+    return digest_of({str(path.relative_to(root)): sha256_hex(path.read_bytes()) for path in files})
+
+
+def commit_of(path: str) -> dict[str, Any]:
+    """``{"commit", "dirty"}`` of the checkout that holds an import path's file; commit None outside a checkout or without git."""
+    folder = Path(inspect.getfile(import_path(path, path))).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,155 @@
+"""What a stage is asked and what it answers: plain JSON, the same for every place a stage can run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from retrain_assets.contract import Contract, Gate, StageError, Verdict, digest_of, finite
+
+
+@dataclass(frozen=True, slots=True)
+class StageRequest:
+    """One stage of one retrain.
+
+    Args:
+        stage: ``dataset``, ``features``, ``training`` or ``evaluation``.
+        model: name of the model.
+        retrain: key of the retrain.
+        contract: the release contract as JSON, Python paths absolute.
+        inputs: URIs of earlier stages' outputs by name.
+        output_dir: directory the stage writes to.
+        parameters: what the stage needs besides (``{"cutoff": "2013-07-01T00:00:00+00:00"}``).
+    """
+
+    stage: str
+    model: str
+    retrain: str
+    contract: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    output_dir: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the request as it is written."""
+        return digest_of(self.to_json())
+
+    @property
+    def directory(self) -> Path:
+        """The output directory."""
+        return Path(self.output_dir)
+
+    def parsed_contract(self) -> Contract:
+        """The contract as its type."""
+        return Contract.model_validate(self.contract)
+
+    def input(self, name: str) -> Path:
+        """Path of an input.
+
+        Raises:
+            StageError: when the request does not name it, or nothing is there.
+        """
+        if name not in self.inputs:
+            raise StageError(
+                f"input {name!r} is missing", where=f"stage {self.stage}", remedy=f"run the stage that makes {name!r} first"
+            )
+        path = Path(self.inputs[name])
+        if not path.exists():
+            raise StageError(
+                f"input {name!r} is not there",
+                where=str(path),
+                remedy=f"run the stage that makes {name!r} for {self.retrain} again",
+            )
+        return path
+
+    def parameter(self, name: str) -> Any:
+        """A required parameter.
+
+        Raises:
+            StageError: when it is missing.
+        """
+        if name not in self.parameters:
+            raise StageError(
+                f"parameter {name!r} is missing", where=f"stage {self.stage}", remedy=f"pass parameters {{{name}: …}}"
+            )
+        return self.parameters[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StageRequest:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            StageError: for a missing or unknown field.
+        """
+        names = {item.name for item in fields(cls)}
+        if wrong := names.symmetric_difference(value):
+            raise StageError(f"fields {', '.join(sorted(wrong))} are missing or unknown", where="stage request")
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage made.
+
+    Args:
+        stage: its name.
+        outputs: ``{"uri", "digest"}`` by name.
+        metadata: JSON-able facts (counts, windows, metrics, durations).
+        verdicts: JSON of the verdicts by gate.
+        request_digest: digest of the request it answers.
+    """
+
+    stage: str
+    outputs: Mapping[str, Mapping[str, str]]
+    metadata: Mapping[str, Any]
+    verdicts: Mapping[str, Sequence[Mapping[str, Any]]]
+    request_digest: str
+
+    def verdicts_of(self, gate: Gate) -> list[Verdict]:
+        """The verdicts of one gate as their type."""
+        return [Verdict.from_json(value) for value in self.verdicts.get(gate.value, ())]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StageResult:
+        """The inverse of :meth:`to_json`."""
+        return cls(**{item.name: value[item.name] for item in fields(cls)})
+
+    @classmethod
+    def read(cls, path: Path) -> StageResult:
+        """The result in a stage's ``result.json``."""
+        return cls.from_json(json.loads(path.read_text()))
+
+
+def answer(
+    request: StageRequest,
+    outputs: Mapping[str, tuple[Path, str]],
+    metadata: Mapping[str, Any],
+    verdicts: Mapping[Gate, Sequence[Verdict]] | None = None,
+) -> StageResult:
+    """The result of a request; NaN and infinities in the metadata become null.
+
+    Args:
+        request: what was asked.
+        outputs: path and digest by name.
+        metadata: facts.
+        verdicts: verdicts by gate.
+    """
+    return StageResult(
+        stage=request.stage,
+        outputs={name: {"uri": str(path), "digest": digest} for name, (path, digest) in outputs.items()},
+        metadata=finite(dict(metadata)),
+        verdicts={gate.value: [verdict.to_json() for verdict in found] for gate, found in (verdicts or {}).items()},
+        request_digest=request.digest,
+    )

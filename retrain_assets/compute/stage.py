@@ -1,0 +1,55 @@
+"""The entry point that every place of computation calls: a request in, a result out.
+
+``python -m retrain_assets.compute.stage REQUEST.json RESULT.json`` runs one stage in a process of its own; it exits 2 with
+one line on standard error when the stage cannot produce its result.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from retrain_assets.compute.request import StageRequest, StageResult
+from retrain_assets.contract import RetrainError, StageError
+
+STAGES = ("dataset", "features", "training", "evaluation", "drift")
+"""The stages, in the order of the road."""
+
+
+def run_stage(request: StageRequest) -> StageResult:
+    """Run one stage here and now.
+
+    Raises:
+        RetrainError: when it cannot produce its result; see the stages.
+    """
+    if request.stage not in STAGES:
+        raise StageError(
+            f"there is no stage {request.stage!r}", where="stage request", remedy=f"write one of {', '.join(STAGES)}"
+        )
+    module = import_module(f"retrain_assets.compute.stages.{request.stage}")
+    stage: Callable[[StageRequest], StageResult] = getattr(module, request.stage)
+    return stage(request)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage of a request file and write its result file; gives the exit code."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m retrain_assets.compute.stage REQUEST.json RESULT.json\n")
+        return 2
+    request_path, result_path = map(Path, arguments)
+    try:
+        result = run_stage(StageRequest.from_json(json.loads(request_path.read_text())))
+    except RetrainError as error:
+        sys.stderr.write(f"{error.line}\n")
+        return 2
+    scratch = result_path.with_name(result_path.name + ".writing")
+    scratch.write_text(json.dumps(result.to_json()))
+    scratch.replace(result_path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""Rolling-origin back-tests: how the same recipe would have done at earlier cut-offs inside the training window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from retrain_assets.bundle import Encoding
+from retrain_assets.compute.fitting import fit_model, read_labels
+from retrain_assets.compute.stages.source import bounds
+from retrain_assets.contract import Contract, StageError
+from retrain_assets.gates import Backtest, metric_value
+
+
+def backtests(train: pl.DataFrame, about: Mapping[str, Any], contract: Contract) -> list[Backtest]:
+    """Fit and judge the estimator at ``window.backtests`` origins, a hold-out length apart, the last one ending with the window.
+
+    Each fit uses the rows whose label was known at its origin, from the start of the training window on; each is judged on
+    the following hold-out length by ``gates.offline.backtests.metric``. Scores are the estimator's own, without
+    calibration, which would need three quarters of a fit more each time. Source: L. J. Tashman, "Out-of-sample tests of
+    forecasting accuracy", International Journal of Forecasting 16 (2000), section 4 (rolling origin).
+
+    Args:
+        train: feature frame of the training window.
+        about: of the feature snapshot.
+        contract: the contract; without ``gates.offline.backtests`` there are none.
+
+    Returns:
+        In the order of time. The value is None where the metric is undefined or the rows before the origin do not allow a
+        fit (none, or one class).
+    """
+    rule = contract.gates.offline.backtests
+    if rule is None:
+        return []
+    end = datetime.fromisoformat(about["window"]["train_end"])
+    found = []
+    for step in range(contract.window.backtests, 0, -1):
+        start = end - step * contract.window.holdout
+        found.append(_backtest(train, about["feature_names"], start, start + contract.window.holdout, contract, rule.metric))
+    return found
+
+
+def _backtest(train: pl.DataFrame, names: list[str], start: datetime, end: datetime, contract: Contract, metric: str) -> Backtest:
+    source = contract.source
+    moment = pl.col(source.event_time)
+    known, low, high = bounds(train.schema[source.event_time], start - source.label_delay, start, end)
+    earlier, judged = train.filter((moment <= known) & (moment < low)), train.filter((moment >= low) & (moment < high))
+    value = _value(earlier, judged, names, contract, metric) if earlier.height and judged.height else None
+    return Backtest(start=start.isoformat(), end=end.isoformat(), rows=judged.height, value=value)
+
+
+def _value(earlier: pl.DataFrame, judged: pl.DataFrame, names: list[str], contract: Contract, metric: str) -> float | None:
+    column = contract.source.label
+    encoding = Encoding.of(earlier, names)
+    try:
+        labels = read_labels(earlier[column], contract.task)
+        unseen = read_labels(judged[column], contract.task, labels.classes)
+    except StageError:
+        return None
+    predictor = fit_model(contract, encoding, encoding.matrix(earlier), labels)
+    scores = predictor.predict(encoding.matrix(judged))
+    threshold = contract.decision.threshold if contract.decision else 0.5
+    return metric_value(metric, np.asarray(unseen.values), scores, threshold=threshold)

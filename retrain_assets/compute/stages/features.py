@@ -1,0 +1,89 @@
+"""Stage ``features``: the feature snapshot, features with their key and label, and what the leakage checks say of it."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retrain_assets.bundle.encoding import kind_of
+from retrain_assets.compute.code import import_path, source_digest
+from retrain_assets.compute.frames import Tables, read_tables, write_tables
+from retrain_assets.compute.request import StageRequest, StageResult, answer
+from retrain_assets.compute.stages.building import Build, build_features
+from retrain_assets.contract import Contract, Gate, StageError, Verdict
+from retrain_assets.gates import availability_probe, features_gate
+
+PROBED_ROWS = 2000
+"""Rows of the training window on which the availability probe calls the feature function again."""
+
+
+def features(request: StageRequest) -> StageResult:
+    """Build the features of a data set.
+
+    Input ``dataset``. Output ``features``: folder with ``train.parquet`` and ``holdout.parquet``: unit, event time, label and
+    features, the data set's rows in their order; the files say of themselves ``feature_names``, ``feature_dtypes``,
+    ``feature_function``, ``feature_pipeline`` (version of the feature code), ``dataset`` (digest) and ``window``, as the metadata
+    does. The feature function sees each window alone. Verdicts: gate data (leakage).
+
+    Raises:
+        StageError: when the feature function does not do what :func:`build_features` asks.
+    """
+    contract = request.parsed_contract()
+    data = read_tables(request.input("dataset"))
+    build: Build = import_path(contract.features, "features")
+    train = build_features(build, data.train, contract.source, contract.features)
+    holdout = build_features(build, data.holdout, contract.source, contract.features)
+    names = _same_features(train, holdout, contract)
+    about = {
+        "feature_names": names,
+        "feature_dtypes": {name: kind_of(name, train.schema[name]) for name in names},
+        "feature_function": contract.features,
+        "feature_pipeline": source_digest(contract.features, "features"),
+        "dataset": data.digest,
+        "window": data.about["window"],
+    }
+    keys = [contract.source.unit, contract.source.event_time, contract.source.label]
+    tables = Tables(data.train.select(keys).hstack(train), data.holdout.select(keys).hstack(holdout), about)
+    folder = request.directory / "features"
+    write_tables(folder, tables)
+    metadata = {**about, "rows": {"train": train.height, "holdout": holdout.height}}
+    verdicts = _leakage(tables, data.train, build, contract)
+    return answer(request, {"features": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
+
+
+def read_features(request: StageRequest) -> Tables:
+    """The feature snapshot of a request's input ``features``.
+
+    Raises:
+        StageError: when it is missing, unreadable or no feature snapshot.
+    """
+    tables = read_tables(request.input("features"))
+    if "feature_names" not in tables.about:
+        raise StageError(
+            "is no feature snapshot", where=request.inputs["features"], remedy="pass the output of the features stage"
+        )
+    return tables
+
+
+def _same_features(train: pl.DataFrame, holdout: pl.DataFrame, contract: Contract) -> list[str]:
+    if train.columns != holdout.columns:
+        other = sorted(set(train.columns).symmetric_difference(holdout.columns)) or ["their order"]
+        raise StageError(
+            f"returns other columns for the hold-out than for the training window: {', '.join(other)}",
+            where=f"feature function {contract.features}",
+            remedy="return the same columns whatever the rows are",
+        )
+    return train.columns
+
+
+def _leakage(tables: Tables, rows: pl.DataFrame, build: Build, contract: Contract) -> list[Verdict]:
+    source = contract.source
+
+    def build_keyed(sample: pl.DataFrame) -> pl.DataFrame:
+        return sample.select(source.unit).hstack(build_features(build, sample, source, contract.features))
+
+    probed = rows.gather_every(max(1, rows.height // PROBED_ROWS)).head(PROBED_ROWS)
+    late = [*source.known_after_prediction, source.label]
+    lookahead = availability_probe(build_keyed, probed, late, source.unit) if not probed.is_empty() else {}
+    return features_gate(
+        tables.train, tables.holdout, contract=contract, unit=source.unit, label=source.label, lookahead=lookahead
+    )

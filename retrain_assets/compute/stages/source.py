@@ -1,0 +1,159 @@
+"""Reading the source as the contract says: which files, whether they are what the schema expects, and the rows of a period."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from retrain_assets.contract import Source, SourceError, digest_of
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    import pandera.polars
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def source_files(uri: str) -> list[Path]:
+    """The files a source URI names, sorted.
+
+    Args:
+        uri: Parquet file or glob; ``$NAME`` and ``${NAME}`` are environment variables, ``RETRAIN_HOME`` falls back to the
+            default home.
+
+    Raises:
+        SourceError: when a variable is not set or no file is there.
+    """
+    expanded = _expand(uri)
+    files = sorted(Path(path) for path in glob.glob(expanded, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    if not files:
+        raise SourceError(
+            "no such file", where=expanded, remedy="correct source.uri in the contract, or put the Parquet file there"
+        )
+    return files
+
+
+def source_fingerprint(uri: str) -> str:
+    """Digest of names, sizes and modification times of the source's files: whether anything may have changed since.
+
+    Raises:
+        SourceError: as :func:`source_files`.
+    """
+    states = [(str(path), path.stat()) for path in source_files(uri)]
+    return digest_of([[path, state.st_size, str(state.st_mtime_ns)] for path, state in states])
+
+
+def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], start: datetime, end: datetime) -> pl.DataFrame:
+    """Source rows with ``start <= event_time < end``, sorted by event time, unit and every other column.
+
+    Args:
+        source: the contract's source.
+        schema: pandera model of one source row; columns it does not name are left out.
+        start: first moment, timezone-aware.
+        end: moment after the last, timezone-aware.
+
+    Raises:
+        SourceError: when a file is missing, empty, truncated, or has a column missing, renamed or of another type; the
+            message names the file, the column and what the schema expects.
+    """
+    expected = _expected_columns(source, schema)
+    frames = [_read(path, source, expected, start, end) for path in source_files(source.uri)]
+    rows = pl.concat(frames, how="diagonal")
+    keys = [source.event_time, source.unit]
+    others = [name for name, dtype in rows.schema.items() if name not in keys and not dtype.is_nested()]
+    return rows.sort([*keys, *others], nulls_last=True)
+
+
+def bounds(dtype: pl.DataType, *moments: datetime) -> list[pl.Expr]:
+    """Moments as literals comparable with an event time of this type; a type without a timezone is taken as UTC."""
+    naive = not (isinstance(dtype, pl.Datetime) and dtype.time_zone)
+    return [pl.lit(moment.astimezone(UTC).replace(tzinfo=None) if naive else moment.astimezone(UTC)) for moment in moments]
+
+
+def _expand(uri: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1) or match.group(2)
+        if name in os.environ:
+            return os.environ[name]
+        if name == "RETRAIN_HOME":
+            return str(Home.from_environment().root)
+        raise SourceError(f"environment variable {name} is not set", where=f"source.uri {uri}", remedy=f"set {name}")
+
+    return _VARIABLE.sub(value, uri)
+
+
+def _expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel]) -> dict[str, tuple[pl.DataType | None, bool]]:
+    columns: dict[str, tuple[pl.DataType | None, bool]] = {
+        name: (column.dtype.type if column.dtype is not None else None, bool(column.required))
+        for name, column in schema.to_schema().columns.items()
+    }
+    for role in ("event_time", "unit", "label"):
+        name = getattr(source, role)
+        if name not in columns:
+            raise SourceError(
+                f"source.{role} {name!r} is not a column of the schema",
+                where=source.schema_,
+                remedy=f"add it to the schema or correct source.{role}; the schema has {', '.join(columns)}",
+            )
+    moment = columns[source.event_time][0]
+    if not isinstance(moment, (pl.Datetime, pl.Date)):
+        raise SourceError(
+            f"source.event_time {source.event_time!r} is {moment} in the schema",
+            where=source.schema_,
+            remedy="make it a Datetime in UTC, so that rows can be split by time",
+        )
+    return columns
+
+
+def _read(
+    path: Path, source: Source, expected: Mapping[str, tuple[pl.DataType | None, bool]], start: datetime, end: datetime
+) -> pl.DataFrame:
+    if path.stat().st_size == 0:
+        raise SourceError("is empty (0 bytes)", where=str(path), remedy="write the Parquet file again")
+    try:
+        found = pl.read_parquet_schema(path)
+        columns = _check_columns(path, found, expected)
+        low, high = bounds(found[source.event_time], start, end)
+        moment = pl.col(source.event_time)
+        lazy = pl.scan_parquet(path, glob=False)
+        if lazy.select(pl.len()).collect().item() == 0:
+            raise SourceError("has no rows", where=str(path), remedy="write the Parquet file again, with its rows")
+        return lazy.select(columns).filter((moment >= low) & (moment < high)).collect()
+    except (pl.exceptions.ComputeError, OSError) as error:
+        raise SourceError(
+            f"is not a readable Parquet file, truncated or damaged ({error})", where=str(path), remedy="write the file again"
+        ) from error
+
+
+def _check_columns(
+    path: Path, found: Mapping[str, pl.DataType], expected: Mapping[str, tuple[pl.DataType | None, bool]]
+) -> list[str]:
+    for name, (dtype, required) in expected.items():
+        if name not in found:
+            if not required:
+                continue
+            raise SourceError(
+                f"column {name!r} is missing{_renamed(name, found, expected)}",
+                where=str(path),
+                remedy=f"the schema expects {name}: {dtype}; write the column under that name or change the schema",
+            )
+        if dtype is not None and found[name] != dtype:
+            raise SourceError(
+                f"column {name!r} is {found[name]}",
+                where=str(path),
+                remedy=f"the schema expects {name}: {dtype}; write the column with that type or change the schema",
+            )
+    return [name for name in expected if name in found]
+
+
+def _renamed(name: str, found: Mapping[str, pl.DataType], expected: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, [other for other in found if other not in expected], n=1)
+    return f" (there is {close[0]!r}; was it renamed?)" if close else ""

@@ -1,0 +1,63 @@
+"""A bundle in MLflow's model format: the bundle's directory as it is, an ``MLmodel`` beside it that says how to load it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retrain_assets import __version__
+
+BUNDLE_PATH = "data/bundle"
+"""Where the bundle lies inside the MLflow model."""
+
+LOADER = "retrain_assets.bundle.pyfunc"
+
+_TYPES = {"numeric": "double", "boolean": "boolean", "categorical": "string"}
+
+
+def package(bundle_dir: Path, manifest: Mapping[str, Any], digest: str, target: Path, *, run_id: str, model_id: str) -> None:
+    """Write the MLflow model of a bundle.
+
+    ``mlflow.pyfunc.save_model`` is not used: it resolves the environment with pip and asks for an input example, while the
+    manifest already knows signature and versions.
+
+    Args:
+        bundle_dir: the bundle.
+        manifest: its manifest as JSON.
+        digest: its digest.
+        target: directory to write; must not exist.
+        run_id: MLflow run it belongs to.
+        model_id: MLflow logged model it becomes.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    shutil.copytree(bundle_dir, target / BUNDLE_PATH)
+    packages = manifest["environment"]["packages"]
+    requirements = [f"retrain-assets=={__version__}", *(f"{name}=={version}" for name, version in sorted(packages.items()))]
+    (target / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
+    python_env = {"python": manifest["environment"]["python"], "dependencies": ["-r requirements.txt"]}
+    (target / "python_env.yaml").write_text(yaml.safe_dump(python_env))
+    model = Model(
+        artifact_path="model",
+        run_id=run_id,
+        model_id=model_id,
+        signature=_signature(manifest),
+        metadata={"bundle_digest": digest},
+    )
+    mlflow.pyfunc.add_to_model(model, loader_module=LOADER, data=BUNDLE_PATH, python_env="python_env.yaml")
+    model.save(str(target / "MLmodel"))
+
+
+def _signature(manifest: Mapping[str, Any]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    kinds = manifest["feature_dtypes"]
+    inputs = Schema([ColSpec(_TYPES[kinds[name]], name, required=False) for name in manifest["feature_names"]])
+    scores = [f"score_{label}" for label in manifest["classes"]] if manifest["task"] == "multiclass" else ["score"]
+    return ModelSignature(inputs=inputs, outputs=Schema([ColSpec("double", name) for name in scores]))
