@@ -115,11 +115,11 @@ def _problem(strata: Sequence[StratumStatistics]) -> str | None:
 def _success(spec: MeasureSpec, interval: Interval) -> tuple[MeasureState, str]:
     at_least, _ = _improvement(spec, interval, relative=spec.min_effect > 0)
     _, at_most = _improvement(spec, interval, relative=spec.max_harm > 0)
+    shown = _words(spec, interval)
+    if at_most is not None and at_most < -spec.max_harm:
+        return MeasureState.WORSE, f"{shown}: a worsening beyond {spec.max_harm:.3g} (relative) is shown"
     if at_least is None or at_most is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
-    shown = _words(spec, interval)
-    if at_most < -spec.max_harm:
-        return MeasureState.WORSE, f"{shown}: a worsening beyond {spec.max_harm:.3g} (relative) is shown"
     if at_least > spec.min_effect:
         return MeasureState.BETTER, f"{shown}: an improvement above {spec.min_effect:.3g} (relative) is shown"
     return MeasureState.INCONCLUSIVE, f"{shown}: neither an improvement above {spec.min_effect:.3g} nor harm is shown"

@@ -144,15 +144,13 @@ def _strata(units: pl.DataFrame, name: str, assigned: Assigned, segment: str | N
             squares=(value * value).sum(),
             least=value.min(),
             greatest=value.max(),
-            sound=value.is_finite().all(),
         )
         .sort(*by, nulls_last=True)
     )
     arms: dict[tuple[object, ...], dict[str, ArmStatistics]] = {}
     for row in sums.iter_rows(named=True):
-        extremes = (row["least"], row["greatest"]) if row["sound"] else (None, None)
         arms.setdefault(tuple(row[key] for key in by), {})[row["arm"]] = ArmStatistics(
-            row["n"], row["total"], row["squares"], *extremes
+            row["n"], row["total"], row["squares"], row["least"], row["greatest"]
         )
     empty = ArmStatistics(0, 0.0, 0.0)
     return tuple(

@@ -1,0 +1,68 @@
+"""Small canaries to analyse: arms with given means, plans, times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from retrain_assets.experiment import (
+    ArmCounts,
+    ArmStatistics,
+    CanaryData,
+    MeasureSpec,
+    Plan,
+    StageCounts,
+    Stratum,
+    StratumStatistics,
+)
+
+ARMED = datetime(2013, 7, 1, tzinfo=UTC)
+COST = MeasureSpec("cost", "success", "decrease", min_effect=0.01)
+ERROR = MeasureSpec("error_rate", "guardrail", "decrease", margin=0.01)
+
+
+def arm(n: int, mean: float, deviation: float = 1.0) -> ArmStatistics:
+    """n values with this mean and standard deviation (divisor n - 1)."""
+    return ArmStatistics(n, n * mean, n * mean * mean + (n - 1) * deviation**2)
+
+
+def events(n: int, count: int) -> ArmStatistics:
+    """n units of a 0/1 measure with this many ones."""
+    return ArmStatistics(n, float(count), float(count))
+
+
+def stratum(champion: ArmStatistics, challenger: ArmStatistics, *, revision: int = 4, stage: str = "50") -> StratumStatistics:
+    return StratumStatistics(Stratum(revision, stage), champion, challenger)
+
+
+def plan_of(*measures: MeasureSpec, alpha: float = 0.025, min_units: int = 500) -> Plan:
+    return Plan(
+        measures=measures or (COST, ERROR),
+        alpha=alpha,
+        planned_units=10_000,
+        ramp=("shadow", "5", "50"),
+        min_units=min_units,
+        min_duration=timedelta(days=1),
+        max_duration=timedelta(days=28),
+        max_missing_outcomes=0.2,
+    )
+
+
+def counts(
+    champion: int, challenger: int, *, revision: int = 4, stage: str = "50", share: float = 0.5, with_outcome: float = 1.0
+) -> StageCounts:
+    return StageCounts(
+        revision,
+        stage,
+        share,
+        ArmCounts(champion, champion, round(champion * with_outcome)),
+        ArmCounts(challenger, challenger, round(challenger * with_outcome)),
+        ARMED,
+    )
+
+
+def winning(n: int = 20_000) -> CanaryData:
+    """A canary at the last stage that has shown all it must: cost 10 % lower, no error in either arm."""
+    return CanaryData(
+        stages=(counts(n, n),),
+        measures={"cost": (stratum(arm(n, 10.0, 8.0), arm(n, 9.0, 8.0)),), "error_rate": (stratum(events(n, 0), events(n, 0)),)},
+    )

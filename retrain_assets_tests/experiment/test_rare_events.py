@@ -1,0 +1,104 @@
+"""Bounds for shares with few events: closed-form checks, coverage under peeking, and why they are needed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from retrain_assets.experiment import (
+    ArmStatistics,
+    Stratum,
+    StratumStatistics,
+    Tuning,
+    expected_events_bounds,
+    interval_of,
+    intervals,
+    mean_bounds,
+    share_bounds,
+)
+from retrain_assets_tests.experiment.builders import events, stratum
+
+LOOKS = np.unique(np.geomspace(40, 20_000, 40).astype(int))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 20, 400])
+def test_bounds_are_where_the_mixture_reaches_one_over_alpha(count: int) -> None:
+    """The closed form against a numerical integral of the mixture over theta ~ Gamma(1/2, 1/2)."""
+    for bound in expected_events_bounds(count, 0.01):
+        if bound:
+            root = np.linspace(1e-9, 12 * math.sqrt((count + 1) / (bound + 0.5)) + 3, 400_001)
+            theta = root**2  # theta = root^2 takes the singularity of the density at 0 away
+            log_density = -0.5 * np.log(2 * np.pi * theta) - theta / 2
+            integrand = np.exp(count * np.log(theta) - (theta - 1) * bound + log_density) * 2 * root
+            assert np.trapezoid(integrand, root) == pytest.approx(100, rel=1e-3)
+
+
+def test_no_event_bounds_the_rate_by_a_constant_over_n() -> None:
+    assert expected_events_bounds(0, 0.025)[0] == 0.0
+    upper = mean_bounds(0, 1000, 0.025)[1]
+    assert 0.004 < upper < 0.008
+    assert mean_bounds(1000, 1000, 0.025) == pytest.approx((1 - upper, 1.0))
+
+
+def test_the_champion_is_standardised_to_the_challengers_mix() -> None:
+    """Rates drift from 0 to 10 % between stages; pooled, the challenger would look far worse."""
+    strata = [
+        stratum(events(9500, 0), events(500, 0), revision=2, stage="5"),
+        stratum(events(500, 50), events(250, 25), revision=3, stage="50"),
+    ]
+    bounds = share_bounds(strata, 0.01)
+    assert bounds is not None
+    assert bounds.champion_mean == pytest.approx(bounds.challenger_mean) == pytest.approx(1 / 30)
+    assert (strata[0].champion + strata[1].champion).mean == pytest.approx(0.005)
+
+
+def test_every_further_stratum_gets_a_smaller_part_of_the_error() -> None:
+    strata = [stratum(events(900, 9), events(100, 1), revision=revision) for revision in (2, 3, 4)]
+    bounds = share_bounds(strata, 0.02)
+    assert bounds is not None
+    expected = [mean_bounds(9, 900, 0.01 / (k * (k + 1))) for k in (1, 2, 3)]
+    assert bounds.champion_lower == pytest.approx(sum(low for low, _ in expected) / 3)
+    assert bounds.champion_upper == pytest.approx(sum(high for _, high in expected) / 3)
+    assert (bounds.challenger_lower, bounds.challenger_upper) == pytest.approx(mean_bounds(3, 300, 0.01))
+
+
+@pytest.mark.parametrize(("p_champion", "p_challenger", "share"), [(0.001, 0.011, 0.25), (0.01, 0.02, 0.05), (0.02, 0.02, 0.05)])
+def test_peeking_at_rare_events_stays_within_alpha(p_champion: float, p_challenger: float, share: float) -> None:
+    assert _miscoverage(p_champion, p_challenger, share) <= 0.025
+
+
+def test_without_exact_bounds_rare_events_break_the_error_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "FEW_EVENTS", 0)
+    assert _miscoverage(0.001, 0.011, 0.25) > 0.04
+
+
+def _miscoverage(p_champion: float, p_challenger: float, share: float, paths: int = 250) -> float:
+    """Fraction of paths on which the upper limit was below the true difference at some look."""
+    rng = np.random.default_rng(11)
+    steps = np.diff(np.r_[0, LOOKS])
+    n_challenger = np.cumsum(rng.binomial(steps, share, (paths, len(steps))), axis=1)
+    n_champion = LOOKS - n_challenger
+    bad = [
+        np.cumsum(rng.binomial(np.diff(n, axis=1, prepend=0), p), axis=1)
+        for n, p in ((n_champion, p_champion), (n_challenger, p_challenger))
+    ]
+    tuning, missed = Tuning(0.025, 10_000, 0.5), 0
+    for path in range(paths):
+        for look in range(0, len(LOOKS)):
+            arms = [
+                ArmStatistics(int(n[path, look]), float(k[path, look]), float(k[path, look]))
+                for n, k in zip((n_champion, n_challenger), bad, strict=True)
+            ]
+            interval = interval_of([StratumStatistics(Stratum(3, "50"), *arms)], tuning)
+            if not isinstance(interval, str) and interval.upper < p_challenger - p_champion:
+                missed += 1
+                break
+    return missed / paths
+
+
+@pytest.mark.parametrize(("count", "alpha"), [(-1, 0.05), (math.nan, 0.05), (1, 0.0), (1, 1.0)])
+def test_arguments_without_meaning_are_refused(count: float, alpha: float) -> None:
+    with pytest.raises(ValueError, match="must"):
+        expected_events_bounds(count, alpha)
