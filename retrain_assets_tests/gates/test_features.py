@@ -11,7 +11,7 @@ import pytest
 
 from retrain_assets.contract import Contract, Outcome, RetrainError, Verdict, canonical_json
 from retrain_assets.gates import FEATURE_CHECKS, availability_probe, features_gate
-from retrain_assets.gates.separation import binary_targets, single_feature_auc
+from retrain_assets.gates.separation import SMOOTHING, _target_rates, binary_targets, single_feature_auc
 from retrain_assets_tests.gates.conftest import verdict
 
 Windows = tuple[pl.DataFrame, pl.DataFrame]
@@ -273,3 +273,27 @@ def test_windows_that_cannot_be_judged_open_nothing(
     verdicts = judge(*spoil(*snapshot))
     assert [each.check for each in verdicts] == list(FEATURE_CHECKS)
     assert {each.outcome for each in verdicts} == {outcome}
+
+
+def test_the_order_of_a_few_numbers_is_seen_in_both_directions() -> None:
+    label = np.arange(40) >= 25
+    values = pl.Series(np.arange(40.0))
+    assert single_feature_auc(values, [label]) == single_feature_auc(-values, [label]) == 1.0
+
+
+def test_a_categorys_rate_comes_from_the_other_folds_only() -> None:
+    target = np.array([True, False, False, False, False] * 4)  # every positive is in fold 0
+    rates = _target_rates(np.zeros(20), target)
+    overall = SMOOTHING * target.mean()
+    assert rates[0] == pytest.approx((0 + overall) / (16 + SMOOTHING))
+    assert rates[1] == pytest.approx((4 + overall) / (16 + SMOOTHING))
+
+
+def test_a_row_that_vanishes_counts_even_where_its_value_was_null(parcels: Windows) -> None:
+    rows = parcels[0].with_columns(weight=pl.lit(None, dtype=pl.Float64))
+
+    def dropping(given: pl.DataFrame) -> pl.DataFrame:
+        made = given.select("parcel", "weight")
+        return made.head(made.height - 4) if given["delay"].null_count() else made
+
+    assert availability_probe(dropping, rows, ["delay"], "parcel") == {"weight": 4}

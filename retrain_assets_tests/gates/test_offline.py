@@ -13,6 +13,7 @@ import pytest
 
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
 from retrain_assets.gates import Backtest, OfflineEvaluation, evaluate, offline_checks, offline_gate
+from retrain_assets.gates.intervals import bootstrap_improvement, resampling_weights
 from retrain_assets_tests.gates.conftest import verdict
 
 Scores = np.ndarray
@@ -170,6 +171,30 @@ def test_a_group_that_is_treated_differently_fails(scored: Scored, contract: Con
     assert found.outcome is Outcome.FAIL
     assert found.observed > found.threshold
     assert {group["group"] for group in found.evidence["groups"]} == {"north", "south", "east"}
+
+
+def test_a_small_group_is_listed_and_not_judged(scored: Scored, contract: Contract) -> None:
+    few = pl.int_range(pl.len()) < 50
+    frame = scored.frame.with_columns(region=pl.when(few).then(pl.lit("island")).otherwise("region"))
+    candidate = np.where(np.arange(scored.late.size) < 50, 1.0, scored.chance)
+    found = verdict(judge(replace_frame(scored, frame), contract, candidate, None, bootstrap=True), "fairness_holds_region")
+    assert found.passed
+    assert {group["group"]: group["judged"] for group in found.evidence["groups"]}["island"] is False
+
+
+def test_a_slice_is_resampled_with_the_draws_of_its_own_rows(scored: Scored, contract_with: ContractWith) -> None:
+    contract = contract_with({"gates.offline.slices.metric": "log_loss"})
+    units = np.repeat(np.arange(scored.late.size // 4), 4)
+    frame = scored.frame.with_columns(parcel=pl.Series(units))
+    champion = scored.blurred(0.8)
+    found = evaluate(frame, scored.chance, champion, contract=contract, seed=3)
+    east = np.flatnonzero((frame["region"] == "east").to_numpy())
+    weights = resampling_weights(units.astype(str), resamples=found.resamples, seed=3)[:, east]
+    expected = bootstrap_improvement(
+        "log_loss", scored.late[east], scored.chance[east], champion[east], weights, confidence=found.confidence
+    )
+    (slice_,) = [part for part in found.slices if part.value == "east"]
+    assert slice_.comparison.improvement == expected
 
 
 def test_one_group_alone_is_no_comparison(scored: Scored, contract: Contract) -> None:
