@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import Duration, Owner
+from retrain_assets.contract.quantities import Cron, Duration, Owner
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
@@ -94,8 +94,8 @@ class Freeze(Part):
 class Cadence(Part):
     """When retrains are launched."""
 
-    cron: str | None = Field(default=None, description="Business cadence; five cron fields, UTC. None: only drift.")
-    drift_cron: str = Field(default="0 6 * * 1", description="When the drift report is made.")
+    cron: Cron | None = Field(default=None, description="Business cadence; five cron fields, UTC. None: only drift.")
+    drift_cron: Cron = Field(default="0 6 * * 1", description="When the drift report is made.")
     on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
     min_interval: Duration = Field(description="Shortest time between the starts of two retrains launched by the system.")
     freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retrain_assets.contract.part import Part
 from retrain_assets.contract.quantities import ColumnName, Duration, Share
@@ -110,23 +110,23 @@ class Experiment(Part):
         default=0.2, description="Largest share of matured exposures without an outcome before results are invalid."
     )
 
-    @model_validator(mode="before")
+    @field_validator("ramp", mode="before")
     @classmethod
-    def _percent_ramp(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("ramp"), list):
-            values = {**values, "ramp": [_percent(stage) for stage in values["ramp"]]}
-        return values
+    def _percent_ramp(cls, ramp: Any) -> Any:
+        return [_percent(stage) for stage in ramp] if isinstance(ramp, list) else ramp
 
-    @model_validator(mode="after")
-    def _ramp_ascends(self) -> Experiment:
-        shares = [stage for stage in self.ramp if stage != "shadow"]
-        if "shadow" in self.ramp[1:]:
-            raise ValueError("ramp: shadow can only be the first stage; write [shadow, 5, 25, 50, 100]")
+    @field_validator("ramp")
+    @classmethod
+    def _ramp_ascends(cls, ramp: list[Stage]) -> list[Stage]:
+        shares = [stage for stage in ramp if stage != "shadow"]
+        if "shadow" in ramp[1:]:
+            raise ValueError("shadow can only be the first stage; write [shadow, 5, 25, 50, 100]")
         if len(shares) < 2 or shares != sorted(set(shares)) or shares[-1] != 100:
+            written = ", ".join(stage if isinstance(stage, str) else f"{stage:g}" for stage in ramp)
             raise ValueError(
-                f"ramp: {self.ramp} must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]"
+                f"[{written}] must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]"
             )
-        return self
+        return ramp
 
     @model_validator(mode="after")
     def _measures_exist(self) -> Experiment:

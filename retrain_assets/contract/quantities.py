@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -42,6 +43,15 @@ def parse_share(value: Any) -> float:
     return float(match.group(1)) / 100
 
 
+def check_cron(value: str) -> str:
+    """A cron expression of five fields, unchanged."""
+    try:
+        CronSim(value, datetime.now(UTC))
+    except CronSimError as error:
+        raise ValueError(f"{value!r} is not a cron expression ({error}); write five fields such as 0 6 * * 1") from error
+    return value
+
+
 _DURATION_SCHEMA = {
     "type": "string",
     "pattern": r"^\s*\d+(\.\d+)?\s*[smhdw]\s*$",
@@ -60,6 +70,7 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(_DURATION_SCHEMA),
 ]
+Cron = Annotated[str, AfterValidator(check_cron)]
 Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1)]

@@ -181,18 +181,19 @@ class Registry:
         """
         return dict(self.version(model, version).tags)
 
-    def set_tag(self, model: str, version: str, key: str, value: str) -> None:
-        """Set a tag of a version. Doing it again changes nothing.
+    def set_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version. Doing it again changes nothing.
 
         Raises:
-            CustodyError: for the tag of the bundle digest, which never changes.
+            CustodyError: for another value of the bundle digest, which never changes.
             RetrainError: when there is no such version.
         """
         current = self.tags(model, version)
-        if key == DIGEST_TAG and value != current[DIGEST_TAG]:
+        if tags.get(DIGEST_TAG, current[DIGEST_TAG]) != current[DIGEST_TAG]:
             raise CustodyError("the bundle digest of a version never changes", where=f"{model} version {version}")
-        if current.get(key) != value:
-            self._client().set_model_version_tag(model, version, key, value)
+        for key, value in tags.items():
+            if current.get(key) != value:
+                self._client().set_model_version_tag(model, version, key, value)
 
     def manifest(self, model: str, version: str) -> dict[str, Any]:
         """The manifest of a version as JSON, checked against its files and its digest.

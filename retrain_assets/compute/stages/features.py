@@ -82,7 +82,7 @@ def _leakage(tables: Tables, rows: pl.DataFrame, build: Build, contract: Contrac
         return sample.select(source.unit).hstack(build_features(build, sample, source, contract.features))
 
     probed = rows.gather_every(max(1, rows.height // PROBED_ROWS)).head(PROBED_ROWS)
-    late = [*source.known_after_prediction, source.label]
+    late = list(dict.fromkeys([*source.known_after_prediction, source.label]))
     lookahead = availability_probe(build_keyed, probed, late, source.unit) if not probed.is_empty() else {}
     return features_gate(
         tables.train, tables.holdout, contract=contract, unit=source.unit, label=source.label, lookahead=lookahead

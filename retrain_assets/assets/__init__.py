@@ -1,0 +1,54 @@
+"""The assets of one model, one file each, in the order of the road; thin: they call a room below and translate."""
+
+import dagster as dg
+
+from retrain_assets.assets.audit_record import audit_record_asset
+from retrain_assets.assets.canary_report import canary_report_asset
+from retrain_assets.assets.candidate_model import candidate_model_asset
+from retrain_assets.assets.dataset import dataset_asset
+from retrain_assets.assets.drift_report import drift_report_asset, external_assets
+from retrain_assets.assets.evaluation_report import evaluation_report_asset
+from retrain_assets.assets.feature_snapshot import feature_snapshot_asset
+from retrain_assets.assets.gate_checks import gate_checks
+from retrain_assets.assets.platform import PLATFORM, Platform
+from retrain_assets.assets.promotion_decision import promotion_decision_asset
+from retrain_assets.assets.road import Road, cutoff_of
+from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
+from retrain_assets.contract import Contract
+
+__all__ = ["LAUNCHED_BY_TAG", "PLATFORM", "TRIGGER_TAG", "Platform", "Road", "cutoff_of", "road_definitions"]
+
+
+def road_definitions(contract: Contract) -> dg.Definitions:
+    """Assets, gate checks and jobs of one model."""
+    road = Road(contract)
+    retrain = ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")
+    jobs = {
+        road.retrain_job: retrain,
+        road.canary_job: ("canary_report",),
+        road.decision_job: ("promotion_decision", "audit_record"),
+        road.drift_job: ("drift_report",),
+    }
+    return dg.Definitions(
+        assets=[
+            *external_assets(road),
+            dataset_asset(road),
+            feature_snapshot_asset(road),
+            candidate_model_asset(road),
+            evaluation_report_asset(road),
+            canary_report_asset(road),
+            promotion_decision_asset(road),
+            audit_record_asset(road),
+            drift_report_asset(road),
+        ],
+        asset_checks=gate_checks(road),
+        jobs=[
+            dg.define_asset_job(
+                name,
+                selection=dg.AssetSelection.assets(*(road.key(asset) for asset in assets)),
+                executor_def=dg.in_process_executor,
+                tags={"retrain/model": road.model, "dagster/retry_on_asset_or_op_failure": "false"},
+            )
+            for name, assets in jobs.items()
+        ],
+    )

@@ -1,0 +1,57 @@
+"""Asset ``candidate_model``: the fitted bundle, registered straight away as a candidate version."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from retrain_assets.assets.faces import verdict_table
+from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.road import Road
+from retrain_assets.assets.stages import metadata_of
+from retrain_assets.contract import Gate
+
+
+def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
+    """The candidate of one retrain. A version that fails a later gate stays in the registry and goes no further."""
+
+    @dg.asset(
+        key=road.key("candidate_model"),
+        deps=[road.key("feature_snapshot")],
+        partitions_def=road.partitions,
+        code_version=road.code_version,
+        description="The fitted bundle: model, calibration, decision rule, feature pipeline version and training "
+        "window, identified by the digest of its manifest and registered in MLflow with status=candidate.",
+        **road.face("candidate_model"),
+    )
+    def candidate_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        retrain = context.partition_key
+        dataset = platform.stage_result(road.model, retrain, "dataset")
+        features = platform.stage_result(road.model, retrain, "features")
+        result = platform.run_stage(road, retrain, "training", inputs={"features": features.outputs["features"]["uri"]})
+        verdicts = result.verdicts_of(Gate.TRAINING)
+        bundle = result.outputs["bundle"]
+        version = platform.registry.register(
+            Path(bundle["uri"]),
+            result.metadata["manifest"],
+            bundle["digest"],
+            metrics=result.metadata["holdout_metrics"],
+            tags={"retrain": retrain},
+        )
+        subjects = {
+            "dataset": dataset.outputs["dataset"]["digest"],
+            "features": features.metadata["feature_pipeline"],
+            "bundle": bundle["digest"],
+        }
+        platform.controller.register_candidate(road.model, retrain, version, subjects)
+        platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, subjects)
+        return dg.MaterializeResult(
+            metadata={
+                "registry_version": version,
+                "bundle": bundle["digest"],
+                **metadata_of(result),
+                "gate": verdict_table(verdicts),
+            },
+            data_version=dg.DataVersion(bundle["digest"]),
+        )
+
+    return candidate_model

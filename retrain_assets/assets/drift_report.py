@@ -1,0 +1,98 @@
+"""Assets of live operation: the source and traffic other systems write, and the drift report of the champion."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from retrain_assets.assets.faces import table
+from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.road import Road
+from retrain_assets.contract import RetrainError
+from retrain_assets.release import Reign
+from retrain_assets.serving import ExposureLog
+
+
+def external_assets(road: Road) -> list[dg.AssetSpec]:
+    """The source table and the live traffic: written by other systems, shown for lineage."""
+    source = road.contract.source
+    return [
+        dg.AssetSpec(
+            road.key("source"),
+            description=f"Rows of {source.uri}, one per {source.unit} at {source.event_time}; label {source.label} "
+            f"known {source.label_delay} later.",
+            **road.face("source"),
+        ),
+        dg.AssetSpec(
+            road.key("live_traffic"),
+            description="Exposures (which arm scored which unit) and outcomes (what happened to it), as Parquet.",
+            **road.face("live_traffic"),
+        ),
+    ]
+
+
+def drift_report_asset(road: Road) -> dg.AssetsDefinition:
+    """Drift of the champion's live traffic against the data it was trained on; not per retrain."""
+
+    @dg.asset(
+        key=road.key("drift_report"),
+        deps=[road.key("live_traffic"), road.key("source")],
+        code_version=road.code_version,
+        description="The champion's live traffic against its training sketch: features weighted by importance, "
+        "predictions, label share, calibration and success measures.",
+        **road.face("drift_report"),
+    )
+    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        rule = road.contract.cadence.on_drift
+        if rule is None:
+            raise dg.Failure(description=f"{road.model}: cadence.on_drift is not set; add it or remove the drift job")
+        state = platform.controller.state(road.model)
+        if state.champion is None:
+            raise RetrainError(f"{road.model} has no champion", remedy="bootstrap one before its drift can be watched")
+        now, reign = platform.clock.now(), state.champion_history[-1]
+        directory = platform.home.stage_dir(road.model, f"drift-{now:%Y-%m-%dT%H%M}", "drift")
+        inputs = _champions_traffic(platform, road, reign, directory)
+        inputs["bundle"] = str(platform.registry.download(road.model, state.champion.version))
+        result = platform.run_stage(
+            road,
+            directory.parent.name,
+            "drift",
+            inputs=inputs,
+            parameters={"now": now.isoformat(), "since": reign.since.isoformat(), "bundle_digest": state.champion.bundle},
+        )
+        report = result.metadata["report"]
+        limits = rule.limits
+        return dg.MaterializeResult(
+            metadata={
+                "window": f"{report['start'][:10]} to {report['end'][:10]}",
+                "rows": int(report["rows"]),
+                "champion": state.champion.version,
+                "metrics": table(
+                    {
+                        "metric": name,
+                        "value": value,
+                        "limit": limits.get(name),
+                        "above": name in limits and value is not None and value > limits[name],
+                    }
+                    for name, value in report["metrics"].items()
+                ),
+                "columns": table({"column": name, "psi": value} for name, value in report["per_column"].items()),
+                "report": dg.MetadataValue.json(report),
+            },
+            data_version=dg.DataVersion(result.outputs["report"]["digest"]),
+        )
+
+    return drift_report
+
+
+def _champions_traffic(platform: Platform, road: Road, reign: Reign, directory: Path) -> dict[str, str]:
+    """The champion arm's exposures since it reigns, and their outcomes, as the Parquet inputs of the stage."""
+    log = ExposureLog(platform.home)
+    exposures = log.read_exposures(road.model, since=reign.since)
+    frames = {
+        "exposures": exposures.filter(exposures["version"] == reign.version.version),
+        "outcomes": log.read_outcomes(road.model, since=reign.since),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        frame.write_parquet(directory / f"{name}.parquet")
+    return {name: str(directory / f"{name}.parquet") for name in frames}

@@ -1,0 +1,92 @@
+"""What a person sees in Dagster: verdicts and results translated into check results and metadata."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from retrain_assets.contract import Outcome, Verdict
+
+TABLE_ROWS = 50
+"""Rows of a table shown in metadata; the rest stays in the evidence."""
+
+
+def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str) -> dg.AssetCheckResult:
+    """A verdict as Dagster shows it. Undecided outcomes of the canary are warnings, everything else is an error."""
+    undecided = verdict.gate.value == "canary" and verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=verdict.check,
+        passed=bool(verdict.passed),
+        severity=dg.AssetCheckSeverity.WARN if undecided else dg.AssetCheckSeverity.ERROR,
+        description=verdict.message,
+        metadata={
+            "outcome": verdict.outcome.value,
+            "observed": scalar(verdict.observed),
+            "threshold": scalar(verdict.threshold),
+            **evidence_metadata(verdict.evidence),
+            "owner": owner,
+            "fallback": fallback,
+        },
+    )
+
+
+def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Evidence as metadata: lists of flat dicts become tables, numbers and text stay, the rest becomes JSON."""
+    shown: dict[str, Any] = {}
+    for name, value in evidence.items():
+        if isinstance(value, (list, tuple)) and value and all(isinstance(row, Mapping) for row in value):
+            shown[name] = table(value)
+        elif isinstance(value, (bool, int, float, str)):
+            shown[name] = scalar(value)
+        elif value not in (None, [], {}, ()):
+            shown[name] = dg.MetadataValue.json(value)
+    return shown
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Flat dicts as a table whose columns come in order of first appearance."""
+    listed = list(rows)[:TABLE_ROWS]
+    columns: dict[str, str] = {}
+    for row in listed:
+        for name, value in row.items():
+            kind = "bool" if isinstance(value, bool) else "float" if isinstance(value, (int, float)) else "string"
+            if columns.get(name) in (None, kind) or value is None:
+                columns.setdefault(name, kind)
+            else:
+                columns[name] = "string"
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: cell(row.get(name), kind) for name, kind in columns.items()}) for row in listed],
+        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+    )
+
+
+def cell(value: Any, kind: str) -> str | int | float | bool | None:
+    """One table cell: numbers rounded for reading, everything unusual as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if kind == "float":
+        return round(float(value), 6)
+    return str(value)
+
+
+def scalar(value: float | str | bool | None) -> Any:
+    """One number or text; None as an explicit dash so that the reader sees that there is none."""
+    if value is None:
+        return "—"
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
+    """All verdicts of a gate as one table."""
+    return table(
+        {
+            "gate": verdict.gate.value,
+            "check": verdict.check,
+            "outcome": verdict.outcome.value,
+            "observed": None if verdict.observed is None else str(verdict.observed),
+            "threshold": None if verdict.threshold is None else str(verdict.threshold),
+            "message": verdict.message,
+        }
+        for verdict in verdicts
+    )

@@ -1,0 +1,40 @@
+"""Asset ``feature_snapshot``: features and label of both windows, made by the team's feature function."""
+
+import dagster as dg
+
+from retrain_assets.assets.faces import verdict_table
+from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.road import Road
+from retrain_assets.assets.stages import metadata_of
+from retrain_assets.contract import Gate
+
+
+def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
+    """Features of one retrain; the feature pipeline version is the digest of the feature code and its parameters."""
+
+    @dg.asset(
+        key=road.key("feature_snapshot"),
+        deps=[road.key("dataset")],
+        partitions_def=road.partitions,
+        code_version=road.code_version,
+        description="Features and label of both windows. The feature pipeline version is the digest of its code.",
+        **road.face("feature_snapshot"),
+    )
+    def feature_snapshot(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        retrain = context.partition_key
+        dataset = platform.stage_result(road.model, retrain, "dataset")
+        result = platform.run_stage(road, retrain, "features", inputs={"dataset": dataset.outputs["dataset"]["uri"]})
+        verdicts = result.verdicts_of(Gate.DATA)
+        platform.controller.record_gate(
+            road.model,
+            retrain,
+            Gate.DATA,
+            verdicts,
+            {"dataset": dataset.outputs["dataset"]["digest"], "features": result.metadata["feature_pipeline"]},
+        )
+        return dg.MaterializeResult(
+            metadata={**metadata_of(result), "gate": verdict_table(verdicts)},
+            data_version=dg.DataVersion(result.outputs["features"]["digest"]),
+        )
+
+    return feature_snapshot

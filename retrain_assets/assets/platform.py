@@ -1,0 +1,100 @@
+"""The resource the assets and sensors work with: the home and the rooms that keep state in it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from retrain_assets.assets.road import Road
+from retrain_assets.compute import LocalCompute, StageRequest, StageResult
+from retrain_assets.contract import RetrainError
+from retrain_assets.home import Clock, Home
+from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
+from retrain_assets.registry import Registry
+from retrain_assets.release import ReleaseController
+
+
+class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Ledger, evidence, registry, clock, compute and release controller of one home."""
+
+    root: str = ""
+    """Directory of all state; empty: RETRAIN_HOME, or .retrain below the working directory."""
+
+    @property
+    def home(self) -> Home:
+        """The home this resource works in."""
+        return Home(Path(self.root)) if self.root else Home.from_environment()
+
+    @property
+    def clock(self) -> Clock:
+        """The home's clock."""
+        return self.home.clock
+
+    @property
+    def ledger(self) -> Ledger:
+        """The append-only record."""
+        return Ledger(self.home.ledger_url)
+
+    @property
+    def evidence(self) -> EvidenceStore:
+        """Content-addressed evidence."""
+        return EvidenceStore(self.home.evidence_dir)
+
+    @property
+    def registry(self) -> Registry:
+        """The MLflow registry."""
+        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts)
+
+    @property
+    def controller(self) -> ReleaseController:
+        """The one door to activation."""
+        return ReleaseController.open(self.home)
+
+    def stage_result(self, model: str, retrain: str, stage: str) -> StageResult:
+        """The stored result of a stage that has run.
+
+        Raises:
+            RetrainError: when the stage has not run for this retrain.
+        """
+        path = self.home.stage_dir(model, retrain, stage) / "result.json"
+        if not path.exists():
+            raise RetrainError(
+                f"stage {stage} of {model} {retrain} has no result",
+                where=str(path),
+                remedy=f"materialise the asset {model}/{stage} for this retrain first",
+            )
+        return StageResult.from_json(json.loads(path.read_text()))
+
+    def run_stage(
+        self,
+        road: Road,
+        retrain: str,
+        stage: str,
+        *,
+        inputs: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> StageResult:
+        """Run one stage where the contract says, or give its stored result when nothing it rests on changed.
+
+        A stage that cannot produce its result is recorded in the ledger and ends the step without a retry.
+        """
+        request = StageRequest(
+            stage=stage,
+            model=road.model,
+            retrain=retrain,
+            contract=road.contract.to_json(),
+            inputs=dict(inputs or {}),
+            output_dir=str(self.home.stage_dir(road.model, retrain, stage)),
+            parameters=dict(parameters or {}),
+        )
+        try:
+            return LocalCompute().run(request)
+        except RetrainError as error:
+            self.controller.record_stage_failure(road.model, retrain, stage, error.line, SYSTEM)
+            raise dg.Failure(description=error.line, allow_retries=False) from error
+
+
+PLATFORM = Platform()
+"""One instance for every component, so that their definitions merge."""

@@ -1,0 +1,144 @@
+"""The names of one model's road in Dagster: asset keys, partitions, jobs, and the face every asset shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from retrain_assets import __version__
+from retrain_assets.contract import Contract, Gate, RetrainError
+
+ASSETS = (
+    "dataset",
+    "feature_snapshot",
+    "candidate_model",
+    "evaluation_report",
+    "canary_report",
+    "promotion_decision",
+    "audit_record",
+)
+"""The assets of a retrain, in the order of the road."""
+
+FALLBACKS: Mapping[Gate, str] = {
+    Gate.DATA: "block the retrain; the champion goes on serving",
+    Gate.TRAINING: "discard the candidate and keep its record; the champion goes on serving",
+    Gate.OFFLINE: "the candidate stays registered and is not activated",
+    Gate.CANARY: "roll the toggle back to the champion",
+    Gate.PROMOTION: "the champion stays; the challenger waits or is rejected",
+}
+"""What happens when a gate does not open."""
+
+KINDS: Mapping[str, set[str]] = {
+    "dataset": {"polars", "parquet"},
+    "feature_snapshot": {"polars", "parquet"},
+    "candidate_model": {"mlflow"},
+    "evaluation_report": {"sklearn"},
+    "canary_report": {"polars"},
+    "promotion_decision": {"mlflow"},
+    "audit_record": {"html"},
+    "drift_report": {"polars"},
+    "live_traffic": {"parquet"},
+    "source": {"parquet"},
+}
+
+
+@dataclass(frozen=True)
+class Road:
+    """One model's contract with everything that Dagster calls by name."""
+
+    contract: Contract
+
+    @property
+    def model(self) -> str:
+        """The model's name: key prefix and group."""
+        return self.contract.model
+
+    @cached_property
+    def partitions(self) -> dg.DynamicPartitionsDefinition:
+        """One partition per retrain."""
+        return dg.DynamicPartitionsDefinition(name=f"{self.model}_retrains")
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one asset of this model."""
+        return dg.AssetKey([self.model, asset])
+
+    @property
+    def retrain_job(self) -> str:
+        """Job from data set to evaluation report."""
+        return f"{self.model}_retrain"
+
+    @property
+    def canary_job(self) -> str:
+        """Job that makes one look at the canary."""
+        return f"{self.model}_canary"
+
+    @property
+    def decision_job(self) -> str:
+        """Job that decides about a retrain and writes its audit record."""
+        return f"{self.model}_decision"
+
+    @property
+    def drift_job(self) -> str:
+        """Job that makes the drift report."""
+        return f"{self.model}_drift"
+
+    def face(self, asset: str) -> dict[str, Any]:
+        """Owners, kinds, tags, group and code version of one asset."""
+        owners = self.contract.owners
+        owner = {
+            "source": owners.data,
+            "dataset": owners.data,
+            "feature_snapshot": owners.data,
+            "candidate_model": owners.training,
+            "evaluation_report": owners.evaluation,
+            "live_traffic": owners.experiment,
+            "drift_report": owners.evaluation,
+            "canary_report": owners.experiment,
+            "promotion_decision": owners.release,
+            "audit_record": owners.release,
+        }[asset]
+        return {
+            "group_name": self.model,
+            "owners": [owner],
+            "kinds": KINDS[asset],
+            "tags": {"retrain/model": self.model, "retrain/task": self.contract.task},
+        }
+
+    @property
+    def code_version(self) -> str:
+        """Version of the code and policy that make an asset: package version and contract digest."""
+        return f"{__version__}+{self.contract.digest[7:19]}"
+
+    def gate_owner(self, gate: Gate) -> str:
+        """Who answers for a gate."""
+        owners = self.contract.owners
+        return {
+            Gate.DATA: owners.data,
+            Gate.TRAINING: owners.training,
+            Gate.OFFLINE: owners.evaluation,
+            Gate.CANARY: owners.experiment,
+            Gate.PROMOTION: owners.release,
+        }[gate]
+
+
+def cutoff_of(retrain: str) -> datetime:
+    """The moment a retrain's data ends: midnight UTC of the date its key starts with.
+
+    Raises:
+        RetrainError: when the key is not ``YYYY-MM-DD`` or ``YYYY-MM-DD.N``.
+    """
+    day, _, repeat = retrain.partition(".")
+    try:
+        cutoff = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        cutoff = None
+    if cutoff is None or (repeat and not repeat.isdigit()):
+        raise RetrainError(
+            f"{retrain!r} is not a retrain key",
+            where="partition",
+            remedy="write the cut-off date, as in 2013-07-01 or 2013-07-01.2",
+        )
+    return cutoff

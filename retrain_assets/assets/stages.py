@@ -1,0 +1,40 @@
+"""What the stage-backed assets share: recording the launch, metadata from a stage result."""
+
+import json
+from typing import Any
+
+import dagster as dg
+
+from retrain_assets.assets.faces import evidence_metadata
+from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.road import Road
+from retrain_assets.compute import StageResult
+from retrain_assets.ledger import SYSTEM, Actor
+
+TRIGGER_TAG = "retrain/trigger"
+"""Run tag with the trigger of a retrain as JSON: kind, and for drift metric, value, threshold and window."""
+
+LAUNCHED_BY_TAG = "retrain/launched_by"
+"""Run tag with the person who launched a retrain; absent when the system did."""
+
+
+def launch(context: dg.AssetExecutionContext, platform: Platform, road: Road, retrain: str) -> None:
+    """Record in the ledger that the retrain has begun, with its trigger; once per retrain."""
+    tags = context.run.tags
+    person = tags.get(LAUNCHED_BY_TAG) or tags.get("user")
+    trigger = json.loads(tags[TRIGGER_TAG]) if TRIGGER_TAG in tags else {"kind": "person" if person else "manual run"}
+    actor = Actor("person", person) if person else SYSTEM
+    platform.controller.ensure_launched(road.contract, retrain, trigger | {"run_id": context.run.run_id}, actor)
+
+
+def metadata_of(result: StageResult) -> dict[str, Any]:
+    """A stage's metadata and the digests of its outputs, for the asset page."""
+    shown = evidence_metadata(result.metadata)
+    shown["outputs"] = dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({"output": name, "digest": item["digest"], "uri": item["uri"]})
+            for name, item in result.outputs.items()
+        ],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in ("output", "digest", "uri")]),
+    )
+    return shown

@@ -1,0 +1,25 @@
+"""What starts by itself: drift and canary sensors, the decision sensor, schedules."""
+
+import dagster as dg
+
+from retrain_assets.assets import Road
+from retrain_assets.automation.canary_sensor import canary_sensor
+from retrain_assets.automation.decision_sensor import decision_sensor
+from retrain_assets.automation.drift_sensor import drift_sensor
+from retrain_assets.automation.schedules import cadence_schedule, drift_schedule
+from retrain_assets.contract import Contract
+
+__all__ = ["automation_definitions"]
+
+
+def automation_definitions(contract: Contract) -> dg.Definitions:
+    """Sensors and schedules of one model."""
+    road = Road(contract)
+    sensors = [canary_sensor(road), decision_sensor(road)]
+    schedules: list[dg.ScheduleDefinition] = []
+    if contract.cadence.on_drift is not None:
+        sensors.append(drift_sensor(road, contract.cadence.on_drift))
+        schedules.append(drift_schedule(road))
+    if contract.cadence.cron is not None:
+        schedules.append(cadence_schedule(road, contract.cadence.cron))
+    return dg.Definitions(sensors=sensors, schedules=schedules)

@@ -1,0 +1,74 @@
+"""The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
+
+import dagster as dg
+
+from retrain_assets.assets import Platform, Road
+from retrain_assets.contract import Gate, Outcome
+from retrain_assets.home import Home
+from retrain_assets.release import ModelState, ToggleState
+from retrain_assets.serving import ExposureLog
+
+OFFLINE_GATES = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
+
+
+def canary_sensor(road: Road) -> dg.SensorDefinition:
+    """Walks the canary: one look per set of matured outcomes, one challenger at a time."""
+
+    @dg.sensor(
+        name=f"{road.model}_canary_sensor",
+        job_name=road.canary_job,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Arms the challenger of {road.model} when gates data, training and offline have passed, then asks for "
+        "a look at every new day of matured outcomes.",
+    )
+    def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        state = platform.controller.state(road.model)
+        toggle = state.active_toggle
+        if toggle is None:
+            ready = ready_to_arm(state)
+            if ready is None:
+                return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
+            return dg.RunRequest(run_key=f"{road.model}:{ready}:arm", job_name=road.canary_job, partition_key=ready)
+        if (due := look_due(platform.home, toggle)) is None:
+            return dg.SkipReason(f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look")
+        return dg.RunRequest(
+            run_key=f"{toggle.name}:{toggle.stage_revision}:{due}", job_name=road.canary_job, partition_key=toggle.retrain
+        )
+
+    return walk
+
+
+def ready_to_arm(state: ModelState) -> str | None:
+    """The oldest retrain that passed gates 1 to 3 and has no toggle yet; needs a champion to compare with."""
+    if state.champion is None:
+        return None
+    has_toggle = {toggle.retrain for toggle in state.toggles.values()}
+    for key, retrain in sorted(state.retrains.items()):
+        passed = all(gate in retrain.verdicts and retrain.verdicts[gate].outcome is Outcome.PASS for gate in OFFLINE_GATES)
+        if passed and retrain.ended is None and key not in has_toggle:
+            return key
+    return None
+
+
+def look_due(home: Home, toggle: ToggleState) -> str | None:
+    """What the next look would see that the last one did not, as text for the run key; None when there is nothing new.
+
+    A look is due when exposures have matured since the last one, or the experiment's longest duration is over.
+    """
+    contract = toggle.terms
+    now = home.clock.now()
+    if toggle.armed_at is None:
+        return None
+    window = contract.experiment.outcome_window
+    exposures = ExposureLog(home).read_exposures(toggle.model, since=toggle.armed_at, toggle=toggle.name)
+    matured = exposures.filter(exposures["exposed_at"] <= now - window)
+    newest = matured["exposed_at"].max()
+    last = toggle.last_look.at if toggle.last_look else None
+    if newest is not None and (last is None or newest > last - window):
+        return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
+    if now - toggle.armed_at >= contract.experiment.max_duration and (
+        last is None or last < toggle.armed_at + contract.experiment.max_duration
+    ):
+        return "max-duration"
+    return None

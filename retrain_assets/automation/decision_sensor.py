@@ -1,0 +1,70 @@
+"""The decision sensor: decides about retrains that are due, also about those that died, and gets each its audit record."""
+
+import dagster as dg
+
+from retrain_assets.assets import Platform, Road
+from retrain_assets.contract import Gate, Outcome
+from retrain_assets.ledger import SYSTEM
+from retrain_assets.release import ModelState, RetrainState
+
+FAILED_STATUSES = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+def decision_sensor(road: Road) -> dg.SensorDefinition:
+    """Launches the decision job for every retrain that can be promoted or has to be rejected."""
+
+    @dg.sensor(
+        name=f"{road.model}_decision_sensor",
+        job_name=road.decision_job,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Promotes {road.model} retrains with enough approvals, rejects those that failed a gate, were rolled "
+        "back, expired or died, and has the audit record written.",
+    )
+    def decide(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
+        controller = platform.controller
+        controller.expire_due()
+        record_dead_runs(context.instance, road, platform)
+        state = platform.controller.state(road.model)
+        requests = [
+            dg.RunRequest(run_key=f"{road.model}:{key}:{why}", job_name=road.decision_job, partition_key=key)
+            for key, retrain in sorted(state.retrains.items())
+            if (why := decision_due(state, key, retrain)) is not None
+        ]
+        return requests or dg.SkipReason("no retrain awaits a decision")
+
+    return decide
+
+
+def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platform) -> None:
+    """Record retrains whose run failed or was cancelled without a gate or stage having said why."""
+    state = platform.controller.state(road.model)
+    for key, retrain in state.retrains.items():
+        if retrain.ended is not None or decision_due(state, key, retrain) is not None or state.toggle_of(key) is not None:
+            continue
+        runs = instance.get_run_records(dg.RunsFilter(job_name=road.retrain_job, tags={"dagster/partition": key}), limit=1)
+        if runs and runs[0].dagster_run.status in FAILED_STATUSES:
+            run = runs[0].dagster_run
+            platform.controller.record_stage_failure(
+                road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
+            )
+
+
+def decision_due(state: ModelState, key: str, retrain: RetrainState) -> str | None:
+    """Why a retrain is due for a decision, as text for the run key; None when it is not."""
+    if retrain.ended is not None:
+        return None if retrain.audit is not None else f"ended-{retrain.ended}"
+    toggle = state.toggle_of(key)
+    if toggle is not None:
+        if toggle.state.value in ("rolled_back", "rejected"):
+            return f"{toggle.state.value}-{toggle.revision}"
+        if toggle.state.value == "awaiting_approval" and toggle.approvals:
+            return f"approved-{toggle.revision}-{len(toggle.approvals)}-{toggle.approvals[-1].at:%Y-%m-%dT%H:%M:%S}"
+        return None
+    if retrain.failure is not None:
+        return "failed"
+    for gate in (Gate.DATA, Gate.TRAINING, Gate.OFFLINE):
+        record = retrain.verdicts.get(gate)
+        if record is not None and record.outcome is not Outcome.PASS:
+            return f"gate-{gate.value}-{record.outcome.value}"
+    return None

@@ -1,0 +1,67 @@
+"""RetrainComponent: from the release contract of one model to its Dagster definitions."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from retrain_assets.assets import PLATFORM, Platform, road_definitions
+from retrain_assets.automation import automation_definitions
+from retrain_assets.contract import Contract
+
+
+@dataclass
+class RetrainComponent(dg.Component, dg.Resolvable):
+    """A model whose every retrain is a release: gated, ramped behind a toggle, approved and recorded.
+
+    The attributes are the release contract; see :class:`retrain_assets.contract.Contract`.
+    """
+
+    contract: Contract
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The contract itself, so that every rule of it is checked with file and line."""
+        return Contract
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """How the component shows itself in ``dg docs``."""
+        return dg.ComponentTypeSpec(
+            description="A model whose every retrain is a release: gated, ramped behind a toggle, approved and recorded.",
+            owners=["team:release"],
+            tags=["ml", "retrain", "release"],
+        )
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Make the component from its validated attributes; relative Python paths become absolute."""
+        if not isinstance(attributes, Contract):
+            raise TypeError(f"{context.path}: attributes are required; they are the release contract")
+        module = context.defs_relative_module_name(context.path)
+        return cls(contract=in_module(attributes, module))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets, checks, jobs, sensors and schedules of the model."""
+        return definitions_of(self.contract)
+
+
+def definitions_of(contract: Contract, platform: Platform = PLATFORM) -> dg.Definitions:
+    """Everything Dagster needs for one model whose Python paths are absolute."""
+    return dg.Definitions.merge(
+        road_definitions(contract), automation_definitions(contract), dg.Definitions(resources={"platform": platform})
+    )
+
+
+def in_module(contract: Contract, module: str) -> Contract:
+    """The contract with its relative Python paths (``.features.build``) made absolute in ``module``."""
+    values: dict[str, Any] = contract.to_json()
+    values["features"] = absolute(values["features"], module)
+    values["source"]["schema"] = absolute(values["source"]["schema"], module)
+    return Contract.model_validate(values)
+
+
+def absolute(path: str, module: str) -> str:
+    """A Python path as seen from outside its folder."""
+    return module + path if path.startswith(".") else path

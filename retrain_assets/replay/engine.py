@@ -1,0 +1,102 @@
+"""The replay's engine: real sensors and jobs of a model's definitions, evaluated in process on data time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from cronsim import CronSim
+
+from retrain_assets.assets import Platform, Road
+from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
+from retrain_assets.components.retrain import definitions_of
+from retrain_assets.contract import Contract
+from retrain_assets.home import Home
+
+
+@dataclass
+class Engine:
+    """One model's definitions with an instance to run them on.
+
+    Args:
+        contract: the release contract, Python paths absolute.
+        home: where all state is.
+        instance: the Dagster instance that keeps runs, materialisations and check results.
+    """
+
+    contract: Contract
+    home: Home
+    instance: dg.DagsterInstance
+    runs: int = 0
+    _repository: dg.RepositoryDefinition = field(init=False)
+    _seen: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        """Resolve the definitions once; they are the ones production loads."""
+        self.road = Road(self.contract)
+        self.platform = Platform(root=str(self.home.root))
+        self._repository = definitions_of(self.contract, platform=self.platform).get_repository_def()
+
+    def tick(self, sensor: str) -> list[str]:
+        """Evaluate one sensor once and execute what it asks for; the run keys it asked for.
+
+        A run key that was executed before is not executed again, as in the daemon.
+        """
+        definition = self._repository.get_sensor_def(f"{self.road.model}_{sensor}")
+        context = dg.build_sensor_context(
+            instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
+        )
+        answer = definition(context)
+        requests = answer.run_requests if isinstance(answer, dg.SensorResult) else []
+        for dynamic in (answer.dynamic_partitions_requests or []) if isinstance(answer, dg.SensorResult) else []:
+            self.instance.add_dynamic_partitions(dynamic.partitions_def_name, dynamic.partition_keys)
+        done = []
+        for request in requests or []:
+            key = request.run_key or ""
+            if key in self._seen:
+                continue
+            self._seen.add(key)
+            self.run(request.job_name, request.partition_key, request.tags)
+            done.append(key)
+        return done
+
+    def is_due(self, schedule: str, now: datetime, since: timedelta) -> bool:
+        """Whether a schedule of the model has a tick in ``(now - since, now]``."""
+        definition = self._repository.get_schedule_def(f"{self.road.model}_{schedule}")
+        return next(CronSim(str(definition.cron_schedule), now - since)) <= now
+
+    def run(self, job: str | None, retrain: str | None = None, tags: Mapping[str, str] | None = None) -> bool:
+        """Execute one job in process; True when it succeeded. A failed gate ends a run and is no fault of the replay."""
+        self.runs += 1
+        definition = self._repository.get_job(job or "")
+        result = definition.execute_in_process(
+            instance=self.instance, partition_key=retrain, tags=dict(tags or {}), raise_on_error=False
+        )
+        return bool(result.success)
+
+    def launch(self, retrain: str, *, person: str, why: str) -> bool:
+        """Launch one retrain as a person would from the launchpad."""
+        self.instance.add_dynamic_partitions(self.road.partitions.name or "", [retrain])
+        trigger: dict[str, Any] = {"kind": "person", "reason": why}
+        return self.run(self.road.retrain_job, retrain, {TRIGGER_TAG: json.dumps(trigger), LAUNCHED_BY_TAG: person})
+
+
+@contextmanager
+def persistent_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of a home, telemetry off, quiet on the console."""
+    home.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = home.dagster_home / "dagster.yaml"
+    if not config.exists():
+        config.write_text("telemetry:\n  enabled: false\n")
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
+            yield instance
