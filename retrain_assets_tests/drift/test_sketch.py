@@ -57,6 +57,7 @@ def test_every_row_is_counted_once_and_json_keeps_the_sketch(values) -> None:
         pytest.param(list(np.arange(500.0)), list(np.arange(500.0) + 400), id="a shift"),
         pytest.param(list(np.arange(500.0)), [None] * 500, id="values that went missing"),
         pytest.param(["JFK", "LGA"] * 250, ["JFK", "EWR"] * 250, id="a level never seen"),
+        pytest.param(["JFK"] * 500, ["JFK"] * 250 + ["EWR"] * 250, id="a level beside the only one"),
         pytest.param([None] * 500, [1.0] * 500, id="a column that was empty in training"),
     ],
 )

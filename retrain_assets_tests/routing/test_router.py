@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retrain_assets.contract import RetrainError
-from retrain_assets.routing import Reason, assign_frame, compile_rule, flag_document, routing_key
+from retrain_assets.contract import RetrainError, digest_of
+from retrain_assets.routing import Reason, assign_frame, bucket_of, compile_rule, flag_document, routing_key
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
 UNITS = [f"2013-07-01 UA {number} JFK" for number in range(4000)]
@@ -62,6 +62,31 @@ def test_the_router_gives_the_arm_of_flagd(rule_of, flagd_arm, unit, cohort, giv
     rule = rule_of(cohort=cohort, share=share, salt=salt, stage=stage, state=state, expires_at=expiry)
     now = datetime.now(UTC)
     assert compile_rule(rule)(unit, given_attributes, now).arm == flagd_arm(rule, unit, given_attributes)
+
+
+def test_units_of_any_script_get_the_arm_of_flagd(rule_of, flagd_arm) -> None:
+    rule = rule_of(share=0.5, stage="50")
+    route = compile_rule(rule)
+    for unit in (f"{name} {number}" for name in ("Zoë", "飞机", "🚀", "Ж") for number in range(25)):
+        assert route(unit, {}, NOW).arm == flagd_arm(rule, unit, {})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0001, 0.05])
+def test_the_units_on_both_sides_of_the_share_get_the_arm_of_flagd(rule_of, flagd_arm, share) -> None:
+    rule = rule_of(share=share)
+    boundary = round(share * 10_000)
+    for bucket, arm in ((boundary - 1, "challenger"), (boundary, "champion")):
+        unit = next((unit for unit in map(str, range(200_000)) if bucket_of(rule.salt + unit, 10_000) == bucket), None)
+        if bucket >= 0:
+            assert unit is not None
+            assert compile_rule(rule)(unit, {}, NOW).arm == flagd_arm(rule, unit, {}) == arm
+
+
+def test_a_unit_keeps_its_arm_from_release_to_release(rule_of) -> None:
+    route = compile_rule(rule_of(share=0.05))
+    challenged = [unit for unit in UNITS if route(unit, {}, NOW).arm == "challenger"]
+    assert len(challenged) == 198
+    assert digest_of(challenged) == "sha256:04b01a27fbc89ff770aaacca4a5230498258c7ae55ef2b5aba8a9895b8885c62"
 
 
 def test_the_flagd_provider_in_file_mode_agrees_on_every_unit(rule_of, tmp_path) -> None:
