@@ -190,3 +190,48 @@ def test_requests_that_do_not_fit_are_refused() -> None:
         scorer().score(requests.with_columns(pl.col("exposed_at").dt.replace_time_zone(None)), features)
     with pytest.raises(RetrainError, match="column tier is missing"):
         scorer(cohort={"tier": {"in": ["gold"]}}).score(requests, features)
+
+
+def test_real_bundles_are_scored_as_they_score_alone(tmp_path) -> None:
+    from lightgbm import LGBMClassifier
+
+    from retrain_assets.bundle import Bundle, Calibration, Encoding, LightGBMPredictor, Manifest, load_bundle, save_bundle
+
+    frame = pl.DataFrame({"x": [i / 200 for i in range(200)], "origin": ["JFK", "LGA"] * 100})
+    encoding = Encoding.of(frame, frame.columns)
+
+    def bundle(name: str, labels: list[int]) -> Bundle:
+        fitted = LGBMClassifier(n_estimators=3, n_jobs=1, verbosity=-1).fit(encoding.matrix(frame), labels)
+        texts = dict.fromkeys(("model", "retrain", "estimator", "feature_function", "feature_pipeline", "dataset"), name)
+        maps: dict[str, Any] = {key: {} for key in ("params", "label", "window", "calibration", "code", "environment", "files")}
+        manifest = Manifest(
+            **texts,
+            **maps,
+            task="binary_classification",
+            feature_names=encoding.names,
+            feature_dtypes=dict(encoding.kinds),
+            decision={"threshold": 0.5},
+            classes=(0, 1),
+            seed=7,
+        )
+        save_bundle(
+            tmp_path / name,
+            manifest,
+            predictor=LightGBMPredictor(fitted.booster_),
+            encoding=encoding,
+            calibration=Calibration("none"),
+            documents={},
+        )
+        return load_bundle(tmp_path / name)
+
+    rising, falling = bundle("rising", [int(i > 100) for i in range(200)]), bundle("falling", [int(i < 100) for i in range(200)])
+    terms = rule(champion=VersionRef("3", rising.digest), challenger=VersionRef("4", falling.digest))
+    rows = Scorer(terms, rising, falling, batch_rows=64).score(traffic(200)[0], frame)
+    alone = {"champion": rising.score(frame), "challenger": falling.score(frame)}
+    assert rows["score"].to_list() == [alone[arm][place] for place, arm in enumerate(rows["arm"])]
+    assert rows["decision"].to_list() == [score >= 0.5 for score in rows["score"]]
+    assert rows.select("arm", "bundle").unique().sort("arm").rows() == [
+        ("challenger", falling.digest),
+        ("champion", rising.digest),
+    ]
+    assert not rows["error"].any()
