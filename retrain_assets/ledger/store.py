@@ -330,7 +330,8 @@ def _fields_of(row: Mapping[Any, Any]) -> dict[str, Any]:
         fields["payload"] = json.loads(fields["payload"])
     except ValueError:
         fields["payload"] = None
-    return {**fields, "actor": {"kind": fields.pop("actor_kind"), "name": fields.pop("actor_name")}}
+    fields["actor"] = {"kind": fields.pop("actor_kind"), "name": fields.pop("actor_name")}
+    return fields
 
 
 def _event_of(row: Mapping[Any, Any]) -> Event:

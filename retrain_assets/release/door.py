@@ -152,8 +152,8 @@ class Door:
             return ()
         with file_lock(self.home.flags_path.with_name(".registry.lock")):
             states, shown = self.states(), self.ledger.projection("registry")
-            events = [] if everything else [event for event in self.ledger.events() if event.sequence <= shown]
-            done = write_registry(self._opened_registry(), states, fold(events))
+            before = None if everything else fold(event for event in self.ledger.events() if event.sequence <= shown)
+            done = write_registry(self._opened_registry(), states, before)
             self.ledger.set_projection("registry", max((state.registry_sequence for state in states.values()), default=0))
         return done
 

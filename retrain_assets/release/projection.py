@@ -112,29 +112,28 @@ def write_flags(path: Path, content: bytes) -> bool:
 
 
 def write_registry(
-    registry: RegistryProtocol, states: Mapping[str, ModelState], before: Mapping[str, ModelState]
+    registry: RegistryProtocol, states: Mapping[str, ModelState], before: Mapping[str, ModelState] | None
 ) -> tuple[str, ...]:
     """Set the aliases and tags that differ between two states.
 
     Args:
         registry: where they are set.
         states: the state to show.
-        before: the state the registry shows as far as is known; empty: everything is set.
+        before: the state the registry shows as far as is known; None: everything is set again.
 
     Returns:
         What was set, as ``model@alias -> version`` and ``model/version status``.
     """
     done: list[str] = []
     for model, state in states.items():
-        known = before.get(model, ModelState(model))
-        known_tags = version_tags(known)
+        known = (before or {}).get(model, ModelState(model))
+        known_tags, known_aliases = version_tags(known), aliases(known)
         for version, tags in version_tags(state).items():
             if known_tags.get(version) != tags:
                 registry.set_tags(model, version, tags)
                 done.append(f"{model}/{version} {tags['status']}")
-        known_aliases = aliases(known)
         for alias, target in aliases(state).items():
-            if known_aliases[alias] != target or (model not in before and target is not None):
+            if known_aliases[alias] != target or (before is None and state.registry_sequence):
                 registry.set_alias(model, alias, target)
                 done.append(f"{model}@{alias} -> {target or 'nothing'}")
     return tuple(done)
