@@ -75,6 +75,15 @@ def test_a_canary_gate_closed_after_the_approval_does_not_promote(world: World) 
     assert world.controller.decide(MODEL, KEY).decision == "wait"
 
 
+def test_a_canary_gate_judged_on_an_earlier_look_is_named_by_the_promotion_gate(world: World) -> None:
+    world.awaiting(KEY)
+    look = {"action": "ask_approval", "reason": "better", "stage": "50", "revision": world.toggle(KEY).stage_revision}
+    world.controller.follow(MODEL, KEY, look, digest_of(look))
+    found = {verdict.check: verdict for verdict in world.controller.decide(MODEL, KEY).verdicts}
+    assert found["verdicts_match_bundle"].outcome is Outcome.FAIL
+    assert "canary (look)" in found["verdicts_match_bundle"].message
+
+
 def test_a_bundle_exchanged_in_the_registry_after_the_approval_is_refused(world: World) -> None:
     name = world.awaiting(KEY)
     world.controller.approve(MODEL, KEY, RUTH, "clear win")
