@@ -1,7 +1,7 @@
 """RetrainComponent: from the release contract of one model to its Dagster definitions."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from retrain_assets.assets import PLATFORM, Platform, road_definitions
 from retrain_assets.automation import automation_definitions
 from retrain_assets.contract import Contract
+from retrain_assets.contract.paths import in_module
 
 
 @dataclass
@@ -52,16 +53,3 @@ def definitions_of(contract: Contract, platform: Platform = PLATFORM) -> dg.Defi
     return dg.Definitions.merge(
         road_definitions(contract), automation_definitions(contract), dg.Definitions(resources={"platform": platform})
     )
-
-
-def in_module(contract: Contract, module: str) -> Contract:
-    """The contract with its relative Python paths (``.features.build``) made absolute in ``module``."""
-    values: dict[str, Any] = contract.to_json()
-    values["features"] = absolute(values["features"], module)
-    values["source"]["schema"] = absolute(values["source"]["schema"], module)
-    return Contract.model_validate(values)
-
-
-def absolute(path: str, module: str) -> str:
-    """A Python path as seen from outside its folder."""
-    return module + path if path.startswith(".") else path

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from itertools import repeat
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from retrain_assets.contract import RetrainError
 from retrain_assets.routing.bucketing import TOTAL_WEIGHT, bucket_of, routing_key, weight_of
 from retrain_assets.routing.cohort import predicates
 from retrain_assets.routing.rule import SHADOW, Arm, Assignment, Reason, RoutingRule, VersionRef
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Router = Callable[[str | None, Mapping[str, Any], datetime], Assignment]
 
@@ -58,6 +59,8 @@ def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetim
     Raises:
         RetrainError: where the unit column or an attribute column is missing, or the unit column is neither text nor integer.
     """
+    import polars as pl
+
     missing = [name for name in (unit, *rule.cohort) if name not in frame.columns]
     if missing:
         raise RetrainError(
@@ -126,6 +129,8 @@ def _settled(rule: RoutingRule) -> Reason | None:
 
 
 def _text(units: pl.Series, model: str) -> pl.Series:
+    import polars as pl
+
     if units.dtype.is_integer() or units.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return units.cast(pl.String)
     raise RetrainError(
