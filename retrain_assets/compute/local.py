@@ -7,9 +7,9 @@ from pathlib import Path
 
 from retrain_assets.bundle import verify_bundle
 from retrain_assets.compute.code import product_digest, source_digest
+from retrain_assets.compute.dispatch import run_stage
 from retrain_assets.compute.frames import read_tables
 from retrain_assets.compute.request import StageRequest, StageResult
-from retrain_assets.compute.stage import run_stage
 from retrain_assets.compute.stages.source import source_fingerprint
 from retrain_assets.contract import CustodyError, StageError, digest_of, sha256_hex
 

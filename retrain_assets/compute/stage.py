@@ -1,4 +1,4 @@
-"""The entry point that every place of computation calls: a request in, a result out.
+"""The entry point that every other place of computation calls: a request file in, a result file out.
 
 ``python -m retrain_assets.compute.stage REQUEST.json RESULT.json`` runs one stage in a process of its own; it exits 2 with
 one line on standard error when the stage cannot produce its result.
@@ -8,30 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
-from retrain_assets.compute.request import StageRequest, StageResult
-from retrain_assets.contract import RetrainError, StageError
-
-STAGES = ("dataset", "features", "training", "evaluation", "drift")
-"""The stages, in the order of the road."""
-
-
-def run_stage(request: StageRequest) -> StageResult:
-    """Run one stage here and now.
-
-    Raises:
-        RetrainError: when it cannot produce its result; see the stages.
-    """
-    if request.stage not in STAGES:
-        raise StageError(
-            f"there is no stage {request.stage!r}", where="stage request", remedy=f"write one of {', '.join(STAGES)}"
-        )
-    module = import_module(f"retrain_assets.compute.stages.{request.stage}")
-    stage: Callable[[StageRequest], StageResult] = getattr(module, request.stage)
-    return stage(request)
+from retrain_assets.compute.dispatch import run_stage
+from retrain_assets.compute.request import StageRequest
+from retrain_assets.contract import RetrainError
 
 
 def main(arguments: list[str]) -> int:

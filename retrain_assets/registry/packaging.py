@@ -23,7 +23,7 @@ def package(bundle_dir: Path, manifest: Mapping[str, Any], digest: str, target: 
     """Write the MLflow model of a bundle.
 
     ``mlflow.pyfunc.save_model`` is not used: it resolves the environment with pip and asks for an input example, while the
-    manifest already knows signature and versions.
+    manifest already knows signature and versions. Nor is ``mlflow.pyfunc`` imported, which takes seconds and warns.
 
     Args:
         bundle_dir: the bundle.
@@ -33,7 +33,6 @@ def package(bundle_dir: Path, manifest: Mapping[str, Any], digest: str, target: 
         run_id: MLflow run it belongs to.
         model_id: MLflow logged model it becomes.
     """
-    import mlflow.pyfunc
     from mlflow.models import Model
 
     shutil.copytree(bundle_dir, target / BUNDLE_PATH)
@@ -49,7 +48,14 @@ def package(bundle_dir: Path, manifest: Mapping[str, Any], digest: str, target: 
         signature=_signature(manifest),
         metadata={"bundle_digest": digest},
     )
-    mlflow.pyfunc.add_to_model(model, loader_module=LOADER, data=BUNDLE_PATH, python_env="python_env.yaml")
+    model.add_flavor(
+        "python_function",
+        loader_module=LOADER,
+        data=BUNDLE_PATH,
+        python_version=python_env["python"],
+        env={"virtualenv": "python_env.yaml"},
+        streamable=False,
+    )
     model.save(str(target / "MLmodel"))
 
 

@@ -82,6 +82,10 @@ def build_twice(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     return rows.select("parcel_id", nw.col("rain"), nw.col("weight").alias("rain"))
 
 
+def build_empty_column(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return rows.select("parcel_id", "rain", empty=nw.lit(None))
+
+
 def build_native(rows: nw.DataFrame[Any]) -> Any:
     return rows.to_native()
 
@@ -120,7 +124,7 @@ def write_source(folder: Path, rows: pl.DataFrame | None = None) -> Path:
 
 def contract_values(folder: Path, **changes: Any) -> dict[str, Any]:
     """The contract of the synthetic model; ``changes`` replace top-level sections."""
-    team = {name: "team:parcels" for name in ("data", "training", "evaluation", "experiment", "release")}
+    team = dict.fromkeys(("data", "training", "evaluation", "experiment", "release"), "team:parcels")
     values: dict[str, Any] = {
         "model": "parcel_delay",
         "task": "binary_classification",

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from retrain_assets.compute import StageRequest, StageResult, run_stage
+from retrain_assets.compute.frames import read_tables
+from retrain_assets.contract import Gate, Outcome, StageError
+from retrain_assets_tests.compute.conftest import Road
+from retrain_assets_tests.compute.parcels import HERE
+
+
+def built(road: Road, folder: Path, function: str) -> StageResult:
+    contract = {**road.contract, "features": f"{HERE}.{function}"}
+    inputs = {"dataset": road.inputs()["dataset"]}
+    return run_stage(StageRequest("features", "parcel_delay", "r", contract, inputs, str(folder / function)))
+
+
+def test_the_snapshot_holds_key_label_and_features_of_every_row(road: Road) -> None:
+    rows = read_tables(Path(road.inputs()["dataset"]))
+    features = read_tables(Path(road.inputs()["features"]))
+    assert features.train.columns == ["parcel_id", "sent_at", "late", "depot", "weight", "rain", "heavy"]
+    assert features.train["parcel_id"].equals(rows.train["parcel_id"])
+    assert features.holdout["late"].equals(rows.holdout["late"])
+    assert features.about["dataset"] == rows.digest
+    assert features.about["feature_dtypes"] == {
+        "depot": "categorical",
+        "weight": "numeric",
+        "rain": "numeric",
+        "heavy": "boolean",
+    }
+
+
+def test_the_pipeline_version_is_of_function_and_source(road: Road, tmp_path: Path) -> None:
+    version = road.features.metadata["feature_pipeline"]
+    assert built(road, tmp_path, "build").metadata["feature_pipeline"] == version
+    assert built(road, tmp_path, "build_without_weight").metadata["feature_pipeline"] != version
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("build_fewer_rows", r"returned \d+ rows for 2400; return exactly one feature row per row"),
+        ("build_other_order", r"returned other values of 'parcel_id', or the rows in another order"),
+        ("build_without_unit", r"does not return the unit column 'parcel_id'"),
+        ("build_with_label", r"returns the label 'late' as a feature"),
+        ("build_nothing", r"returns no feature besides 'parcel_id'"),
+        ("build_twice", r"raised .*rain"),
+        ("build_native", r"returned DataFrame; return a narwhals DataFrame"),
+        ("build_raises", r"raised ZeroDivisionError: no depot today"),
+        ("build_nowhere", r"has no build_nowhere; correct features in the contract"),
+    ],
+)
+def test_a_function_that_does_not_keep_to_the_rows_is_refused(road: Road, tmp_path: Path, function: str, message: str) -> None:
+    with pytest.raises(StageError, match=message) as refusal:
+        built(road, tmp_path, function)
+    assert "\n" not in refusal.value.line
+
+
+def test_a_feature_known_only_later_fails_the_data_gate(road: Road, tmp_path: Path) -> None:
+    failed = {verdict.check: verdict for verdict in built(road, tmp_path, "build_leaky").verdicts_of(Gate.DATA)}
+    assert failed["features_are_known_in_time"].outcome is Outcome.FAIL
+    assert "transit_hours" in failed["features_are_known_in_time"].message
+    assert failed["no_single_feature_separates_label"].outcome is Outcome.FAIL
+
+
+def test_honest_features_pass(road: Road) -> None:
+    assert {verdict.outcome for verdict in road.features.verdicts_of(Gate.DATA)} == {Outcome.PASS}
+
+
+def test_a_column_that_is_empty_in_one_window_has_one_type(road: Road, tmp_path: Path) -> None:
+    assert (
+        read_tables(Path(built(road, tmp_path, "build_empty_column").outputs["features"]["uri"])).train["empty"].dtype
+        == pl.Float64
+    )
