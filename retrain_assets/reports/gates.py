@@ -1,0 +1,103 @@
+"""The five gates of a pack: every check with what was observed, the limit, the tables behind it, the owner and the fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from retrain_assets.contract import Gate, overall
+from retrain_assets.ledger import timestamp
+from retrain_assets.release import CheckRecord
+from retrain_assets.reports.record import Record
+
+QUESTIONS: Mapping[Gate, str] = {
+    Gate.DATA: "Is this data fit to train on, and to judge on?",
+    Gate.TRAINING: "Is the model sound and repeatable?",
+    Gate.OFFLINE: "Is the candidate good enough to meet traffic?",
+    Gate.CANARY: "Does it hold on live traffic?",
+    Gate.PROMOTION: "May this very bundle become champion?",
+}
+
+FALLBACKS: Mapping[Gate, str] = {
+    Gate.DATA: "block the retrain; the champion goes on serving",
+    Gate.TRAINING: "discard the candidate and keep its record; the champion goes on serving",
+    Gate.OFFLINE: "the candidate stays registered and is not activated",
+    Gate.CANARY: "roll the toggle back to the champion",
+    Gate.PROMOTION: "the champion stays; the challenger waits or is rejected",
+}
+"""What happens when a gate does not open."""
+
+_OWNERS = {
+    Gate.DATA: "data",
+    Gate.TRAINING: "training",
+    Gate.OFFLINE: "evaluation",
+    Gate.CANARY: "experiment",
+    Gate.PROMOTION: "release",
+}
+
+
+def gates_of(record: Record) -> list[dict[str, Any]]:
+    """The five gates in the order of the road; one that was not reached has outcome None and no checks.
+
+    Promotion is judged at every decision; it counts as reached only where a toggle was armed, else its verdicts only say that the
+    earlier gates did not open. They stay in the decision.
+    """
+    owners = record.contract.get("owners", {})
+    return [
+        {
+            "gate": gate.value,
+            "question": QUESTIONS[gate],
+            "owner": owners.get(_OWNERS[gate]),
+            "fallback": FALLBACKS[gate],
+            **_judged(record, gate),
+        }
+        for gate in Gate
+    ]
+
+
+def check_of(gates: list[dict[str, Any]], gate: Gate, check: str) -> dict[str, Any] | None:
+    """One check of the gates as :func:`gates_of` gives them; None when it was not judged."""
+    found = next(one for one in gates if one["gate"] == gate.value)
+    return next((one for one in found["checks"] if one["check"] == check), None)
+
+
+def _judged(record: Record, gate: Gate) -> dict[str, Any]:
+    known = record.known.verdicts.get(gate)
+    if known is not None:
+        checks = [_check(record, gate, check) for check in known.checks.values()]
+        return {
+            "outcome": known.outcome.value,
+            "at": timestamp(known.at),
+            "sequences": sorted({check.sequence for check in known.checks.values()}),
+            "subjects": dict(known.subjects),
+            "checks": checks,
+        }
+    decision = record.known.decision
+    if gate is Gate.PROMOTION and decision is not None and decision.verdicts and record.toggle is not None:
+        verdicts = [verdict for verdict in decision.verdicts if verdict.gate is gate]
+        at = record.known.decided_at
+        return {
+            "outcome": overall(verdicts).value,
+            "at": timestamp(at) if at else None,
+            "sequences": [],
+            "subjects": {},
+            "checks": [{**verdict.to_json(), "evidence_digest": None, "sequence": None} for verdict in verdicts],
+        }
+    return {"outcome": None, "at": None, "sequences": [], "subjects": {}, "checks": []}
+
+
+def _check(record: Record, gate: Gate, check: CheckRecord) -> dict[str, Any]:
+    full = _full(record.read(check.evidence, f"verdicts of gate {gate.value}"), check.verdict.check)
+    return {
+        **check.verdict.to_json(),
+        "evidence": full,
+        "evidence_digest": check.evidence,
+        "sequence": check.sequence,
+    }
+
+
+def _full(stored: Any, check: str) -> dict[str, Any]:
+    """The tables of one check out of the stored verdicts of its gate."""
+    verdicts = stored.get("verdicts", []) if isinstance(stored, Mapping) else stored or []
+    found = next((one for one in verdicts if one.get("check") == check), None)
+    return dict(found.get("evidence") or {}) if found else {}

@@ -1,0 +1,133 @@
+"""What the ledger, the evidence store and the stage results say about one retrain, read once and in one order.
+
+The record of a retrain ends with its own last event: later events of other retrains never change it, and the events that record
+its evidence packs are left out, so that writing a pack again gives the same pack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrain_assets.contract import CustodyError, Gate, RetrainError
+from retrain_assets.home import Home
+from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
+from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+from retrain_assets.routing import VersionRef
+
+STAGES = ("dataset", "features", "training", "evaluation")
+"""Stages whose results a pack reads, in the order of the road."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One retrain as recorded.
+
+    Args:
+        model: name of the model.
+        retrain: key of the retrain.
+        events: its events, oldest first, without those that record evidence packs.
+        state: the model after the last of them.
+        stages: stage results found on disk, as JSON, by stage name.
+        evidence: where evidence is read from.
+        root: the home's directory, to name files relative to it.
+        used: evidence digests read so far, with what they are.
+        faults: what is missing or not what was recorded.
+    """
+
+    model: str
+    retrain: str
+    events: tuple[Event, ...]
+    state: ModelState
+    stages: Mapping[str, Mapping[str, Any]]
+    evidence: EvidenceStore
+    root: Path
+    used: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def known(self) -> RetrainState:
+        """The retrain as the fold of its events."""
+        return self.state.retrains[self.retrain]
+
+    @property
+    def toggle(self) -> ToggleState | None:
+        """Its toggle; None before one was registered."""
+        return self.state.toggle_of(self.retrain)
+
+    @property
+    def contract(self) -> Mapping[str, Any]:
+        """The contract it ran under: the toggle's frozen one, else that of its launch; empty when it cannot be read."""
+        if self.toggle is not None:
+            return self.toggle.contract
+        launched = self.read(self.known.contract_digest, "the contract at launch")
+        return launched if isinstance(launched, Mapping) else {}
+
+    @property
+    def champion_then(self) -> VersionRef | None:
+        """The champion when gate offline was evaluated, or when the retrain was launched if it never was; None without one."""
+        offline = (event for event in self.of(EventKind.GATE_EVALUATED) if event.payload.get("gate") == Gate.OFFLINE)
+        moment = next(offline, self.events[0]).sequence
+        reigns = [reign.version for reign in self.state.champion_history if reign.sequence < moment]
+        return reigns[-1] if reigns else None
+
+    def of(self, *kinds: EventKind) -> Iterator[Event]:
+        """Its events of some kinds, oldest first."""
+        return (event for event in self.events if event.kind in kinds)
+
+    def last(self, *kinds: EventKind) -> Event | None:
+        """Its newest event of some kinds."""
+        return next((event for event in reversed(self.events) if event.kind in kinds), None)
+
+    def read(self, digest: str | None, what: str) -> Any:
+        """A piece of evidence; None, and a fault to be shown, when it is missing or was changed."""
+        if not digest:
+            return None
+        self.used.setdefault(digest, what)
+        try:
+            return self.evidence.get(digest)
+        except CustodyError as error:
+            if error.what not in self.faults:
+                self.faults.append(error.what)
+            return None
+
+    def file_of(self, digest: str) -> str:
+        """Path of an evidence file, relative to the home where it lies in it."""
+        path = self.evidence.path(digest)
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+
+def read_record(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str, retrain: str) -> Record:
+    """Read one retrain.
+
+    Raises:
+        RetrainError: when the ledger knows no such retrain.
+    """
+    of_model = ledger.events(model=model)
+    own = tuple(event for event in of_model if event.retrain == retrain and event.kind is not EventKind.AUDIT_RECORDED)
+    if not own:
+        raise RetrainError(
+            f"the ledger has no retrain {retrain} of {model}",
+            where="evidence pack",
+            remedy="retrain audit list shows those it has",
+        )
+    state = fold(event for event in of_model if event.sequence <= own[-1].sequence)[model]
+    record = Record(model, retrain, own, state, {}, evidence, home.root)
+    return Record(model, retrain, own, state, dict(_stages(home, record)), evidence, home.root, record.used, record.faults)
+
+
+def _stages(home: Home, record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for stage in STAGES:
+        path = home.stage_dir(record.model, record.retrain, stage) / "result.json"
+        if not path.exists():
+            continue
+        try:
+            result = json.loads(path.read_bytes())
+        except ValueError:
+            record.faults.append(f"the result of stage {stage} is not JSON any more")
+            continue
+        if isinstance(result, dict):
+            yield stage, result.get("result", result)

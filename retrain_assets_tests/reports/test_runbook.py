@@ -1,0 +1,49 @@
+"""The runbook: exact commands with the model's name in them, the contract's owners, limits and durations."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from retrain_assets.reports import runbook
+from retrain_assets_tests.reports.sample import CONTRACT, MODEL
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"retrain status {MODEL}",
+        f"retrain canary {MODEL}",
+        f'retrain toggle rollback {MODEL} --reason "',
+        f'retrain toggle hold {MODEL} --reason "',
+        f'retrain approve {MODEL} RETRAIN --reason "',
+        f'retrain reject {MODEL} RETRAIN --reason "',
+        "retrain reconcile\n",
+        "retrain audit verify",
+    ],
+)
+def test_every_command_stands_in_a_code_block(command: str) -> None:
+    blocks = runbook(CONTRACT.to_json()).split("```")[1::2]
+    assert any(command in block for block in blocks)
+
+
+def test_it_tells_owners_limits_and_durations_of_this_contract() -> None:
+    text = runbook(CONTRACT.to_json())
+    assert "| data | Is this data fit to train on, and to judge on? | team:data-engineering |" in text
+    assert "| missed_late_rate | guardrail | lower | harm above 0.05 absolute rolls back |" in text
+    assert "| slow_rate | guardrail | lower | harm above 30.0% relative rolls back |" in text
+    assert "30d after arming" in text
+    assert "Ramp: shadow, 5 %, 25 %, 50 %, 100 %" in text
+    assert "an approval holds for 3d" in text
+
+
+def test_it_names_change_freezes_where_there_are_any() -> None:
+    contract = CONTRACT.to_json()
+    contract["cadence"]["freeze"] = [{"start": "2013-12-20", "end": "2014-01-02", "reason": "holidays"}]
+    assert "- 2013-12-20 to 2014-01-02: holidays" in runbook(contract)
+    assert "freezes" not in runbook(CONTRACT.to_json())
+
+
+def test_what_is_not_a_contract_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        runbook({"model": "x"})
