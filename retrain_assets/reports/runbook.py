@@ -51,6 +51,7 @@ def _stop(terms: Contract) -> list[str]:
         "A challenger hurts, or a fresh champion does. All traffic goes to the previous champion at once:",
         "",
         "```sh",
+        "export RETRAIN_ACTOR=your.name@example.org  # who acts; goes into the ledger with the reason",
         f'retrain toggle rollback {terms.model} --reason "what you saw, one sentence"',
         "```",
         "",

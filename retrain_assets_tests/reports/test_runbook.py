@@ -15,6 +15,7 @@ from retrain_assets_tests.reports.sample import CONTRACT, MODEL
         f"retrain status {MODEL}",
         f"retrain canary {MODEL}",
         f'retrain toggle rollback {MODEL} --reason "',
+        "export RETRAIN_ACTOR=",
         f'retrain toggle hold {MODEL} --reason "',
         f'retrain approve {MODEL} RETRAIN --reason "',
         f'retrain reject {MODEL} RETRAIN --reason "',
