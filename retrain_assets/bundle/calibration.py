@@ -77,6 +77,9 @@ def fit_calibration(kind: Kind, scores: Floats, labels: npt.NDArray[np.int64]) -
         scores: raw probabilities, (n,) of the positive class or (n, classes).
         labels: class positions, 0..classes-1.
 
+    No event is called impossible or certain: isotonic values stay 1/(n+2) away from 0 and 1 (the rule of succession for an event
+    never seen in n rows), so that one surprise does not make the log loss infinite.
+
     Source: B. Zadrozny and C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
     KDD 2002 (isotonic, one against rest); J. Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2
     (sigmoid with smoothed targets), here on the log-odds of the score.
@@ -96,7 +99,8 @@ def _fit_curve(kind: Kind, scores: Floats, targets: Floats) -> Curve:
 def _fit_isotonic(scores: Floats, targets: Floats) -> Curve:
     from sklearn.isotonic import IsotonicRegression
 
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, targets)
+    never = 1 / (len(scores) + 2)
+    fitted = IsotonicRegression(y_min=never, y_max=1 - never, out_of_bounds="clip").fit(scores, targets)
     return Curve("isotonic", x=tuple(fitted.X_thresholds_.tolist()), y=tuple(fitted.y_thresholds_.tolist()))
 
 

@@ -28,6 +28,12 @@ def test_rows_of_the_period_are_read_in_order_whatever_the_files(tmp_path: Path)
     assert rows.equals(shuffled)
 
 
+def test_a_day_without_rows_is_no_fault(tmp_path: Path) -> None:
+    write_source(tmp_path, ROWS)
+    ROWS.clear().write_parquet(tmp_path / "quiet_day.parquet")
+    assert read(tmp_path).height == 7 * 60
+
+
 def test_columns_the_schema_does_not_name_are_left_out(tmp_path: Path) -> None:
     assert "note" not in read(write_source(tmp_path, ROWS.with_columns(note=pl.lit("x")))).columns
 
@@ -54,9 +60,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (lambda data: data[: len(data) // 2], r"a\.parquet: is not a readable Parquet file, truncated or damaged"),
         (lambda data: data[:-1], r"a\.parquet: is not a readable Parquet file, truncated or damaged"),
         (lambda data: b"PAR1" + b"\0" * (len(data) - 8) + b"PAR1", r"a\.parquet: is not a readable Parquet file"),
+        (lambda data: data[:200] + b"\xff" * 2000 + data[2200:], r"a\.parquet: is not a readable Parquet file"),
         (lambda data: b"parcel_id,late\np1,0\n", r"a\.parquet: is not a readable Parquet file"),
     ],
-    ids=["empty", "half", "last byte lost", "zeros", "csv"],
+    ids=["empty", "half", "last byte lost", "zeros", "a spoilt page", "csv"],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, spoil: Any, message: str) -> None:
     path = write_source(tmp_path, ROWS) / "a.parquet"
@@ -68,7 +75,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, spoil: Any, message: str) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.clear(), r"a\.parquet: has no rows"),
+        (lambda rows: rows.clear(), r"a\.parquet, .*b\.parquet: has no rows"),
         (
             lambda rows: rows.rename({"weight": "weight_kg"}),
             r"column 'weight' is missing \(there is 'weight_kg'; was it renamed\?\); .* Float64",

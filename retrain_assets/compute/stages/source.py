@@ -19,6 +19,7 @@ from retrain_assets.home import Home
 if TYPE_CHECKING:
     import pandera.polars
 
+_UNREADABLE = (pl.exceptions.ComputeError, OSError)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -61,12 +62,12 @@ def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], sta
         end: moment after the last, timezone-aware.
 
     Raises:
-        SourceError: when a file is missing, empty, truncated, or has a column missing, renamed or of another type; the
-            message names the file, the column and what the schema expects.
+        SourceError: when no file is there or none has rows, or a file is truncated or has a column missing, renamed or of
+            another type; the message names the file, the column and what the schema expects.
     """
     expected = _expected_columns(source, schema)
-    frames = [_read(path, source, expected, start, end) for path in source_files(source.uri)]
-    rows = pl.concat(frames, how="diagonal")
+    columns = {path: _columns(path, expected) for path in source_files(source.uri)}
+    rows = _read(columns, source.event_time, start, end)
     keys = [source.event_time, source.unit]
     others = [name for name, dtype in rows.schema.items() if name not in keys and not dtype.is_nested()]
     return rows.sort([*keys, *others], nulls_last=True)
@@ -113,24 +114,56 @@ def _expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel
     return columns
 
 
-def _read(
-    path: Path, source: Source, expected: Mapping[str, tuple[pl.DataType | None, bool]], start: datetime, end: datetime
-) -> pl.DataFrame:
+def _columns(path: Path, expected: Mapping[str, tuple[pl.DataType | None, bool]]) -> tuple[str, ...]:
+    """The columns to read of a file that is as the schema says."""
     if path.stat().st_size == 0:
         raise SourceError("is empty (0 bytes)", where=str(path), remedy="write the Parquet file again")
     try:
         found = pl.read_parquet_schema(path)
-        columns = _check_columns(path, found, expected)
-        low, high = bounds(found[source.event_time], start, end)
-        moment = pl.col(source.event_time)
-        lazy = pl.scan_parquet(path, glob=False)
-        if lazy.select(pl.len()).collect().item() == 0:
-            raise SourceError("has no rows", where=str(path), remedy="write the Parquet file again, with its rows")
-        return lazy.select(columns).filter((moment >= low) & (moment < high)).collect()
-    except (pl.exceptions.ComputeError, OSError) as error:
-        raise SourceError(
-            f"is not a readable Parquet file, truncated or damaged ({error})", where=str(path), remedy="write the file again"
-        ) from error
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+    return tuple(_check_columns(path, found, expected))
+
+
+def _read(columns: Mapping[Path, tuple[str, ...]], event_time: str, start: datetime, end: datetime) -> pl.DataFrame:
+    rows, frames = 0, []
+    for wanted in sorted(set(columns.values())):
+        paths = [path for path, names in columns.items() if names == wanted]
+        try:
+            found, frame = _scan(paths, wanted, event_time, start, end)
+        except _UNREADABLE as error:
+            raise _damaged(_first_damaged(paths, wanted), error) from error
+        rows += found
+        frames.append(frame)
+    if rows == 0:
+        where = ", ".join(str(path) for path in columns)
+        raise SourceError("has no rows", where=where, remedy="write the Parquet file again, with its rows")
+    return pl.concat(frames, how="diagonal")
+
+
+def _scan(
+    paths: list[Path], columns: tuple[str, ...], event_time: str, start: datetime, end: datetime
+) -> tuple[int, pl.DataFrame]:
+    lazy = pl.scan_parquet(paths, glob=False)
+    low, high = bounds(lazy.collect_schema()[event_time], start, end)
+    moment = pl.col(event_time)
+    frame = lazy.select(columns).filter((moment >= low) & (moment < high)).collect()
+    return int(lazy.select(pl.len()).collect().item()), frame
+
+
+def _first_damaged(paths: list[Path], columns: tuple[str, ...]) -> Path:
+    for path in paths:
+        try:
+            pl.scan_parquet(path, glob=False).select(columns).collect()
+        except _UNREADABLE:
+            return path
+    return paths[0]
+
+
+def _damaged(path: Path, error: Exception) -> SourceError:
+    return SourceError(
+        f"is not a readable Parquet file, truncated or damaged ({error})", where=str(path), remedy="write the file again"
+    )
 
 
 def _check_columns(
