@@ -3,7 +3,7 @@
 import dagster as dg
 
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.reports import write_index, write_pack
 
@@ -18,7 +18,10 @@ def audit_record_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="The evidence pack: one self-contained page and the same as JSON. Made for every ended retrain, "
         "failed and rejected ones too.",
-        **road.face("audit_record"),
+        group_name=road.model,
+        owners=road.owners("audit_record"),
+        kinds=KINDS["audit_record"],
+        tags=road.tags,
     )
     def audit_record(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key

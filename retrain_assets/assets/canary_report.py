@@ -4,11 +4,13 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table, verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.contract import Gate
 from retrain_assets.experiment import MeasureResult, Plan
 from retrain_assets.gates.canary import canary_gate
 from retrain_assets.ledger import SYSTEM
+from retrain_assets.release import ToggleStatus
+from retrain_assets.reports.pictures import canary_pictures
 from retrain_assets.serving.look import look_at
 
 
@@ -22,15 +24,19 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="Champion against challenger on live traffic, stratified by stage, with anytime-valid intervals. "
         "The first materialisation arms the toggle; each later one is a look that steps, holds or rolls back.",
-        **road.face("canary_report"),
+        group_name=road.model,
+        owners=road.owners("canary_report"),
+        kinds=KINDS["canary_report"],
+        tags=road.tags,
     )
     def canary_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         controller = platform.controller
-        toggle = controller.state(road.model).toggle_of(retrain)
-        if toggle is None:
-            armed = controller.register_and_arm(road.contract, retrain, SYSTEM, "gates data, training and offline passed")
-            toggle = controller.step(armed.name, SYSTEM, "enter the ramp")
+        toggle = controller.state(road.model).toggle_of(retrain) or controller.register_and_arm(
+            road.contract, retrain, SYSTEM, "gates data, training and offline passed"
+        )
+        if toggle.state is ToggleStatus.ARMED:
+            toggle = controller.step(toggle.name, SYSTEM, "enter the ramp")
         if not toggle.active:
             raise dg.Failure(
                 description=f"{toggle.name} is {toggle.state.value}; only an active toggle can be looked at", allow_retries=False
@@ -46,6 +52,7 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
                 "action": look.action.value,
                 "reason": look.reason,
                 "toggle": after.state.value,
+                "plot": dg.MetadataValue.md(canary_pictures(platform.home, road.model, retrain)),
                 "measures": table(_measure_row(result) for result in look.results),
                 "health": table({"check": check.name, "holds": check.ok, "message": check.message} for check in look.health),
                 "gate": verdict_table(verdicts),

@@ -6,7 +6,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.assets.stages import metadata_of
 from retrain_assets.contract import Gate
 
@@ -21,7 +21,10 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="The fitted bundle: model, calibration, decision rule, feature pipeline version and training "
         "window, identified by the digest of its manifest and registered in MLflow with status=candidate.",
-        **road.face("candidate_model"),
+        group_name=road.model,
+        owners=road.owners("candidate_model"),
+        kinds=KINDS["candidate_model"],
+        tags=road.tags,
     )
     def candidate_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
@@ -46,7 +49,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, subjects)
         return dg.MaterializeResult(
             metadata={
-                "registry_version": version,
+                "registry_version": f"models:/{road.model}/{version}",
                 "bundle": bundle["digest"],
                 **metadata_of(result),
                 "gate": verdict_table(verdicts),

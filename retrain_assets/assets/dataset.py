@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road, cutoff_of
+from retrain_assets.assets.road import KINDS, Road, cutoff_of
 from retrain_assets.assets.stages import launch, metadata_of
 from retrain_assets.contract import Gate
 
@@ -19,7 +19,10 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="Training window and the held-out window directly after it, split by time. Immutable; "
         "its content digest is the data set version.",
-        **road.face("dataset"),
+        group_name=road.model,
+        owners=road.owners("dataset"),
+        kinds=KINDS["dataset"],
+        tags=road.tags,
     )
     def dataset(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key

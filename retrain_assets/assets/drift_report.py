@@ -6,7 +6,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.contract import RetrainError
 from retrain_assets.release import Reign
 from retrain_assets.serving import ExposureLog
@@ -20,12 +20,18 @@ def external_assets(road: Road) -> list[dg.AssetSpec]:
             road.key("source"),
             description=f"Rows of {source.uri}, one per {source.unit} at {source.event_time}; label {source.label} "
             f"known {source.label_delay} later.",
-            **road.face("source"),
+            group_name=road.model,
+            owners=road.owners("source"),
+            kinds=KINDS["source"],
+            tags=road.tags,
         ),
         dg.AssetSpec(
             road.key("live_traffic"),
             description="Exposures (which arm scored which unit) and outcomes (what happened to it), as Parquet.",
-            **road.face("live_traffic"),
+            group_name=road.model,
+            owners=road.owners("live_traffic"),
+            kinds=KINDS["live_traffic"],
+            tags=road.tags,
         ),
     ]
 
@@ -39,7 +45,10 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="The champion's live traffic against its training sketch: features weighted by importance, "
         "predictions, label share, calibration and success measures.",
-        **road.face("drift_report"),
+        group_name=road.model,
+        owners=road.owners("drift_report"),
+        kinds=KINDS["drift_report"],
+        tags=road.tags,
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         rule = road.contract.cadence.on_drift

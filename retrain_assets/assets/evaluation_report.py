@@ -6,10 +6,11 @@ import dagster as dg
 
 from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.assets.stages import metadata_of
 from retrain_assets.contract import Gate
 from retrain_assets.release import ModelState
+from retrain_assets.reports.pictures import evaluation_pictures
 from retrain_assets.routing import VersionRef
 
 
@@ -23,7 +24,10 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="Candidate against champion on the same held-out rows: metrics with paired intervals, slices, "
         "fairness, calibration and rolling-origin back-tests.",
-        **road.face("evaluation_report"),
+        group_name=road.model,
+        owners=road.owners("evaluation_report"),
+        kinds=KINDS["evaluation_report"],
+        tags=road.tags,
     )
     def evaluation_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
@@ -45,7 +49,11 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
         }
         platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
         return dg.MaterializeResult(
-            metadata={**metadata_of(result), "gate": verdict_table(verdicts)},
+            metadata={
+                "gate": verdict_table(verdicts),
+                "plots": dg.MetadataValue.md(evaluation_pictures(platform.home, road.model, retrain)),
+                **metadata_of(result),
+            },
             data_version=dg.DataVersion(result.outputs["evaluation"]["digest"]),
         )
 
@@ -56,5 +64,5 @@ def opponent(state: ModelState, retrain: str) -> VersionRef | None:
     """The champion a retrain is compared with: the one that reigned when it was launched, so that running the
     evaluation again later changes nothing. None when there was none."""
     launched_at = state.retrains[retrain].launched_at
-    reigns = [reign for reign in state.champion_history if reign.since <= launched_at]
+    reigns = [reign for reign in state.champion_history if reign.since <= launched_at and reign.retrain != retrain]
     return reigns[-1].version if reigns else None

@@ -32,15 +32,20 @@ def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: 
 
 
 def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Evidence as metadata: lists of flat dicts become tables, numbers and text stay, the rest becomes JSON."""
+    """Evidence as metadata: lists of flat dicts and flat dicts become tables, numbers and text stay; what is nested
+    deeper is left to the evidence files."""
     shown: dict[str, Any] = {}
     for name, value in evidence.items():
         if isinstance(value, (list, tuple)) and value and all(isinstance(row, Mapping) for row in value):
             shown[name] = table(value)
         elif isinstance(value, (bool, int, float, str)):
             shown[name] = scalar(value)
-        elif value not in (None, [], {}, ()):
-            shown[name] = dg.MetadataValue.json(value)
+        elif (
+            isinstance(value, Mapping) and value and not any(isinstance(item, (Mapping, list, tuple)) for item in value.values())
+        ):
+            shown[name] = table({"name": key, "value": "—" if item is None else str(item)} for key, item in value.items())
+        elif isinstance(value, (list, tuple)) and value:
+            shown[name] = ", ".join(map(str, value))
     return shown
 
 

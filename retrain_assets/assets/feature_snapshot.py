@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.assets.stages import metadata_of
 from retrain_assets.contract import Gate
 
@@ -18,7 +18,10 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
         partitions_def=road.partitions,
         code_version=road.code_version,
         description="Features and label of both windows. The feature pipeline version is the digest of its code.",
-        **road.face("feature_snapshot"),
+        group_name=road.model,
+        owners=road.owners("feature_snapshot"),
+        kinds=KINDS["feature_snapshot"],
+        tags=road.tags,
     )
     def feature_snapshot(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key

@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table, verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.ledger import SYSTEM
 
 
@@ -22,7 +22,10 @@ def promotion_decision_asset(road: Road) -> dg.AssetsDefinition:
         code_version=road.code_version,
         description="Promote, reject or keep waiting. The release controller re-reads every recorded verdict and approval "
         "of this retrain and bundle; the asset graph is not trusted.",
-        **road.face("promotion_decision"),
+        group_name=road.model,
+        owners=road.owners("promotion_decision"),
+        kinds=KINDS["promotion_decision"],
+        tags=road.tags,
     )
     def promotion_decision(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         decision = platform.controller.decide(road.model, context.partition_key, SYSTEM)

@@ -4,23 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 import dagster as dg
 
 from retrain_assets import __version__
 from retrain_assets.contract import Contract, Gate, RetrainError
-
-ASSETS = (
-    "dataset",
-    "feature_snapshot",
-    "candidate_model",
-    "evaluation_report",
-    "canary_report",
-    "promotion_decision",
-    "audit_record",
-)
-"""The assets of a retrain, in the order of the road."""
 
 FALLBACKS: Mapping[Gate, str] = {
     Gate.DATA: "block the retrain; the champion goes on serving",
@@ -43,6 +31,30 @@ KINDS: Mapping[str, set[str]] = {
     "live_traffic": {"parquet"},
     "source": {"parquet"},
 }
+
+
+ROLES: Mapping[str, str] = {
+    "source": "data",
+    "dataset": "data",
+    "feature_snapshot": "data",
+    "candidate_model": "training",
+    "evaluation_report": "evaluation",
+    "drift_report": "evaluation",
+    "live_traffic": "experiment",
+    "canary_report": "experiment",
+    "promotion_decision": "release",
+    "audit_record": "release",
+}
+"""The role of the contract's owners that answers for each asset."""
+
+GATE_ROLES: Mapping[Gate, str] = {
+    Gate.DATA: "data",
+    Gate.TRAINING: "training",
+    Gate.OFFLINE: "evaluation",
+    Gate.CANARY: "experiment",
+    Gate.PROMOTION: "release",
+}
+"""The role that answers for each gate."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +97,14 @@ class Road:
         """Job that makes the drift report."""
         return f"{self.model}_drift"
 
-    def face(self, asset: str) -> dict[str, Any]:
-        """Owners, kinds, tags, group and code version of one asset."""
-        owners = self.contract.owners
-        owner = {
-            "source": owners.data,
-            "dataset": owners.data,
-            "feature_snapshot": owners.data,
-            "candidate_model": owners.training,
-            "evaluation_report": owners.evaluation,
-            "live_traffic": owners.experiment,
-            "drift_report": owners.evaluation,
-            "canary_report": owners.experiment,
-            "promotion_decision": owners.release,
-            "audit_record": owners.release,
-        }[asset]
-        return {
-            "group_name": self.model,
-            "owners": [owner],
-            "kinds": KINDS[asset],
-            "tags": {"retrain/model": self.model, "retrain/task": self.contract.task},
-        }
+    def owners(self, asset: str) -> list[str]:
+        """Who answers for an asset: the owner of the role that the contract gives it to."""
+        return [getattr(self.contract.owners, ROLES[asset])]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of every asset of the model."""
+        return {"retrain/model": self.model, "retrain/task": self.contract.task}
 
     @property
     def code_version(self) -> str:
@@ -114,14 +113,8 @@ class Road:
 
     def gate_owner(self, gate: Gate) -> str:
         """Who answers for a gate."""
-        owners = self.contract.owners
-        return {
-            Gate.DATA: owners.data,
-            Gate.TRAINING: owners.training,
-            Gate.OFFLINE: owners.evaluation,
-            Gate.CANARY: owners.experiment,
-            Gate.PROMOTION: owners.release,
-        }[gate]
+        role: str = getattr(self.contract.owners, GATE_ROLES[gate])
+        return role
 
 
 def cutoff_of(retrain: str) -> datetime:

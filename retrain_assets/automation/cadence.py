@@ -19,8 +19,8 @@ def held_back(cadence: Cadence, state: ModelState, now: datetime) -> str | None:
     open_retrains = sorted(key for key, retrain in state.retrains.items() if retrain.ended is None)
     if open_retrains:
         return f"retrain {open_retrains[-1]} has not ended"
-    launched = [retrain.launched_at for retrain in state.retrains.values()]
+    launched = [retrain.launched_at for retrain in state.retrains.values() if retrain.launched_by.startswith("system:")]
     if launched and now - max(launched) < cadence.min_interval:
         wait = format_duration(cadence.min_interval)
-        return f"the last retrain was launched on {max(launched):%Y-%m-%d}, less than min_interval {wait} ago"
+        return f"the system launched a retrain on {max(launched):%Y-%m-%d}, less than min_interval {wait} ago"
     return None

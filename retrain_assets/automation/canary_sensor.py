@@ -1,5 +1,7 @@
 """The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
@@ -62,8 +64,8 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
         return None
     window = contract.experiment.outcome_window
     exposures = ExposureLog(home).read_exposures(toggle.model, since=toggle.armed_at, toggle=toggle.name)
-    matured = exposures.filter(exposures["exposed_at"] <= now - window)
-    newest = matured["exposed_at"].max()
+    moments = exposures.filter(exposures["exposed_at"] <= now - window).get_column("exposed_at").to_list()
+    newest: datetime | None = max(moments, default=None)
     last = toggle.last_look.at if toggle.last_look else None
     if newest is not None and (last is None or newest > last - window):
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"

@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets import Platform, Road
 from retrain_assets.contract import Gate, Outcome
-from retrain_assets.ledger import SYSTEM
+from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, RetrainState
 
 FAILED_STATUSES = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -26,10 +26,11 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
         controller.expire_due()
         record_dead_runs(context.instance, road, platform)
         state = platform.controller.state(road.model)
+        overtaken = overtaken_audits(platform.ledger, road.model)
         requests = [
             dg.RunRequest(run_key=f"{road.model}:{key}:{why}", job_name=road.decision_job, partition_key=key)
             for key, retrain in sorted(state.retrains.items())
-            if (why := decision_due(state, key, retrain)) is not None
+            if (why := decision_due(state, key, retrain) or overtaken.get(key)) is not None
         ]
         return requests or dg.SkipReason("no retrain awaits a decision")
 
@@ -48,6 +49,19 @@ def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platfor
             platform.controller.record_stage_failure(
                 road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
             )
+
+
+def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
+    """Retrains whose audit record says less than the ledger: a promoted version that was rolled back afterwards."""
+    overtaken: dict[str, str] = {}
+    for event in ledger.events(model=model, kinds=[EventKind.ROLLED_BACK, EventKind.AUDIT_RECORDED]):
+        if event.retrain is None:
+            continue
+        if event.kind is EventKind.AUDIT_RECORDED:
+            overtaken.pop(event.retrain, None)
+        else:
+            overtaken[event.retrain] = f"rolled-back-{event.sequence}"
+    return overtaken
 
 
 def decision_due(state: ModelState, key: str, retrain: RetrainState) -> str | None:

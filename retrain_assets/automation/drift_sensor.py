@@ -1,6 +1,7 @@
 """The drift sensor: launches a retrain when the champion's live traffic has drifted and the cadence allows it."""
 
 import json
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -61,5 +62,7 @@ def reports_of(instance: dg.DagsterInstance, road: Road, champion: str, count: i
         materialization = record.asset_materialization
         metadata = materialization.metadata if materialization else {}
         if "report" in metadata and metadata["champion"].value == champion:
-            found.append(DriftReport.from_json(metadata["report"].value))
+            report = metadata["report"].value
+            if isinstance(report, Mapping):
+                found.append(DriftReport.from_json(report))
     return found

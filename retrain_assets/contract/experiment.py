@@ -100,6 +100,9 @@ class Experiment(Part):
     stop_loss: StopLoss = Field(default_factory=StopLoss, description="When harm ends the experiment at once.")
     outcome_window: Duration = Field(description="Time after exposure in which an outcome counts; then a unit matures.")
     min_stage: MinStage = Field(description="What each stage must have seen.")
+    min_duration: Duration = Field(
+        default=timedelta(0), description="Shortest time from arming to asking for approval, e.g. 14d for two full weeks."
+    )
     max_duration: Duration = Field(description="Longest time from arming to a decision.")
     expected_units_per_day: Annotated[float, Field(gt=0)] = Field(description="Units a day in the cohort, for planning.")
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
@@ -141,6 +144,12 @@ class Experiment(Part):
                     )
         if twice := set(self.success) & set(self.guardrails):
             raise ValueError(f"{', '.join(sorted(twice))} is both a success measure and a guardrail; name it once")
+        return self
+
+    @model_validator(mode="after")
+    def _durations_ordered(self) -> Experiment:
+        if self.min_duration >= self.max_duration:
+            raise ValueError("min_duration must be shorter than max_duration, or no look could ever ask for approval")
         return self
 
     @model_validator(mode="after")

@@ -64,7 +64,7 @@ def _action(
     """The rules, strongest first: harm rolls back even when the look is invalid; an invalid look never advances."""
     if worse := [result for result in results if result.state is MeasureState.WORSE]:
         return Action.ROLL_BACK, "; ".join(result.message for result in worse)
-    waiting = _waiting(results, health, stages, plan, stage=stage, in_stage=in_stage)
+    waiting = _waiting(results, health, stages, plan, stage=stage, in_stage=in_stage, armed=armed)
     if waiting is None:
         if stage != plan.ramp[-1]:
             return Action.STEP, f"stage {stage} has seen enough units for long enough and no harm is shown"
@@ -82,6 +82,7 @@ def _waiting(
     *,
     stage: str,
     in_stage: timedelta,
+    armed: timedelta,
 ) -> str | None:
     """Why the ramp cannot go on, None when it can."""
     if failing := [check for check in health if not check.ok]:
@@ -99,7 +100,11 @@ def _waiting(
     if stage != plan.ramp[-1]:
         return None
     unshown = [result for result in results if result.state is not _goal(result)]
-    return "; ".join(result.message for result in unshown) or (None if results else "the plan has no measure")
+    if unshown or not results:
+        return "; ".join(result.message for result in unshown) or "the plan has no measure"
+    if armed < plan.min_experiment:
+        return f"everything is shown, but the experiment has lasted {format_duration(armed)} of {format_duration(plan.min_experiment)}"
+    return None
 
 
 def stage_units(stages: tuple[StageCounts, ...], stage: str) -> int:

@@ -64,6 +64,7 @@ class Plan:
         min_units: matured units on the challenger in a stage before the ramp goes on (in shadow: shadow-scored units).
         min_duration: shortest time in a stage.
         max_duration: longest time from arming to a decision.
+        min_experiment: shortest time from arming to asking for approval.
         max_missing_outcomes: largest share of matured units without an outcome.
     """
 
@@ -75,6 +76,7 @@ class Plan:
     min_duration: timedelta
     max_duration: timedelta
     max_missing_outcomes: float
+    min_experiment: timedelta = timedelta(0)
 
     @classmethod
     def from_contract(cls, contract: Contract) -> Plan:
@@ -93,6 +95,7 @@ class Plan:
             min_duration=experiment.min_stage.duration,
             max_duration=experiment.max_duration,
             max_missing_outcomes=experiment.max_missing_outcomes,
+            min_experiment=experiment.min_duration,
         )
 
     @property

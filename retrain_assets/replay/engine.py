@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -53,12 +53,11 @@ class Engine:
         context = dg.build_sensor_context(
             instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
         )
-        answer = definition(context)
-        requests = answer.run_requests if isinstance(answer, dg.SensorResult) else []
-        for dynamic in (answer.dynamic_partitions_requests or []) if isinstance(answer, dg.SensorResult) else []:
-            self.instance.add_dynamic_partitions(dynamic.partitions_def_name, dynamic.partition_keys)
+        requests, partitions = _asked_for(definition(context))
+        for addition in partitions:
+            self.instance.add_dynamic_partitions(addition.partitions_def_name, list(addition.partition_keys))
         done = []
-        for request in requests or []:
+        for request in requests:
             key = request.run_key or ""
             if key in self._seen:
                 continue
@@ -77,7 +76,11 @@ class Engine:
         self.runs += 1
         definition = self._repository.get_job(job or "")
         result = definition.execute_in_process(
-            instance=self.instance, partition_key=retrain, tags=dict(tags or {}), raise_on_error=False
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=self.instance,
+            partition_key=retrain,
+            tags=dict(tags or {}),
+            raise_on_error=False,
         )
         return bool(result.success)
 
@@ -86,6 +89,15 @@ class Engine:
         self.instance.add_dynamic_partitions(self.road.partitions.name or "", [retrain])
         trigger: dict[str, Any] = {"kind": "person", "reason": why}
         return self.run(self.road.retrain_job, retrain, {TRIGGER_TAG: json.dumps(trigger), LAUNCHED_BY_TAG: person})
+
+
+def _asked_for(answer: Any) -> tuple[Sequence[dg.RunRequest], Sequence[Any]]:
+    """Run requests and partition additions of whatever a sensor function may return."""
+    if isinstance(answer, dg.SensorResult):
+        return answer.run_requests or [], answer.dynamic_partitions_requests or []
+    if isinstance(answer, dg.RunRequest):
+        return [answer], []
+    return (answer, []) if isinstance(answer, list) else ([], [])
 
 
 @contextmanager

@@ -72,7 +72,9 @@ class Replay:
         self.engine.tick("decision_sensor")
         self.engine.tick("canary_sensor")
         self.engine.tick("decision_sensor")
-        if self.contract.cadence.on_drift is not None and self.engine.is_due("drift_schedule", datetime.combine(day, MORNING), DAY):
+        if self.contract.cadence.on_drift is not None and self.engine.is_due(
+            "drift_schedule", datetime.combine(day, MORNING), DAY
+        ):
             self.engine.run(self.engine.road.drift_job)
             self.engine.tick("drift_sensor")
         self.engine.tick("decision_sensor")

@@ -1,12 +1,14 @@
 """Features of a flight, all known before its scheduled departure. One code for Polars and Spark (narwhals)."""
 
+from typing import Any
+
 import narwhals as nw
 
 SCHEDULE = ["carrier", "origin", "dest", "distance"]
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 
 
-def build(rows: nw.DataFrame) -> nw.DataFrame:
+def build(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """Schedule and the weather one hour before; one row per flight, in the order of ``rows``."""
     return rows.select(
         "flight_id",

@@ -1,0 +1,100 @@
+"""The table the demo ends with: every retrain, what it met on the road, how it ended and where its evidence is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from retrain_assets.contract import Gate
+from retrain_assets.home import Home
+from retrain_assets.ledger import EvidenceStore, Ledger
+from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+
+MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "no_data": "∅", "error": "!"}
+
+
+def print_table(home: Home, model: str, console: Console) -> None:
+    """Print one row per retrain of a model, then who is champion now."""
+    state = fold(Ledger(home.ledger_url).events(model=model))[model]
+    evidence = EvidenceStore(home.evidence_dir)
+    table = Table(title=f"Retrains of {model}", title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for name in ("retrain", "trigger", "gates", "stage", "lift of the first success measure", "decision", "by"):
+        table.add_column(name, overflow="fold")
+    for key, retrain in state.retrains.items():
+        toggle = state.toggle_of(key)
+        table.add_row(
+            key,
+            _trigger(retrain),
+            _gates(retrain),
+            _stage(toggle),
+            _lift(evidence, toggle),
+            _decision(retrain, toggle),
+            _people(state, key, toggle),
+        )
+    console.print(table)
+    console.print("[dim]gates: data, training, offline, canary, promotion[/dim]")
+    console.print("[dim]✓ pass  ✗ fail  ? inconclusive  ∅ no data  ! error  · not reached[/dim]")
+    console.print("\n[bold]Evidence packs[/bold]")
+    for key in state.retrains:
+        console.print(f"  {home.reports_dir(model) / key}.html", soft_wrap=True)
+    if state.champion is not None:
+        reign = state.champion_history[-1]
+        console.print(
+            f"\nchampion: version {state.champion.version} of retrain {reign.retrain}, since {reign.since:%Y-%m-%d} ({reign.how})"
+        )
+
+
+def _trigger(retrain: RetrainState) -> str:
+    trigger = retrain.trigger
+    if trigger["kind"] == "drift":
+        return f"drift: {trigger['metric']} {trigger['value']:.3f} > {trigger['threshold']:g}"
+    return f"{trigger['kind']}: {retrain.launched_by.partition(':')[2]}"
+
+
+def _gates(retrain: RetrainState) -> str:
+    def mark(gate: Gate) -> str:
+        record = retrain.verdicts.get(gate)
+        return MARKS[record.outcome.value] if record is not None else "·"
+
+    promotion = "·"
+    if retrain.decision is not None and retrain.decision.decision == "promote":
+        promotion = "✓"
+    elif retrain.verdicts.get(Gate.CANARY) is not None and retrain.decision is not None:
+        promotion = "✗"
+    return " ".join([*(mark(gate) for gate in (Gate.DATA, Gate.TRAINING, Gate.OFFLINE, Gate.CANARY)), promotion])
+
+
+def _stage(toggle: ToggleState | None) -> str:
+    if toggle is None or toggle.stage is None:
+        return "—"
+    return toggle.stage if toggle.stage == "shadow" else f"{toggle.stage} %"
+
+
+def _lift(evidence: EvidenceStore, toggle: ToggleState | None) -> str:
+    if toggle is None or toggle.last_look is None:
+        return "—"
+    look: dict[str, Any] = evidence.get(toggle.last_look.evidence)
+    result = next(result for result in look["results"] if result["spec"]["role"] == "success")
+    if result["relative_estimate"] is None:
+        return "—"
+    low, high = (f"{value:+.1%}" if value is not None else "…" for value in (result["relative_lower"], result["relative_upper"]))
+    return f"{result['spec']['name']} {result['relative_estimate']:+.1%} [{low}, {high}]"
+
+
+def _decision(retrain: RetrainState, toggle: ToggleState | None) -> str:
+    ended = retrain.ended.value if retrain.ended is not None else "open"
+    if toggle is not None and retrain.ended is not None and ended == "promoted" and toggle.state.value == "rolled_back":
+        return "promoted, later rolled back by hand"
+    if ended == "stopped":
+        shut = next((gate.value for gate, record in retrain.verdicts.items() if record.outcome.value != "pass"), "")
+        return f"stopped at gate {shut}"
+    return ended
+
+
+def _people(state: ModelState, key: str, toggle: ToggleState | None) -> str:
+    if toggle is not None and toggle.approvals:
+        return ", ".join(dict.fromkeys(approval.approver for approval in toggle.approvals))
+    bootstrap = next((reign for reign in state.champion_history if reign.retrain == key and reign.how == "bootstrapped"), None)
+    return "bootstrap approval" if bootstrap is not None else "the system"
