@@ -5,12 +5,11 @@ from datetime import datetime
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
-from retrain_assets.contract import Gate, Outcome
+from retrain_assets.automation.attempts import run_key
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, ToggleState
+from retrain_assets.release.policy import gate_obstacles
 from retrain_assets.serving import ExposureLog
-
-OFFLINE_GATES = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
 
 
 def canary_sensor(road: Road) -> dg.SensorDefinition:
@@ -25,13 +24,15 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
         "a look at every new day of matured outcomes.",
     )
     def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        platform.controller.reconcile()
         state = platform.controller.state(road.model)
         toggle = state.active_toggle
         if toggle is None:
             ready = ready_to_arm(state)
             if ready is None:
                 return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
-            return dg.RunRequest(run_key=f"{road.model}:{ready}:arm", job_name=road.canary_job, partition_key=ready)
+            key = run_key(context.instance, road.canary_job, ready, f"{road.model}:{ready}:arm")
+            return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=ready)
         if (due := look_due(platform.home, toggle)) is None:
             return dg.SkipReason(f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look")
         return dg.RunRequest(
@@ -42,13 +43,14 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
 
 
 def ready_to_arm(state: ModelState) -> str | None:
-    """The oldest retrain that passed gates 1 to 3 and has no toggle yet; needs a champion to compare with."""
+    """The oldest retrain that passed gates 1 to 3 with the candidate it has now and has no toggle yet; None without champion."""
     if state.champion is None:
         return None
     has_toggle = {toggle.retrain for toggle in state.toggles.values()}
     for key, retrain in sorted(state.retrains.items()):
-        passed = all(gate in retrain.verdicts and retrain.verdicts[gate].outcome is Outcome.PASS for gate in OFFLINE_GATES)
-        if passed and retrain.ended is None and key not in has_toggle:
+        if retrain.candidate is None or retrain.ended is not None or key in has_toggle:
+            continue
+        if not gate_obstacles(retrain, retrain.subjects):
             return key
     return None
 

@@ -3,11 +3,10 @@
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
+from retrain_assets.automation.attempts import DEAD, run_key
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, RetrainState
-
-FAILED_STATUSES = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def decision_sensor(road: Road) -> dg.SensorDefinition:
@@ -23,12 +22,17 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
     )
     def decide(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         controller = platform.controller
+        controller.reconcile()
         controller.expire_due()
         record_dead_runs(context.instance, road, platform)
         state = platform.controller.state(road.model)
         overtaken = overtaken_audits(platform.ledger, road.model)
         requests = [
-            dg.RunRequest(run_key=f"{road.model}:{key}:{why}", job_name=road.decision_job, partition_key=key)
+            dg.RunRequest(
+                run_key=run_key(context.instance, road.decision_job, key, f"{road.model}:{key}:{why}"),
+                job_name=road.decision_job,
+                partition_key=key,
+            )
             for key, retrain in sorted(state.retrains.items())
             if (why := decision_due(state, key, retrain) or overtaken.get(key)) is not None
         ]
@@ -44,7 +48,7 @@ def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platfor
         if retrain.ended is not None or decision_due(state, key, retrain) is not None or state.toggle_of(key) is not None:
             continue
         runs = instance.get_run_records(dg.RunsFilter(job_name=road.retrain_job, tags={"dagster/partition": key}), limit=1)
-        if runs and runs[0].dagster_run.status in FAILED_STATUSES:
+        if runs and runs[0].dagster_run.status in DEAD:
             run = runs[0].dagster_run
             platform.controller.record_stage_failure(
                 road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
