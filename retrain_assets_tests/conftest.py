@@ -49,6 +49,16 @@ def retrain_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real MLflow store, an SQLite file with all tables and nothing in them. Making one runs all migrations: copy it."""
+    from retrain_assets.registry.mlflow_store import connect
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def oracles() -> Callable[[str], list[dict[str, Any]]]:
     """Reference vectors by name: ``oracles("drift")`` gives the cases of drift.json."""
     return oracle_cases

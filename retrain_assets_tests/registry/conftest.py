@@ -1,4 +1,4 @@
-"""A real MLflow store with an SQLite file. Making one runs all migrations, so it is made once a session and copied."""
+"""An empty registry in a store of the test's own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from pathlib import Path
 import pytest
 
 from retrain_assets.registry import Registry
-from retrain_assets.registry.mlflow_store import connect
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with MLflow's tables and nothing in them."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-def accounts(days: int = 70, per_day: int = 60, seed: int = 11, *, signal: float = 1.5) -> pl.DataFrame:
+def accounts(days: int = 70, per_day: int = 60, seed: int = 11, *, signal: float = 1.2) -> pl.DataFrame:
     """Simulated account rows from 2024-01-01 on.
 
     Args:
