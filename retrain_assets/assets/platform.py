@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def ledger(self) -> Ledger:
         """The append-only record."""
-        return Ledger(self.home.ledger_url)
+        return self.controller.ledger
 
     @property
     def evidence(self) -> EvidenceStore:
         """Content-addressed evidence."""
-        return EvidenceStore(self.home.evidence_dir)
+        return self.controller.evidence
 
     @property
     def registry(self) -> Registry:
@@ -49,8 +50,9 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def controller(self) -> ReleaseController:
-        """The one door to activation."""
-        return ReleaseController.open(self.home)
+        """The one door to activation; opened, and so reconciled, once per process and home."""
+        home = self.home
+        return _opened(home, home.ledger_url, home.mlflow_uri)
 
     def stage_result(self, model: str, retrain: str, stage: str) -> StageResult:
         """The stored result of a stage that has run.
@@ -94,6 +96,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         except RetrainError as error:
             self.controller.record_stage_failure(road.model, retrain, stage, error.line, SYSTEM)
             raise dg.Failure(description=error.line, allow_retries=False) from error
+
+
+@lru_cache(maxsize=16)
+def _opened(home: Home, ledger_url: str, mlflow_uri: str) -> ReleaseController:
+    return ReleaseController.open(home)
 
 
 PLATFORM = Platform()

@@ -55,6 +55,12 @@ class ReplayClock:
         scratch.replace(self.path)
 
 
-def clock_of(path: Path) -> Clock:
-    """The clock of a home: the replay's when its file exists, otherwise the system's."""
-    return ReplayClock(path) if path.exists() else SystemClock()
+@dataclass(frozen=True)
+class HomeClock:
+    """The clock of a home: the replay's while its file exists, otherwise the system's."""
+
+    replay: Path
+
+    def now(self) -> datetime:
+        """The current time, timezone-aware UTC."""
+        return ReplayClock(self.replay).now() if self.replay.exists() else SystemClock().now()

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain_assets.home.clock import Clock, clock_of
+from retrain_assets.home.clock import Clock, HomeClock
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Home:
     @property
     def clock(self) -> Clock:
         """The clock of this home."""
-        return clock_of(self.root / "clock.json")
+        return HomeClock(self.replay_clock_path)
 
     @property
     def replay_clock_path(self) -> Path:
