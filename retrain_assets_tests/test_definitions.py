@@ -1,0 +1,192 @@
+"""The code location as Dagster loads it: quick to load, and the asset graph of the flights model as it is meant to be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+LOADS = """
+import json, sys
+import retrain_assets.definitions
+definitions = retrain_assets.definitions.defs()
+modules = sorted(sys.modules)
+graph, repository = definitions.resolve_asset_graph(), definitions.get_repository_def()
+nodes = {key: graph.get(key) for key in graph.get_all_asset_keys()}
+checks = {key: graph.get(key) for key in graph.asset_check_keys}
+name = lambda key: "/".join(key.path)
+partitions = lambda node: node.partitions_def.name if node.partitions_def else None
+print(json.dumps({
+    "modules": modules,
+    "assets": {name(key): {
+        "deps": sorted(name(parent) for parent in node.parent_keys),
+        "owners": sorted(node.owners),
+        "group": node.group_name,
+        "kinds": sorted(node.kinds),
+        "tags": {tag: value for tag, value in node.tags.items() if not tag.startswith("dagster/kind")},
+        "partitions": partitions(node),
+        "materializable": node.is_materializable,
+        "described": bool(node.description),
+        "code_version": node.code_version if node.is_materializable else None,
+    } for key, node in nodes.items()},
+    "checks": [[name(key.asset_key), key.name, node.blocking, partitions(node)] for key, node in checks.items()],
+    "sensors": {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs},
+    "schedules": {one.name: [one.default_status.value, one.cron_schedule] for one in repository.schedule_defs},
+    "jobs": {job.name: job.tags for job in repository.get_all_jobs() if not job.name.startswith("__")},
+}))
+"""
+
+MODEL = "flight_delay"
+RETRAINS = "flight_delay_retrains"
+
+HEAVY = {
+    "mlflow",
+    "pyspark",
+    "lightgbm",
+    "matplotlib",
+    "databricks",
+    "dagster_databricks",
+    "pandera",
+    "sklearn",
+    "scipy.stats",
+    "skops",
+    "openfeature",
+}
+
+# asset: what it stands on, owner, kinds, partitions
+ROAD: dict[str, tuple[list[str], str, list[str], str | None]] = {
+    "source": ([], "team:data-engineering", ["parquet"], None),
+    "live_traffic": ([], "team:product", ["parquet"], None),
+    "dataset": (["source"], "team:data-engineering", ["parquet", "polars"], RETRAINS),
+    "feature_snapshot": (["dataset"], "team:data-engineering", ["parquet", "polars"], RETRAINS),
+    "candidate_model": (["feature_snapshot"], "team:ml-engineering", ["mlflow"], RETRAINS),
+    "evaluation_report": (["candidate_model", "feature_snapshot"], "team:data-science", ["sklearn"], RETRAINS),
+    "canary_report": (["evaluation_report", "live_traffic"], "team:product", ["polars"], RETRAINS),
+    "promotion_decision": (["canary_report", "evaluation_report"], "team:release", ["mlflow"], RETRAINS),
+    "audit_record": (["promotion_decision"], "team:release", ["html"], RETRAINS),
+    "drift_report": (["live_traffic", "source"], "team:data-science", ["polars"], None),
+}
+EXTERNAL = {"source", "live_traffic"}
+
+CHECKS = {
+    "dataset": {
+        "schema_holds",
+        "fresh_enough",
+        "enough_rows",
+        "volume_is_steady",
+        "missingness_within_limits",
+        "keys_are_unique",
+        "time_order_holds",
+        "labels_are_mature",
+        "both_classes_present",
+    },
+    "feature_snapshot": {
+        "no_single_feature_separates_label",
+        "features_are_known_in_time",
+        "no_rows_shared_across_split",
+        "features_vary",
+    },
+    "candidate_model": {
+        "training_succeeded",
+        "artifact_loads",
+        "predictions_survive_reload",
+        "refit_reproduces",
+        "beats_baseline",
+        "within_budget",
+    },
+    "evaluation_report": {
+        "meets_roc_auc",
+        "not_worse_roc_auc",
+        "not_worse_brier_score",
+        "slices_hold",
+        "fairness_holds_origin",
+        "calibrated",
+        "backtests_hold",
+        "latency_within_budget",
+    },
+    "canary_report": {
+        "sample_ratio_holds",
+        "outcomes_arrive",
+        "units_stay_in_one_arm",
+        "enough_units",
+        "wins_cost_per_flight",
+        "keeps_missed_late_rate",
+        "keeps_false_warning_rate",
+        "keeps_error_rate",
+        "keeps_slow_rate",
+    },
+    "promotion_decision": {
+        "all_gates_passed",
+        "verdicts_match_bundle",
+        "approved_by_enough",
+        "approver_is_not_the_launcher",
+        "approval_is_fresh_and_for_this_evidence",
+        "not_in_change_freeze",
+        "toggle_awaits_approval",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def location() -> dict[str, Any]:
+    """What a fresh process finds after loading the code location."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADS], env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_loading_the_definitions_imports_nothing_heavy(location: dict[str, Any]) -> None:
+    """Every Dagster process loads the code location, some once a tick; what is heavy is imported where it is used."""
+    assert HEAVY & set(location["modules"]) == set()
+
+
+def test_the_road_of_the_flights_model_is_complete(location: dict[str, Any]) -> None:
+    """Keys, dependencies, owners, group, kinds, tags and partitions of every asset."""
+    expected = {
+        f"{MODEL}/{asset}": {
+            "deps": [f"{MODEL}/{dep}" for dep in deps],
+            "owners": [owner],
+            "group": MODEL,
+            "kinds": kinds,
+            "tags": {"retrain/model": MODEL, "retrain/task": "binary_classification"},
+            "partitions": partitions,
+            "materializable": asset not in EXTERNAL,
+            "described": True,
+        }
+        for asset, (deps, owner, kinds, partitions) in ROAD.items()
+    }
+    found = {
+        key: {name: value for name, value in node.items() if name != "code_version"} for key, node in location["assets"].items()
+    }
+    assert found == expected
+
+
+def test_every_made_asset_has_the_code_version_of_its_contract(location: dict[str, Any]) -> None:
+    """A change of the contract makes every asset of the model stale."""
+    versions = {node["code_version"] for node in location["assets"].values() if node["materializable"]}
+    assert len(versions) == 1
+    assert "+" in versions.pop()
+
+
+def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location: dict[str, Any]) -> None:
+    """A check has its asset's partitions, else its results lose theirs; only the decision's own checks do not block."""
+    expected = [
+        [f"{MODEL}/{asset}", check, asset != "promotion_decision", RETRAINS] for asset, names in CHECKS.items() for check in names
+    ]
+    assert sorted(location["checks"]) == sorted(expected)
+
+
+def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
+    """A failed gate is not retried: no job retries on an asset's failure."""
+    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift")}
+    assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
+    tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}
+    jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in location["jobs"].items()}
+    assert jobs == {f"{MODEL}_{name}": tags for name in ("retrain", "canary", "decision", "drift")}
