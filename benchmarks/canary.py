@@ -24,6 +24,7 @@ START = datetime(2026, 7, 1, tzinfo=UTC)
 STAGE_LENGTH = timedelta(days=2)
 NOW = START + len(STAGES) * STAGE_LENGTH + timedelta(days=2)
 STARTED = {revision: START + place * STAGE_LENGTH for place, revision in enumerate(STAGES)}
+LABELS = {revision: label for revision, (label, _) in STAGES.items()}
 SHARES = {revision: share for revision, (_, share) in STAGES.items()}
 REPEATS = 400
 DECISION_LIMIT_MICROSECONDS = 20.0
@@ -52,7 +53,7 @@ def simulated_traffic(count: int) -> Traffic:
     revisions = np.sort(draw.choice(np.array(list(STAGES)), size=count))
     units = draw.integers(0, count, size=count)
     bucket = (units * 2654435761 % 2**32) / 2**32
-    challenger = bucket < np.array([STAGES[int(revision)][1] for revision in STAGES])[revisions - min(STAGES)]
+    challenger = bucket < np.array([*SHARES.values()])[revisions - min(STAGES)]
     offset = draw.uniform(0, STAGE_LENGTH / timedelta(microseconds=1), size=count).astype(np.int64)
     begun = np.array([int(STARTED[revision].timestamp() * 1e6) for revision in STAGES])[revisions - min(STAGES)]
     exposed_at = pl.Series("exposed_at", begun + offset).cast(pl.Datetime("us", "UTC"))
@@ -63,9 +64,7 @@ def simulated_traffic(count: int) -> Traffic:
             "unit_id": pl.Series(units).cast(pl.String),
             "toggle": pl.repeat(TOGGLE, count, eager=True),
             "revision": revisions.astype(np.int64),
-            "stage": pl.Series(revisions).replace_strict(
-                {key: label for key, (label, _) in STAGES.items()}, return_dtype=pl.String
-            ),
+            "stage": pl.Series(revisions).replace_strict(LABELS, return_dtype=pl.String),
             "arm": np.where(challenger, "challenger", "champion"),
             "exposed_at": exposed_at,
             "latency_ms": draw.gamma(2, 5, size=count),

@@ -23,7 +23,8 @@ cpu_seconds: Clock = time.process_time
 class Target:
     """What a ratio must be.
 
-    ``at_most``: the ratio is our cost over the peer's. ``at_least``: it is the peer's cost over ours, so 20 means 20 times faster.
+    By default the ratio is our cost over the peer's; with ``at_least`` it is the peer's cost over ours, so 20 means 20 times
+    faster.
     """
 
     limit: float

@@ -8,6 +8,7 @@ import logging
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import mmh3
 import polars as pl
@@ -38,7 +39,7 @@ RULE = RoutingRule(
     cohort={"origin": {"in": ["JFK", "LGA"]}, "distance": {"at_least": 500}},
     expires_at=datetime(2500, 1, 1, tzinfo=UTC),
 )
-FACTS = {"origin": "JFK", "distance": 1089.0}
+FACTS: dict[str, Any] = {"origin": "JFK", "distance": 1089.0}
 CLOSE = Target(3)
 FASTER = Target(20, at_least=True)
 SECONDS_TO_MICROSECONDS = 1e6

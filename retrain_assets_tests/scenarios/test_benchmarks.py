@@ -1,4 +1,4 @@
-"""The benchmarks judge by ratios: a missed target says so, a peer that is not there is never a pass, and bench.json has one shape."""
+"""The benchmarks judge by ratios: a missed target says so, a missing peer is never a pass, and bench.json has one shape."""
 
 from __future__ import annotations
 
