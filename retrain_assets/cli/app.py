@@ -1,0 +1,47 @@
+"""The root of the ``retrain`` command: its name, its version, its sub-commands."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import click
+
+from retrain_assets import __version__
+from retrain_assets.cli.approval import approve, bootstrap, reject, withdraw
+from retrain_assets.cli.audit import audit
+from retrain_assets.cli.canary import canary
+from retrain_assets.cli.completion import completion
+from retrain_assets.cli.exits import OneLineErrors
+from retrain_assets.cli.plan import plan
+from retrain_assets.cli.route import route
+from retrain_assets.cli.status import status
+from retrain_assets.cli.toggle import toggle
+from retrain_assets.cli.upkeep import demo, reconcile, runbook
+
+
+@click.group("retrain", cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="retrain")
+def app() -> None:
+    """Model retrains as releases: look at them, act on them, verify their record.
+
+    All state is below RETRAIN_HOME (default: .retrain in the working directory). RETRAIN_ACTOR names who acts without --as.
+
+    Exit codes: 0 done, 1 refused by policy, 2 wrong command line, 3 bad input or missing data, 4 custody broken, 5 lost a race.
+    """
+
+
+LOOKING = (status, canary, plan, route, audit, runbook)
+ACTING = (toggle, approve, reject, withdraw, bootstrap, reconcile)
+BESIDE = (demo, completion)
+
+for command in (*LOOKING, *ACTING, *BESIDE):
+    app.add_command(command)
+
+
+def main() -> None:
+    """Run ``retrain`` with the process's arguments and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    app(prog_name="retrain")

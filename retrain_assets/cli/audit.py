@@ -1,0 +1,144 @@
+"""``retrain audit …``: the record of releases, listed, shown and verified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retrain_assets.cli.exits import ExitCode, tell
+from retrain_assets.cli.options import json_option, model_argument, optional_model_argument, optional_retrain_argument
+from retrain_assets.cli.show import moment, say, say_json, say_table, short
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.ledger import Event
+    from retrain_assets.release import ModelState
+
+
+@click.group()
+def audit() -> None:
+    """The record: who did what, when, why, on what."""
+
+
+@audit.command("list")
+@optional_model_argument
+@json_option
+def list_retrains(model: str | None, as_json: bool) -> None:
+    """Retrains, how they ended, their evidence packs."""
+    from retrain_assets.cli.opening import is_recorded, known_model, open_controller
+
+    home = Home.from_environment()
+    rows: list[dict[str, Any]] = []
+    if model is not None or is_recorded(home):
+        controller = open_controller(home)
+        states = [known_model(controller, model)] if model else list(controller.states().values())
+        rows = [row for state in states for row in _retrains(home, state)]
+    if as_json:
+        say_json(rows)
+        return
+    say_table(
+        ["model", "retrain", "launched", "by", "ended", "approved by", "pack", "file"],
+        [
+            (
+                row["model"],
+                row["retrain"],
+                moment(row["launched_at"]),
+                row["launched_by"],
+                row["ended"] or "open",
+                ", ".join(row["approvers"]) or None,
+                short(row["audit"]),
+                row["pack"],
+            )
+            for row in rows
+        ],
+    )
+
+
+@audit.command()
+@model_argument
+@optional_retrain_argument
+@json_option
+def show(model: str, retrain: str | None, as_json: bool) -> None:
+    """Every event of RETRAIN, or of all of MODEL."""
+    from retrain_assets.cli.opening import known_model, open_controller, require_retrain
+
+    home = Home.from_environment()
+    controller = open_controller(home)
+    state = known_model(controller, model)
+    if retrain is not None:
+        require_retrain(state, retrain)
+    events = controller.ledger.events(model=model, retrain=retrain)
+    packs = [row for row in _retrains(home, state) if row["pack"] and retrain in (None, row["retrain"])]
+    if as_json:
+        from retrain_assets.release import audit_trail
+
+        packed = {row["retrain"]: row["pack"] for row in packs}
+        say_json({"model": model, "retrain": retrain, "events": audit_trail(events), "packs": packed})
+        return
+    say_table(["event", "at", "by", "kind", "retrain", "revision", "reason"], [_row(event) for event in events], right=["event"])
+    for row in packs:
+        say(f"evidence pack of {row['retrain']}: {row['pack']}")
+
+
+@audit.command()
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, as_json: bool) -> None:
+    """Verify that everything is what was recorded.
+
+    Chain, evidence, bundles, flags.json and aliases; exits 0 only if everything holds. Repairs nothing.
+    """
+    from retrain_assets.cli.custody import parts_of
+
+    home = Home.from_environment()
+    parts = parts_of(home)
+    broken = [part for part in parts if part.faults]
+    unchecked = [part for part in parts if part.unchecked]
+    if as_json:
+        say_json({"home": str(home.root), "holds": not broken and not unchecked, "parts": [part.to_json() for part in parts]})
+    else:
+        for part in parts:
+            say(f"{part.name + ':':<10}{part.verdict}")
+            for fault in part.faults:
+                say(f"{'':<10}- {fault}")
+    if broken:
+        names = ", ".join(part.name for part in broken)
+        ctx.exit(
+            tell(
+                f"audit verify: {names}: not what was recorded; keep all files as they are and see docs/cli.md", ExitCode.CUSTODY
+            )
+        )
+    if unchecked:
+        names = ", ".join(part.name for part in unchecked)
+        ctx.exit(tell(f"audit verify: {names}: could not be verified; see the lines above and verify again", ExitCode.INPUT))
+
+
+def _retrains(home: Home, state: ModelState) -> list[dict[str, Any]]:
+    from retrain_assets.release import retrain_view
+
+    rows = []
+    for known in state.retrains.values():
+        page = home.reports_dir(state.model) / f"{known.key}.html"
+        rows.append(
+            {
+                "model": state.model,
+                **retrain_view(state, known),
+                "pack": str(page) if page.exists() else None,
+                "pack_json": str(page.with_suffix(".json")) if page.with_suffix(".json").exists() else None,
+            }
+        )
+    return rows
+
+
+def _row(event: Event) -> tuple[Any, ...]:
+    moved = event.revision_after is not None
+    return (
+        event.sequence,
+        moment(event.at),
+        event.actor,
+        event.kind,
+        event.retrain,
+        f"{event.revision_before} → {event.revision_after}" if moved else None,
+        event.reason,
+    )

@@ -1,0 +1,105 @@
+"""What an action changed, from what to what, read off the model's state before and after, with the events that record it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from retrain_assets.cli.exits import is_registry_fault, tell
+from retrain_assets.cli.options import Order
+from retrain_assets.cli.show import at_stage, moment, say, say_json
+from retrain_assets.ledger import Actor, Event
+from retrain_assets.release import ModelState, ReleaseController, toggle_view
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One action's effect.
+
+    Args:
+        before: the model before.
+        after: the model after.
+        events: the events that record it.
+    """
+
+    before: ModelState
+    after: ModelState
+    events: tuple[Event, ...]
+
+    @property
+    def differences(self) -> list[dict[str, str | None]]:
+        """What differs, ``{"what", "from", "to"}``; None where it is not there."""
+        old, new = _facts(self.before), _facts(self.after)
+        changed = [what for what in {**old, **new} if old.get(what) != new.get(what)]
+        return [{"what": what, "from": old.get(what), "to": new.get(what)} for what in changed]
+
+
+def carry_out(controller: ReleaseController, model: str, actor: Actor, action: Callable[[], object]) -> Change:
+    """Do it and find out what it changed.
+
+    What is recorded and routed counts as done, also when the registry could not follow; that is said on stderr, and any later
+    command repairs it.
+    """
+    before = controller.state(model)
+    try:
+        action()
+    except Exception as error:
+        recorded = [event for event in controller.ledger.events(model=model, after=before.sequence) if event.actor == actor]
+        if not recorded or not is_registry_fault(error):
+            raise
+        tell(f"note: recorded and routed, but the registry is behind ({error}); run retrain reconcile when it answers")
+    after = controller.state(model)
+    return Change(before, after, tuple(controller.ledger.events(model=model, after=before.sequence)))
+
+
+def report(change: Change, controller: ReleaseController, order: Order, *, note: str = "", toggle: str | None = None) -> None:
+    """Print what an action changed.
+
+    Args:
+        change: its effect.
+        controller: for the time.
+        order: who asked for it, why, and how to answer.
+        note: one more line, such as which toggle a model's name stood for or what happens next.
+        toggle: the toggle the action was about.
+    """
+    model = change.after.model
+    if order.as_json:
+        known = change.after.toggles.get(toggle or "")
+        say_json(
+            {
+                "model": model,
+                "toggle": toggle_view(known, controller.clock.now()) if known else None,
+                "changed": change.differences,
+                "actor": str(order.actor),
+                "reason": order.reason,
+                "note": note or None,
+                "events": [event.to_json() for event in change.events],
+            }
+        )
+        return
+    if note:
+        say(f"{model}: {note}")
+    for one in change.differences:
+        say(f"{model}: {one['what']}: {one['from'] or 'none'} → {one['to'] or 'none'}")
+    if not change.events:
+        say(f"{model}: nothing changed; it was so already")
+    for event in change.events:
+        say(f"recorded: event {event.sequence} {event.kind} at {moment(event.at)} by {event.actor}: {event.reason}")
+
+
+def _facts(state: ModelState) -> dict[str, str]:
+    """Everything an action can change, in words, by what it is about."""
+    facts: dict[str, Any] = {"champion": f"version {state.champion.version}" if state.champion else None}
+    for toggle in state.toggles.values():
+        facts |= {
+            f"toggle {toggle.name}": at_stage(str(toggle.state), toggle.stage),
+            f"share of {toggle.name}": f"{toggle.share if toggle.active else 0:.6g}",
+            f"revision of {toggle.name}": str(toggle.revision),
+            f"owner of {toggle.name}": toggle.owner,
+            f"expiry of {toggle.name}": moment(toggle.expires_at),
+            f"approvals of {toggle.name}": ", ".join(approval.approver for approval in toggle.approvals),
+        }
+    for retrain in state.retrains.values():
+        facts[f"retrain {retrain.key}"] = str(retrain.ended) if retrain.ended else "open"
+    return {what: value for what, value in facts.items() if value}

@@ -1,0 +1,168 @@
+"""Contracts of the project one stands in, read from its ``defs.yaml`` files without Dagster; faults name file, line and field."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from retrain_assets.cli.contract_faults import explain
+from retrain_assets.contract import Contract, ContractError, RetrainError
+from retrain_assets.contract.paths import in_module
+from retrain_assets.home import Home
+
+COMPONENT = "RetrainComponent"
+FILES = ("defs.yaml", "component.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A contract as it stands in a file, not yet validated.
+
+    Args:
+        file: the file.
+        module: Python module of its folder, what relative paths start from.
+        attributes: its attributes.
+        node: their YAML node, which knows the lines.
+    """
+
+    file: Path
+    module: str
+    attributes: Any
+    node: yaml.Node
+
+
+def contract_of(model: str, start: Path | None = None) -> Contract:
+    """The contract of a model, from the project around a folder (the working directory by default), Python paths absolute.
+
+    Raises:
+        ContractError: when it is not valid (one line with file, line and field), or there is none of that model.
+    """
+    found, faults, known = [], [], []
+    folder, module = _definitions_folder(start or Path.cwd())
+    for file in sorted(path for name in FILES for path in folder.rglob(name)):
+        try:
+            written = list(_written(file, ".".join((module, *file.parent.relative_to(folder).parts))))
+        except ContractError as fault:
+            faults.append(fault)
+            continue
+        for one in written:
+            name = one.attributes.get("model") if isinstance(one.attributes, dict) else None
+            known.append(str(name))
+            if name == model or name is None:
+                found.append(one)
+    exact = [one for one in found if isinstance(one.attributes, dict) and one.attributes.get("model") == model]
+    if len(exact) > 1:
+        files = " and ".join(str(one.file) for one in exact)
+        raise ContractError(f"model {model} has two contracts", where=files, remedy="keep one")
+    if not exact and faults:
+        raise faults[0]
+    if not exact and not found:
+        raise ContractError(
+            f"there is no contract of model {model!r}", where=str(folder), remedy=f"contracts here: {', '.join(known) or 'none'}"
+        )
+    return _valid((exact or found)[0])
+
+
+def project_or_recorded(home: Home, model: str) -> Contract:
+    """The project's contract of a model; where the project has none, the one recorded last.
+
+    Raises:
+        ContractError: when the project's is not valid, or there is none at all.
+    """
+    try:
+        return contract_of(model)
+    except ContractError as error:
+        if not error.what.startswith("there is no contract") or (recorded := _recorded(home, model)) is None:
+            raise
+        return recorded
+
+
+def _definitions_folder(start: Path) -> tuple[Path, str]:
+    """Folder and module of the definitions of the project around ``start``; of this package where there is no project."""
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if not file.is_file():
+            continue
+        try:
+            project = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("dg", {}).get("project")
+        except tomllib.TOMLDecodeError as error:
+            raise ContractError(f"is not TOML ({error})", where=str(file), remedy="correct it") from error
+        if project is not None:
+            module = project.get("defs_module") or f"{project.get('root_module')}.defs"
+            base = folder / "src" if (folder / "src").is_dir() else folder
+            return base.joinpath(*module.split(".")), module
+    spec = find_spec("retrain_assets")
+    assert spec is not None  # this file is part of it
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "defs", "retrain_assets.defs"
+
+
+def _written(file: Path, module: str) -> Iterator[Written]:
+    """The contracts of one file."""
+    where = _shown(file)
+    text = file.read_text(encoding="utf-8")
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_node():
+            document = loader.get_node()
+            value = loader.construct_document(document) if document is not None else None
+            if isinstance(value, dict) and str(value.get("type", "")).rpartition(".")[2] == COMPONENT:
+                attributes = _attributes(document)
+                _refuse_templates(text, attributes, where)
+                yield Written(file, module, value.get("attributes"), attributes)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ContractError(f"is not YAML ({error.problem})", where=f"{where}:{line}", remedy="correct this line") from error
+    finally:
+        loader.dispose()
+
+
+def _refuse_templates(text: str, node: yaml.Node, where: str) -> None:
+    template = re.compile(r"\{\{.*?\}\}").search(text, node.start_mark.index, node.end_mark.index)
+    if template is not None:
+        line = text.count("\n", 0, template.start()) + 1
+        what = f"{template.group()} is resolved by Dagster only"
+        raise ContractError(what, where=f"{where}:{line}", remedy="write the value itself")
+
+
+def _attributes(document: Any) -> yaml.Node:
+    """The node of ``attributes``; the document's own where there are none."""
+    found: yaml.Node = next((value for key, value in document.value if key.value == "attributes"), document)
+    return found
+
+
+def _valid(written: Written) -> Contract:
+    try:
+        return in_module(Contract.model_validate(written.attributes), written.module)
+    except ValidationError as error:
+        raise explain(error, written.node, _shown(written.file)) from error
+
+
+def _recorded(home: Home, model: str) -> Contract | None:
+    from retrain_assets.cli.opening import controller_of, is_recorded
+
+    if not is_recorded(home):
+        return None
+    controller = controller_of(home)
+    state = controller.state(model)
+    if state.active_toggle is not None:
+        return state.active_toggle.terms
+    for known in reversed(list(state.retrains.values())):
+        try:
+            return Contract.model_validate(controller.evidence.get(known.contract_digest))
+        except RetrainError:
+            continue
+    return None
+
+
+def _shown(file: Path) -> str:
+    """A path as people read it: relative to the working directory where it is below it."""
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)

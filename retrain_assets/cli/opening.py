@@ -1,0 +1,99 @@
+"""Opening a home: the ledger only where there is one, the controller reconciled. Heavy rooms are imported here, on use."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrain_assets.cli.exits import is_registry_fault, tell
+from retrain_assets.contract import RetrainError
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.registry import Registry
+    from retrain_assets.release import ModelState, ReleaseController
+
+
+def is_recorded(home: Home) -> bool:
+    """Whether the home has a ledger; a ledger that is not a file is taken to exist."""
+    url = home.ledger_url
+    return not url.startswith("sqlite:") or Path(url.removeprefix("sqlite:///").partition("?")[0]).exists()
+
+
+def require_record(home: Home) -> None:
+    """Refuse to go on without a ledger, so that a typing error in RETRAIN_HOME makes no new, empty one.
+
+    Raises:
+        RetrainError: naming where it was looked for.
+    """
+    if not is_recorded(home):
+        raise RetrainError(
+            "there is no ledger here",
+            where=home.ledger_url,
+            remedy="set RETRAIN_HOME to the home that has one",
+        )
+
+
+def open_controller(home: Home) -> ReleaseController:
+    """The controller of a home; what a process that died left half-done is repaired first, and said on stderr."""
+    require_record(home)
+    controller = controller_of(home)
+    try:
+        repaired = controller.reconcile()
+    except Exception as error:
+        if not is_registry_fault(error):
+            raise
+        tell(f"note: the registry is behind the ledger ({error}); run retrain reconcile when it answers")
+        return controller
+    if repaired.flags:
+        tell("note: flags.json was not what the ledger says and was written again")
+    if repaired.registry:
+        tell(f"note: the registry was behind the ledger and was brought up to it ({', '.join(repaired.registry)})")
+    return controller
+
+
+def controller_of(home: Home) -> ReleaseController:
+    """The controller of a home, nothing repaired."""
+    from retrain_assets.ledger import EvidenceStore, Ledger
+    from retrain_assets.release import ReleaseController
+
+    return ReleaseController(
+        home, Ledger(home.ledger_url), EvidenceStore(home.evidence_dir), lambda: registry_of(home), home.clock
+    )
+
+
+def registry_of(home: Home) -> Registry:
+    """The registry of a home."""
+    from retrain_assets.registry import Registry
+
+    return Registry(home.mlflow_uri, home.mlflow_artifacts)
+
+
+def known_model(controller: ReleaseController, model: str) -> ModelState:
+    """The state of a model something is recorded about.
+
+    Raises:
+        RetrainError: naming the models there are.
+    """
+    states = controller.states()
+    if model not in states:
+        raise RetrainError(f"nothing is recorded about model {model!r}", remedy=_instead(model, list(states), "models"))
+    return states[model]
+
+
+def require_retrain(state: ModelState, retrain: str) -> None:
+    """Refuse a retrain the ledger does not know.
+
+    Raises:
+        RetrainError: naming those there are.
+    """
+    if retrain not in state.retrains:
+        raise RetrainError(
+            f"there is no retrain {retrain!r}", where=state.model, remedy=_instead(retrain, list(state.retrains), "retrains")
+        )
+
+
+def _instead(written: str, known: list[str], what: str) -> str:
+    close = get_close_matches(written, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"{what}: {', '.join(known) or 'none'}"

@@ -1,0 +1,120 @@
+"""Which toggle a name means: its own name, or a model's, whose fitting toggle is then named in the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from retrain_assets.contract import Refused, RetrainError
+from retrain_assets.release import ModelState, ReleaseController, ToggleState, ToggleStatus
+
+Fits = Callable[[ModelState], list[ToggleState]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A toggle and how it was found.
+
+    Args:
+        toggle: the toggle.
+        chosen: what it is to the model that was named, ``active toggle of flight_delay``; empty when it was named itself.
+    """
+
+    toggle: ToggleState
+    chosen: str = ""
+
+
+def active(states: Mapping[str, ModelState], name: str) -> Target:
+    """The toggle of that name, or the active toggle of the model of that name.
+
+    Raises:
+        Refused: when the model has none.
+        RetrainError: when the name is neither.
+    """
+    return _find(states, name, ("active toggle", _active))
+
+
+def to_roll_back(states: Mapping[str, ModelState], name: str) -> Target:
+    """As :func:`active`; without an active toggle the promoted one that made the present champion.
+
+    Raises:
+        Refused: when the model has neither.
+        RetrainError: when the name is neither a toggle nor a model.
+    """
+    return _find(states, name, ("active toggle", _active), ("last promoted toggle", _made_the_champion))
+
+
+def to_retire(states: Mapping[str, ModelState], name: str) -> Target:
+    """The toggle of that name, or the one promoted or rejected toggle of the model that is not retired.
+
+    Raises:
+        Refused: when the model has none, or several.
+        RetrainError: when the name is neither a toggle nor a model.
+    """
+    return _find(states, name, ("toggle to retire", _ended))
+
+
+def to_show(states: Mapping[str, ModelState], name: str) -> Target:
+    """The toggle of that name, or the model's active one, else its newest.
+
+    Raises:
+        Refused: when the model has no toggle.
+        RetrainError: when the name is neither a toggle nor a model.
+    """
+    return _find(states, name, ("active toggle", _active), ("newest toggle", lambda state: [*state.toggles.values()][-1:]))
+
+
+def retrain_to_arm(controller: ReleaseController, name: str, retrain: str | None) -> tuple[str, str]:
+    """Model and retrain of a toggle that is to be: ``MODEL RETRAIN``, ``MODEL-RETRAIN``, or a model with one waiting candidate.
+
+    Raises:
+        Refused: when the model has no candidate that waits for its toggle, or several.
+    """
+    model, _, key = name.partition("-")
+    if retrain or key:
+        return model, retrain or key
+    state = controller.state(model)
+    waiting = [
+        one.key
+        for one in state.retrains.values()
+        if one.candidate is not None and one.decision is None and state.toggle_of(one.key) is None
+    ]
+    if not waiting:
+        raise Refused("no retrain has a candidate that waits for a toggle", where=model, remedy="launch a retrain first")
+    if len(waiting) > 1:
+        named = " and ".join(waiting)
+        raise Refused(f"{named} wait for a toggle", where=model, remedy=f"name one: retrain toggle arm {model} RETRAIN")
+    return model, waiting[0]
+
+
+def _find(states: Mapping[str, ModelState], name: str, *choices: tuple[str, Fits]) -> Target:
+    for state in states.values():
+        if name in state.toggles:
+            return Target(state.toggles[name])
+    if name not in states:
+        known = [*states, *(toggle for state in states.values() for toggle in state.toggles)]
+        close = get_close_matches(name, known, n=1)
+        remedy = f"did you mean {close[0]}?" if close else "retrain toggle list shows the toggles"
+        raise RetrainError(f"there is no toggle or model {name!r}", remedy=remedy)
+    for what, fits in choices:
+        found = fits(states[name])
+        if len(found) > 1:
+            raise Refused(f"it has more than one {what}", where=name, remedy=f"name one: {', '.join(one.name for one in found)}")
+        if found:
+            return Target(found[0], f"{what} of {name}")
+    wanted = " or ".join(what for what, _ in choices)
+    has = ", ".join(f"{one.name} ({one.state})" for one in states[name].toggles.values()) or "none"
+    raise Refused(f"it has no {wanted}", where=name, remedy=f"toggles: {has}")
+
+
+def _active(state: ModelState) -> list[ToggleState]:
+    return [state.active_toggle] if state.active_toggle else []
+
+
+def _made_the_champion(state: ModelState) -> list[ToggleState]:
+    return [one for one in state.toggles.values() if one.state is ToggleStatus.PROMOTED and one.challenger == state.champion][-1:]
+
+
+def _ended(state: ModelState) -> list[ToggleState]:
+    return [one for one in state.toggles.values() if one.state in (ToggleStatus.PROMOTED, ToggleStatus.REJECTED)]

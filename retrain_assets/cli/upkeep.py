@@ -1,0 +1,55 @@
+"""``retrain reconcile``, ``runbook``, ``demo``: repair what is derived, what to do at night, and the whole road on real data."""
+
+from __future__ import annotations
+
+import click
+
+from retrain_assets.cli.options import json_option, model_argument
+from retrain_assets.cli.show import say, say_json
+from retrain_assets.home import Home
+
+
+@click.command()
+@click.option("--everything", is_flag=True, help="Set every alias and tag again, also those that should be right.")
+@json_option
+def reconcile(everything: bool, as_json: bool) -> None:
+    """Bring flags.json and registry up to the ledger.
+
+    Doing it again changes nothing. Every other command that opens the ledger does the cheap part of it too.
+    """
+    from retrain_assets.cli.opening import controller_of, require_record
+
+    home = Home.from_environment()
+    require_record(home)
+    done = controller_of(home).reconcile(everything=everything)
+    if as_json:
+        say_json({"flags": done.flags, "registry": list(done.registry)})
+        return
+    say(f"flags.json: {'written again from the ledger' if done.flags else 'is what the ledger says'}")
+    say(f"registry: {', '.join(done.registry) if done.registry else 'is what the ledger says'}")
+
+
+@click.command()
+@model_argument
+@json_option
+def runbook(model: str, as_json: bool) -> None:
+    """What to do at three in the morning.
+
+    Markdown, with MODEL's commands filled in.
+    """
+    from retrain_assets.cli.contracts import project_or_recorded
+    from retrain_assets.reports import runbook as write
+
+    text = write(project_or_recorded(Home.from_environment(), model).to_json())
+    if as_json:
+        say_json({"model": model, "runbook": text})
+    else:
+        click.echo(text, nl=False)
+
+
+@click.command()
+def demo() -> None:
+    """Replay the flights of 2013, print the retrains."""
+    from retrain_assets.replay.demo import run_demo
+
+    run_demo(Home.from_environment())
