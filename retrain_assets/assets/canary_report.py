@@ -75,5 +75,4 @@ def _measure_row(result: MeasureResult) -> dict[str, object]:
         "lower": result.lower,
         "upper": result.upper,
         "units": result.n_champion + result.n_challenger,
-        "message": result.message,
     }

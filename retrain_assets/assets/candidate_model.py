@@ -51,8 +51,8 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
             metadata={
                 "registry_version": f"models:/{road.model}/{version}",
                 "bundle": bundle["digest"],
-                **metadata_of(result),
                 "gate": verdict_table(verdicts),
+                **metadata_of(result),
             },
             data_version=dg.DataVersion(bundle["digest"]),
         )

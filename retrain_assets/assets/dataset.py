@@ -33,7 +33,7 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         digest = result.outputs["dataset"]["digest"]
         platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, {"dataset": digest})
         return dg.MaterializeResult(
-            metadata={**metadata_of(result), "gate": verdict_table(verdicts)},
+            metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(digest),
         )
 

@@ -50,7 +50,7 @@ def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Flat dicts as a table whose columns come in order of first appearance."""
+    """Flat dicts as a table; columns of text first, as they name the row, otherwise in order of first appearance."""
     listed = list(rows)[:TABLE_ROWS]
     columns: dict[str, str] = {}
     for row in listed:
@@ -60,6 +60,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
                 columns.setdefault(name, kind)
             else:
                 columns[name] = "string"
+    columns = dict(sorted(columns.items(), key=lambda column: column[1] != "string"))
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: cell(row.get(name), kind) for name, kind in columns.items()}) for row in listed],
         schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
@@ -86,7 +87,6 @@ def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
     """All verdicts of a gate as one table."""
     return table(
         {
-            "gate": verdict.gate.value,
             "check": verdict.check,
             "outcome": verdict.outcome.value,
             "observed": None if verdict.observed is None else str(verdict.observed),

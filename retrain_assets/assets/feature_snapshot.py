@@ -36,7 +36,7 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
             {"dataset": dataset.outputs["dataset"]["digest"], "features": result.metadata["feature_pipeline"]},
         )
         return dg.MaterializeResult(
-            metadata={**metadata_of(result), "gate": verdict_table(verdicts)},
+            metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(result.outputs["features"]["digest"]),
         )
 
