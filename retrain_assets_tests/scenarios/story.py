@@ -18,7 +18,7 @@ from retrain_assets.components.retrain import definitions_of
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.contract import Contract
 from retrain_assets.home import Home, ReplayClock
-from retrain_assets.ledger import Actor, Event, EventKind
+from retrain_assets.ledger import Actor, Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
 from retrain_assets.release import ApprovalRecord, ModelState, ReleaseController, RetrainState, ToggleState
 from retrain_assets.replay.engine import Engine
@@ -67,6 +67,15 @@ class Story:
         return ReleaseController.open(self.home)
 
     @property
+    def ledger(self) -> Ledger:
+        """The record alone; reading it repairs nothing."""
+        return Ledger(self.home.ledger_url)
+
+    @property
+    def evidence(self) -> EvidenceStore:
+        return EvidenceStore(self.home.evidence_dir)
+
+    @property
     def registry(self) -> Registry:
         return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts)
 
@@ -94,7 +103,7 @@ class Story:
 
     def events(self, *kinds: EventKind) -> list[Event]:
         """What the ledger says, of some kinds only where kinds are named."""
-        return [event for event in self.engine.platform.ledger.events() if not kinds or event.kind in kinds]
+        return [event for event in self.ledger.events() if not kinds or event.kind in kinds]
 
     def write_source(self, rows: pl.DataFrame | None = None) -> Path:
         """The source file, with the simulation's accounts where no others are given."""

@@ -36,10 +36,10 @@ def test_a_better_challenger_goes_through_every_stage_and_becomes_champion_every
     assert road.registry.aliases(MODEL) == {"champion": champion.version}
     assert retrain.ended == "promoted"
     pack = json.loads((road.home.reports_dir(MODEL) / f"{RETRAIN}.json").read_text())
-    assert road.engine.platform.evidence.get(retrain.audit) == pack
+    assert road.evidence.get(retrain.audit) == pack
     assert champion.bundle in json.dumps(pack["custody"])
     assert [(word["by"], word["counted"]) for word in pack["approvals"]["words"]] == [(str(RUTH), True)]
-    assert road.engine.platform.ledger.verify() == []
+    assert road.ledger.verify() == []
 
 
 def test_the_first_champion_is_bootstrapped_by_a_person_and_has_its_audit_record(road: Story) -> None:

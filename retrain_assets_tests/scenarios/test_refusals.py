@@ -34,7 +34,7 @@ def test_outcomes_that_cannot_belong_are_counted_and_promote_nothing(evaluated: 
     evaluated.look()
 
     toggle = evaluated.toggle()
-    look = evaluated.engine.platform.evidence.get(toggle.last_look.evidence)
+    look = evaluated.evidence.get(toggle.last_look.evidence)
     health = {check["name"]: check for check in look["health"]}
     assert health["unknown_outcomes"]["observed"] == 700
     assert health["outcomes_before_exposure"]["observed"] == 1000
@@ -89,19 +89,20 @@ def test_of_several_flips_of_the_same_revision_exactly_one_wins(waiting: Story) 
     assert {type(answer) for answer in answers if answer not in winners} == {StaleRevision}
     assert len(waiting.events(EventKind.TOGGLE_HELD, EventKind.ROLLED_BACK)) == 1
     assert waiting.toggle().revision == toggle.revision + 1
-    assert waiting.engine.platform.ledger.verify() == []
+    assert waiting.ledger.verify() == []
 
 
-@pytest.mark.parametrize("repair", ["sensor", "command"])
+@pytest.mark.parametrize("repair", ["decision_sensor", "canary_sensor", "command"])
 def test_a_deleted_flag_document_is_rebuilt_byte_for_byte(waiting: Story, repair: str) -> None:
     """The flag document is derived: the next tick or command writes the same bytes from the ledger."""
+    waiting.look()
     before = waiting.home.flags_path.read_bytes()
     waiting.home.flags_path.unlink()
 
-    if repair == "sensor":
-        waiting.decide()
-    else:
+    if repair == "command":
         assert CliRunner().invoke(app, ["status", MODEL]).exit_code == 0
+    else:
+        waiting.engine.tick(repair)
 
     assert waiting.home.flags_path.read_bytes() == before
 

@@ -40,7 +40,7 @@ def test_a_challenger_that_hurts_is_rolled_back_by_the_system_and_recorded(
     retrain = evaluated.retrain_state()
     assert retrain.ended == "rolled_back"
     pack = json.loads((evaluated.home.reports_dir(MODEL) / f"{RETRAIN}.json").read_text())
-    assert evaluated.engine.platform.evidence.get(retrain.audit) == pack
+    assert evaluated.evidence.get(retrain.audit) == pack
     assert measure in pack["decision"]["reason"]
     assert evaluated.decide() == []
 

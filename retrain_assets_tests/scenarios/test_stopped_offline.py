@@ -24,7 +24,7 @@ def ends_with_an_audit_record(story: Story, ending: str) -> None:
     retrain = story.retrain_state()
     assert retrain.ended == ending
     pack = json.loads((story.home.reports_dir(MODEL) / f"{RETRAIN}.json").read_text())
-    assert story.engine.platform.evidence.get(retrain.audit) == pack
+    assert story.evidence.get(retrain.audit) == pack
     assert story.decide() == []
 
 
