@@ -1,8 +1,9 @@
 """Unit and toggle to arm, identical to flagd; and the flagd document. Pure and fast."""
 
+from retrain_assets.routing.batch import assign_frame
 from retrain_assets.routing.bucketing import TOTAL_WEIGHT, bucket_of, fractional, routing_key, weight_of
 from retrain_assets.routing.flags import flag_document, rules_from_document
-from retrain_assets.routing.router import Router, assign_frame, compile_rule
+from retrain_assets.routing.router import Router, compile_rule
 from retrain_assets.routing.rule import (
     NO_TOGGLE_STATE,
     ROUTED_STATES,

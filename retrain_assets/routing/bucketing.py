@@ -40,6 +40,11 @@ def bucket_of(key: str, total_weight: int) -> int:
     return (mmh3.hash(key, signed=False) * total_weight) >> 32
 
 
+def first_hash_beyond(weight: int, total_weight: int) -> int:
+    """The smallest 32-bit hash whose bucket is not below ``weight``, so that one comparison says what :func:`bucket_of` would."""
+    return -(-(weight << 32) // total_weight)
+
+
 def fractional(key: str, weights: Sequence[tuple[str, int]]) -> str | None:
     """The variant that flagd's ``fractional`` gives for a bucket key.
 

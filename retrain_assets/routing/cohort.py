@@ -1,4 +1,4 @@
-"""Cohort conditions in two forms with one meaning: a Python predicate for our router, JsonLogic for flagd.
+"""Cohort conditions in three forms with one meaning: a Python predicate, the same over a column, JsonLogic for flagd.
 
 All conditions must hold. A missing or null attribute meets none of them. Values are compared within their type: text with text,
 numbers with numbers, booleans with booleans; ``at_least`` and ``below`` hold for numbers only. flagd implementations disagree
@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrain_assets.contract import Condition
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Predicate = Callable[[Any], bool]
 Rule = dict[str, Any]
@@ -31,6 +34,34 @@ def predicates(cohort: Mapping[str, Mapping[str, Any]]) -> dict[str, Predicate]:
     return {name: _predicate(Condition.model_validate(condition)) for name, condition in cohort.items()}
 
 
+def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
+    """For each value of a column what the predicate of the condition says: one boolean a row, never null.
+
+    Args:
+        values: the attribute, any type.
+        condition: JSON form of ``contract.Condition``.
+
+    Raises:
+        pydantic.ValidationError: where the condition is not one.
+    """
+    import polars as pl
+
+    stated = Condition.model_validate(condition)
+    meets = _predicate(stated)
+    if values.dtype == pl.String:  # a text is asked about once, however often it stands there
+        accepted = [value for value in values.unique() if meets(value)]
+        return values.is_in(pl.Series(accepted, dtype=pl.String)).fill_null(False)
+    bounds = [bound for bound in (stated.at_least, stated.below) if bound is not None]
+    if values.dtype.is_float() and bounds and stated.in_ is None and not stated.not_in and all(map(math.isfinite, bounds)):
+        inside = values.is_not_nan().fill_null(False)
+        if stated.at_least is not None:
+            inside &= values >= stated.at_least
+        if stated.below is not None:
+            inside &= values < stated.below
+        return inside.fill_null(False)
+    return pl.Series([meets(value) for value in values], dtype=pl.Boolean)
+
+
 def json_logic(cohort: Mapping[str, Mapping[str, Any]]) -> list[Rule]:
     """The same conditions as JsonLogic rules, to be joined by ``and`` in this order; attributes in alphabetical order."""
     rules: list[Rule] = []
@@ -45,10 +76,17 @@ def _predicate(condition: Condition) -> Predicate:
     floor = -math.inf if condition.at_least is None else condition.at_least
     ceiling = condition.below
     measures = condition.at_least is not None or ceiling is not None
+    texts = None if allowed is None else frozenset(option for kind, option in allowed if kind == "text")
+    only_measures = measures and allowed is None and not denied
+    denied_texts = frozenset(option for kind, option in denied if kind == "text")
 
     def meets(value: Any) -> bool:
         if value is None:
             return False
+        if type(value) is str:  # most attributes; the rest says the same for every type
+            return not measures and (texts is None or value in texts) and value not in denied_texts
+        if only_measures and type(value) is float:
+            return value >= floor and (ceiling is None or value < ceiling)
         typed = _typed(value)
         if (allowed is not None and typed not in allowed) or typed in denied:
             return False

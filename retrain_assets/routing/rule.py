@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from retrain_assets.contract import RetrainError
 from retrain_assets.routing.bucketing import weight_of
@@ -135,9 +135,8 @@ class RoutingRule:
         return self.share if self.is_routed and self.stage not in (None, SHADOW) else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The answer for one unit.
+class Assignment(NamedTuple):
+    """The answer for one unit; a named tuple because one is made for every request.
 
     ``toggle``, ``revision`` and ``stage`` are set only where the exposure belongs to the experiment
     (``reason.in_experiment``); elsewhere they are None, 0 and None, so that no analysis counts it. ``version`` and ``bundle`` are

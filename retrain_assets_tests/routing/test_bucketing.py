@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrain_assets.routing import fractional, routing_key
+from retrain_assets.routing import TOTAL_WEIGHT, fractional, routing_key
+from retrain_assets.routing.bucketing import first_hash_beyond
 
 
 def test_every_reference_vector_gives_the_variant_of_flagd(oracles) -> None:
@@ -23,6 +24,13 @@ def test_every_reference_vector_gives_the_variant_of_flagd(oracles) -> None:
         if fractional(key, weights) != case["python"]:
             wrong.append(case["id"])
     assert wrong == []
+
+
+def test_the_hash_limit_of_every_weight_is_where_its_bucket_begins() -> None:
+    for weight in range(TOTAL_WEIGHT + 1):
+        limit = first_hash_beyond(weight, TOTAL_WEIGHT)
+        assert (limit - 1) * TOTAL_WEIGHT >> 32 == weight - 1
+        assert limit * TOTAL_WEIGHT >> 32 == weight
 
 
 @given(st.text(st.characters(max_codepoint=127)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retrain_assets.contract import RetrainError, digest_of
@@ -115,6 +115,7 @@ def test_the_flagd_provider_in_file_mode_agrees_on_every_unit(rule_of, tmp_path)
         api.shutdown()
 
 
+@settings(deadline=None)  # the first batch of a process imports NumPy
 @given(st.lists(st.tuples(units, attributes), min_size=1, max_size=20), cohorts, shares, salts, stages, states, expiries)
 def test_a_batch_gives_what_each_single_call_gives(rule_of, rows, cohort, share, salt, stage, state, expiry):
     rule = rule_of(cohort=cohort, share=share, salt=salt, stage=stage, state=state, expires_at=expiry)
