@@ -102,13 +102,14 @@ def numeric_sketch(values: pl.Series, edges: tuple[float, ...] | None, bins: int
     """Sketch of numbers, over the given edges or over edges fitted to the values (see :func:`fitted_edges`)."""
     every = values.cast(pl.Float64).to_numpy()
     finite = every[np.isfinite(every)]
-    edges = fitted_edges(finite, bins) if edges is None else edges
-    places = np.clip(np.searchsorted(np.asarray(edges), finite, side="right") - 1, 0, len(edges) - 2)
+    ordered = np.sort(finite)  # looking up few edges in ordered values is quicker than many values among the edges
+    edges = fitted_edges(ordered, bins) if edges is None else edges
+    below = np.searchsorted(ordered, edges[1:-1])
     return ColumnSketch(
         kind="numeric",
         edges=edges,
         levels=(),
-        counts=tuple(np.bincount(places, minlength=len(edges) - 1).tolist()),
+        counts=tuple(np.diff(below, prepend=0, append=len(ordered)).tolist()),
         other=0,
         missing=len(every) - len(finite),
         n=len(every),
@@ -137,22 +138,23 @@ def categorical_sketch(values: pl.Series, levels: tuple[str, ...] | None, max_le
     )
 
 
-def fitted_edges(values: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:
-    """Edges for a reference sample of finite values.
+def fitted_edges(ordered: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:
+    """Edges for a reference sample of finite values in ascending order.
 
     At most ``bins`` distinct values: one bin for each, and an empty one on either side, so that a constant or a 0/1 column that
     starts to vary is seen. Otherwise bins of equal mass (quantiles), where a value that makes up a bin's mass by itself has its
     own bin, so that a mostly zero column does not end in one bin.
     """
-    distinct, ties = np.unique(values, return_counts=True)
-    if not len(distinct):
+    if not len(ordered):
         return (0.0, 1.0)
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    distinct, ties = ordered[begins], np.diff(begins, append=len(ordered))
     if len(distinct) <= bins:
         below, last = np.nextafter(distinct[0], -np.inf), distinct[-1]
         above = np.nextafter(last, np.inf)
         return tuple(map(float, (below, *distinct, above, np.nextafter(above, np.inf))))
-    atoms = distinct[ties >= len(values) / bins]
-    spread = values[~np.isin(values, atoms)]
+    atoms = distinct[ties >= len(ordered) / bins]
+    spread = ordered[~np.isin(ordered, atoms)]
     quantiles = np.quantile(spread, np.linspace(0, 1, max(bins - len(atoms), 1) + 1), method="inverted_cdf")
     return tuple(np.unique(np.concatenate([quantiles, atoms, np.nextafter(atoms, np.inf)])).tolist())
 
