@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from retrain_assets.registry import Registry
+from retrain_assets.registry import DIGEST_TAG, Registry
 from retrain_assets.reports import write_pack
 
 from .conftest import Run, parsed
@@ -69,6 +69,20 @@ def test_a_changed_bundle_is_found_in_the_registry(run: Run, ramping: World) -> 
     assert "bundles:  BROKEN: 2 registered versions, 2 files, 1 of them not" in result.stdout
     model.unlink()
     assert "is missing" in run("audit", "verify", code=4).stdout
+
+
+def test_a_bundle_that_was_exchanged_with_all_its_digests(run: Run, ramping: World) -> None:
+    """Version 2's files and tag become version 1's: whole in themselves, and not what the ledger recorded."""
+    from mlflow import MlflowClient
+
+    registry, client = Registry(ramping.home.mlflow_uri), MlflowClient(ramping.home.mlflow_uri)
+    first, second = (registry.download(MODEL, version) for version in ("1", "2"))
+    recorded = registry.version(MODEL, "2").bundle
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    client.set_model_version_tag(MODEL, "2", DIGEST_TAG, registry.version(MODEL, "1").bundle)
+    assert f"churn version 2 is tagged with bundle {registry.version(MODEL, '1').bundle}, the ledger has {recorded}" in (
+        run("audit", "verify", code=4).stdout
+    )
 
 
 def test_a_registry_that_is_gone_is_a_finding_and_is_not_made_anew(run: Run, ramping: World) -> None:

@@ -19,6 +19,7 @@ from retrain_assets.experiment import (
     StratumStatistics,
     judge,
     radius,
+    stratified_difference,
 )
 from retrain_assets.serving.look import look_at
 
@@ -107,7 +108,10 @@ def test_the_variance_read_back_from_a_look_is_the_units_own() -> None:
     result = judge(plan.measures[0], strata, plan)
     look = Look(start, "40", 2, (result,), (), action=Action.HOLD, stages=counts)
     spread = spread_of(result, look, plan.tuning)
+    difference = stratified_difference(strata)
     assert spread is not None
+    assert difference is not None
+    assert spread.variance == pytest.approx(difference.variance * difference.information, rel=1e-9)
     assert spread.variance == pytest.approx(16, rel=0.1)
     assert spread.units == 2000
     shown = detectable(plan.measures[0], spread, plan.tuning)

@@ -30,6 +30,10 @@ def test_lines_may_be_ids_or_objects_and_blank_lines_are_skipped(run: Run, rampi
     assert [line[3] for line in printed] == ["cohort_excluded", "ramp", "cohort_excluded", "no_unit", "cohort_excluded"]
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_unit(run: Run, ramping: World) -> None:
+    assert run("route", MODEL, "--units", "-", stdin=b"\xef\xbb\xbfu1\n").stdout.startswith("u1\t")
+
+
 def test_json_is_one_object_a_line(run: Run, ramping: World) -> None:
     result = run("route", MODEL, "--units", "-", "--json", stdin='{"unit": "u1", "region": "south"}\nu2\n')
     first, second = (json.loads(line) for line in result.stdout.splitlines())
