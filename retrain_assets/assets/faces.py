@@ -5,20 +5,20 @@ from typing import Any
 
 import dagster as dg
 
-from retrain_assets.contract import Outcome, Verdict
+from retrain_assets.contract import Gate, Outcome, Verdict
 
 TABLE_ROWS = 50
 """Rows of a table shown in metadata; the rest stays in the evidence."""
 
 
 def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str) -> dg.AssetCheckResult:
-    """A verdict as Dagster shows it. Undecided outcomes of the canary are warnings, everything else is an error."""
-    undecided = verdict.gate.value == "canary" and verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
+    """A verdict as Dagster shows it. What canary and promotion still wait for is a warning, everything else an error."""
+    waiting = verdict.gate in (Gate.CANARY, Gate.PROMOTION) and verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=verdict.check,
         passed=bool(verdict.passed),
-        severity=dg.AssetCheckSeverity.WARN if undecided else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if waiting else dg.AssetCheckSeverity.ERROR,
         description=verdict.message,
         metadata={
             "outcome": verdict.outcome.value,

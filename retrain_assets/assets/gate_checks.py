@@ -8,7 +8,7 @@ from retrain_assets.assets.faces import check_result
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import FALLBACKS, Road
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.ledger import SYSTEM
+from retrain_assets.release import Ending
 
 VerdictReader = Callable[[Platform, str], Sequence[Verdict]]
 
@@ -24,7 +24,7 @@ def gate_checks(road: Road) -> list[dg.AssetChecksDefinition]:
         return read
 
     def promotion(platform: Platform, retrain: str) -> Sequence[Verdict]:
-        return platform.controller.decide(road.model, retrain, SYSTEM).verdicts
+        return promotion_verdicts(platform, road, retrain)
 
     return [
         gate_check(road, Gate.DATA, "dataset", dataset_checks(contract), recorded(Gate.DATA)),
@@ -49,6 +49,15 @@ def verdicts_with_evidence(platform: Platform, model: str, retrain: str, gate: G
         full = next(value for value in stored[check.evidence]["verdicts"] if value["check"] == name)
         found.append(Verdict.from_json(full))
     return found
+
+
+def promotion_verdicts(platform: Platform, road: Road, retrain: str) -> Sequence[Verdict]:
+    """The verdicts of gate promotion; a first champion has none, its bootstrap approval stands in for them."""
+    state = platform.controller.state(road.model).retrains.get(retrain)
+    if state is not None and state.ended is Ending.BOOTSTRAPPED:
+        message = "a first champion has nothing to be compared with; its bootstrap approval stands in for this gate"
+        return [Verdict(Gate.PROMOTION, name, Outcome.NO_DATA, message) for name in promotion_checks(road.contract)]
+    return platform.controller.promotion_verdicts(road.model, retrain)
 
 
 def gate_check(
@@ -156,6 +165,7 @@ def canary_checks(contract: Contract) -> dict[str, str]:
         "sample_ratio_holds": "units arrived in the arms in the shares the toggle set",
         "outcomes_arrive": "matured exposures have outcomes",
         "units_stay_in_one_arm": "no unit met both arms",
+        "records_are_sound": "times and counts of exposures and outcomes make sense",
         "enough_units": "the stage has seen enough matured units",
     }
     names |= {f"wins_{name}": f"the challenger is shown better on {name}" for name in contract.experiment.success}

@@ -16,6 +16,7 @@ from retrain_assets.ledger import SYSTEM, Actor, Event
 from retrain_assets.release import deciding, ramping, retrains
 from retrain_assets.release.door import Door
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.promotion import promotion_verdicts
 from retrain_assets.release.state import ApprovalRecord, Decision, Ending, GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
 
@@ -252,6 +253,20 @@ class ReleaseController(Door):
             return deciding.decide(drafts, retrain, contract, manifest)
 
         return self._change(model, actor, "decision about the retrain", plan)[0]
+
+    def promotion_verdicts(self, model: str, retrain: str) -> tuple[Verdict, ...]:
+        """What gate promotion says: as recorded with the decision, or as of now while there is none. Changes nothing.
+
+        Raises:
+            CustodyError: the registered bundle is not the recorded one.
+        """
+        state = self.state(model)
+        known = state.retrains.get(retrain)
+        if known is None or known.decision is not None:
+            return known.decision.verdicts if known is not None and known.decision is not None else ()
+        toggle, contract = state.toggle_of(retrain), self._contract_of(model, retrain)
+        manifest = self._manifest_of_candidate(state, retrain) if _about_to_promote(state, known) else known.subjects
+        return tuple(promotion_verdicts(known, toggle, toggle.terms if toggle else contract, manifest, self.clock.now()))
 
     def end_retrain(
         self, model: str, retrain: str, ending: Ending, actor: Actor = SYSTEM, reason: str = "the retrain is over"
