@@ -130,6 +130,21 @@ def match_outcomes(
     early = pl.col("observed_at") < pl.col("exposed_at")
     late = pl.col("observed_at") > pl.col("exposed_at") + contract.experiment.outcome_window
     usable = mine.filter(~early & ~late)
+    repeated = pl.col("request_id").is_duplicated()
+    single = usable.filter(~repeated).select("request_id", *(pl.col(column).cast(pl.Float64) for column in columns))
+    several, duplicates = _last_reports(usable.filter(repeated), columns)
+    return Matched(
+        values=pl.concat([single, several]),
+        duplicates=duplicates,
+        unknown=seen.height - known.height + outcomes["observed_at"].null_count(),
+        before_exposure=mine.filter(early).height,
+        late=mine.filter(late).height,
+        future=future,
+    )
+
+
+def _last_reports(usable: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
+    """Per request and measure the last report, and how many rows were replaced by a later one."""
     reports = (
         usable.unpivot(columns, index=["request_id", "observed_at", "_row"], variable_name="_measure", value_name="_value")
         .filter(pl.col("_value").is_not_null())
@@ -141,14 +156,7 @@ def match_outcomes(
     for column in columns:
         one = last.filter(pl.col("_measure") == column).select("request_id", pl.col("_value").cast(pl.Float64).alias(column))
         values = values.join(one, on="request_id", how="left")
-    return Matched(
-        values=values,
-        duplicates=replaced["_row"].n_unique(),
-        unknown=seen.height - known.height + outcomes["observed_at"].null_count(),
-        before_exposure=mine.filter(early).height,
-        late=mine.filter(late).height,
-        future=future,
-    )
+    return values, replaced["_row"].n_unique()
 
 
 def _crossing(traffic: pl.DataFrame, shares: Mapping[int, float]) -> pl.DataFrame:
@@ -156,9 +164,12 @@ def _crossing(traffic: pl.DataFrame, shares: Mapping[int, float]) -> pl.DataFram
 
     A ramp that grows moves units from champion to challenger; that is no fault, and the unit stays where it first was.
     """
-    per_revision = traffic.group_by("unit_id", "revision").agg(
+    challenged = pl.col("arm") == "challenger"
+    both_arms = traffic.group_by("unit_id").agg(any=challenged.any(), all=challenged.all()).filter(pl.col("any") & ~pl.col("all"))
+    candidates = traffic.join(both_arms, on="unit_id", how="semi")
+    per_revision = candidates.group_by("unit_id", "revision").agg(
         both=pl.col("arm").n_unique() > 1,
-        on_challenger=(pl.col("arm") == "challenger").any(),
+        on_challenger=challenged.any(),
         share=pl.col("revision").first().replace_strict(dict(shares), return_dtype=pl.Float64),
     )
     return (
