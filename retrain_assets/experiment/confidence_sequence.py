@@ -7,8 +7,10 @@ Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limi
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 
+@lru_cache(maxsize=256)
 def tuning(planned_units: float, alpha: float) -> float:
     """The mixture parameter rho with which a two-sided sequence is tightest at ``planned_units``.
 

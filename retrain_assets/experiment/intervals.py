@@ -61,9 +61,8 @@ def interval_of(strata: Sequence[StratumStatistics], tuning: Tuning) -> Interval
     bounds of :mod:`retrain_assets.experiment.rare_events`. Everything else gets the asymptotic sequence on the stage-stratified
     difference, once both arms have ``MIN_UNITS`` units and both vary.
     """
-    champion = sum((one.champion for one in strata), ArmStatistics(0, 0.0, 0.0))
-    challenger = sum((one.challenger for one in strata), ArmStatistics(0, 0.0, 0.0))
-    if all(one.champion.is_share and one.challenger.is_share for one in strata) and _few_events(champion, challenger):
+    shares = all(one.champion.is_share and one.challenger.is_share for one in strata)
+    if shares and (_few_events([one.champion for one in strata]) or _few_events([one.challenger for one in strata])):
         return _exact(strata, tuning)
     difference = stratified_difference(strata)
     if difference is None:
@@ -82,8 +81,9 @@ def interval_of(strata: Sequence[StratumStatistics], tuning: Tuning) -> Interval
     return _asymptotic(difference, tuning)
 
 
-def _few_events(*arms: ArmStatistics) -> bool:
-    return any(min(arm.sum, arm.n - arm.sum) < FEW_EVENTS for arm in arms)
+def _few_events(arm: Sequence[ArmStatistics]) -> bool:
+    events = sum(one.sum for one in arm)
+    return min(events, sum(one.n for one in arm) - events) < FEW_EVENTS
 
 
 def _asymptotic(difference: Difference, tuning: Tuning) -> Interval:

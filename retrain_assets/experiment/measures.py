@@ -11,7 +11,7 @@ from typing import Any
 from retrain_assets.contract import finite
 from retrain_assets.experiment.intervals import Interval, interval_of
 from retrain_assets.experiment.plan import MeasureSpec, Plan
-from retrain_assets.experiment.statistics import SHADOW, ArmStatistics, StratumStatistics
+from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
 
 
 class MeasureState(StrEnum):
@@ -72,19 +72,19 @@ def judge(spec: MeasureSpec, strata: Sequence[StratumStatistics], plan: Plan) ->
         plan: error level and tuning.
     """
     traffic = [one for one in strata if one.stratum.stage != SHADOW]
-    champion = sum((one.champion for one in traffic), ArmStatistics(0, 0.0, 0.0))
-    challenger = sum((one.challenger for one in traffic), ArmStatistics(0, 0.0, 0.0))
+    n_champion = sum(one.champion.n for one in traffic)
+    n_challenger = sum(one.challenger.n for one in traffic)
     if problem := _problem(traffic):
-        return _without_interval(spec, MeasureState.ERROR, champion.n, challenger.n, f"{spec.name}: {problem}")
-    if not champion.n or not challenger.n:
-        empty = "the champion has" if challenger.n else "the challenger has" if champion.n else "neither arm has"
+        return _without_interval(spec, MeasureState.ERROR, n_champion, n_challenger, f"{spec.name}: {problem}")
+    if not n_champion or not n_challenger:
+        empty = "the champion has" if n_challenger else "the challenger has" if n_champion else "neither arm has"
         return _without_interval(
-            spec, MeasureState.NO_DATA, champion.n, challenger.n, f"{spec.name}: {empty} no matured unit with a value"
+            spec, MeasureState.NO_DATA, n_champion, n_challenger, f"{spec.name}: {empty} no matured unit with a value"
         )
     interval = interval_of(traffic, plan.tuning)
     if isinstance(interval, str):
         return _without_interval(
-            spec, MeasureState.INCONCLUSIVE, champion.n, challenger.n, f"{spec.name}: {interval}, so nothing is shown yet"
+            spec, MeasureState.INCONCLUSIVE, n_champion, n_challenger, f"{spec.name}: {interval}, so nothing is shown yet"
         )
     state, message = _success(spec, interval) if spec.role == "success" else _guardrail(spec, interval)
     return MeasureResult(

@@ -67,10 +67,11 @@ def stratified_difference(strata: Iterable[StratumStatistics]) -> Difference | N
     alone, never on values, so this does not bias the difference.
     """
     used = [one for one in strata if one.champion.n >= 2 and one.challenger.n >= 2]
-    information = sum(one.weight for one in used)
     if not used:
         return None
-    shares = [one.weight / information for one in used]
+    weights = [one.weight for one in used]
+    information = sum(weights)
+    shares = [weight / information for weight in weights]
     return Difference(
         champion_mean=math.fsum(w * one.champion.mean for w, one in zip(shares, used, strict=True)),
         challenger_mean=math.fsum(w * one.challenger.mean for w, one in zip(shares, used, strict=True)),
