@@ -24,7 +24,7 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
         "a look at every new day of matured outcomes.",
     )
     def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        platform.controller.reconcile()
+        platform.controller.catch_up()
         state = platform.controller.state(road.model)
         toggle = state.active_toggle
         if toggle is None:

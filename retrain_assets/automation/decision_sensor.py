@@ -22,7 +22,7 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
     )
     def decide(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         controller = platform.controller
-        controller.reconcile()
+        controller.catch_up()
         controller.expire_due()
         record_dead_runs(context.instance, road, platform)
         state = platform.controller.state(road.model)

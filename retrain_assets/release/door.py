@@ -68,11 +68,7 @@ class Door:
         controller = cls(
             home, Ledger(home.ledger_url), EvidenceStore(home.evidence_dir), lambda: _open_registry(home), home.clock
         )
-        controller._project_flags()
-        try:
-            controller._project_registry()
-        except RetrainError as error:
-            _LOG.warning("the registry is behind the ledger: %s; run retrain reconcile when it answers", error.line)
+        controller.catch_up()
         return controller
 
     def states(self) -> dict[str, ModelState]:
@@ -131,6 +127,14 @@ class Door:
         """Bring the projections up to the ledger after an append: first what serving routes, then the registry."""
         self._project_flags()
         self._project_registry()
+
+    def catch_up(self) -> None:
+        """As :meth:`reconcile`, but a registry that does not answer is logged and does not stand in the way of what follows."""
+        self._project_flags()
+        try:
+            self._project_registry()
+        except RetrainError as error:
+            _LOG.warning("the registry is behind the ledger: %s; run retrain reconcile when it answers", error.line)
 
     def _project_flags(self) -> bool:
         states = self.states()
