@@ -72,13 +72,12 @@ def stratified_difference(strata: Iterable[StratumStatistics]) -> Difference | N
     weights = [one.weight for one in used]
     information = sum(weights)
     shares = [weight / information for weight in weights]
+    pairs = list(zip(shares, used, strict=True))
     return Difference(
-        champion_mean=math.fsum(w * one.champion.mean for w, one in zip(shares, used, strict=True)),
-        challenger_mean=math.fsum(w * one.challenger.mean for w, one in zip(shares, used, strict=True)),
-        champion_variance=math.fsum(w * w * one.champion.variance / one.champion.n for w, one in zip(shares, used, strict=True)),
-        challenger_variance=math.fsum(
-            w * w * one.challenger.variance / one.challenger.n for w, one in zip(shares, used, strict=True)
-        ),
+        champion_mean=math.fsum([w * one.champion.mean for w, one in pairs]),
+        challenger_mean=math.fsum([w * one.challenger.mean for w, one in pairs]),
+        champion_variance=math.fsum([w * w * one.champion.variance / one.champion.n for w, one in pairs]),
+        challenger_variance=math.fsum([w * w * one.challenger.variance / one.challenger.n for w, one in pairs]),
         information=information,
         n_champion=sum(one.champion.n for one in used),
         n_challenger=sum(one.challenger.n for one in used),
