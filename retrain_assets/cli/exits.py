@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -30,6 +32,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     READER_GONE = 141
     """The reader of our output closed the pipe, as for any other tool."""
+
+
+TALKATIVE = ("mlflow.store.db.utils", "urllib3.connectionpool")
+"""Loggers that print the faults they also raise, with tracebacks; what they raise is told here, in one line."""
 
 
 class ReaderGone(Exception):
@@ -67,7 +73,8 @@ class OneLineErrors(click.Group):
 
     def _run(self, args: Sequence[str] | None, prog_name: str | None, complete_var: str | None, **extra: Any) -> int:
         try:
-            answer = super().main(args, prog_name, complete_var, False, **extra)
+            with _warnings_as_notes():
+                answer = super().main(args, prog_name, complete_var, False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return ExitCode.USAGE
@@ -114,6 +121,38 @@ def is_registry_fault(error: Exception) -> bool:
     return mlflow is not None and isinstance(error, mlflow.MlflowException)
 
 
+def brief(error: Exception) -> str:
+    """A fault in its first line; those of databases go on with statements and addresses."""
+    text = error.line if isinstance(error, RetrainError) else str(error)
+    return text.strip().partition("\n")[0]
+
+
+class _Notes(logging.Handler):
+    """Warnings of the product's rooms as notes on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(f"note: {record.getMessage()}")
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    handler, log = _Notes(logging.WARNING), logging.getLogger("retrain_assets")
+    others = [logging.getLogger(name) for name in TALKATIVE]
+    log.addHandler(handler)
+    for other in others:
+        other.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        for other in others:
+            other.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
 def _usage(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "retrain"
     where = path.removeprefix("retrain").strip()
@@ -132,7 +171,10 @@ def _fault_of_a_store(error: Exception) -> tuple[str, ExitCode] | None:
     if database is not None and isinstance(error, database.DatabaseError):
         return f"ledger: {error.orig}; restore the database from a backup, nothing is written to it", ExitCode.CUSTODY
     if mlflow is not None and isinstance(error, mlflow.MlflowException):
-        return f"registry: {error}; check MLFLOW_TRACKING_URI and its artifact store, then run retrain reconcile", ExitCode.INPUT
+        return (
+            f"registry: {brief(error)}; check MLFLOW_TRACKING_URI, then run retrain reconcile",
+            ExitCode.INPUT,
+        )
     return None
 
 

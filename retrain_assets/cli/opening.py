@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrain_assets.cli.exits import is_registry_fault, tell
+from retrain_assets.cli.exits import brief, is_registry_fault, tell
 from retrain_assets.contract import RetrainError
 from retrain_assets.home import Home
 
@@ -44,7 +44,7 @@ def open_controller(home: Home) -> ReleaseController:
     except Exception as error:
         if not is_registry_fault(error):
             raise
-        tell(f"note: the registry is behind the ledger ({error}); run retrain reconcile when it answers")
+        tell(f"note: the registry is behind the ledger ({brief(error)}); run retrain reconcile when it answers")
         return controller
     if repaired.flags:
         tell("note: flags.json was not what the ledger says and was written again")

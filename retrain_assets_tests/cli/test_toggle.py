@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from retrain_assets.ledger import SYSTEM
@@ -79,11 +81,25 @@ def test_a_rollback_is_done_although_the_registry_does_not_answer(run: Run, act:
     deaf = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     result = act("toggle", "rollback", MODEL, **deaf)
     assert "ramping at 50 % → rolled back at 50 %" in result.stdout
-    assert result.stderr.startswith("retrain: note: recorded and routed, but the registry is behind (http://127.0.0.1:9: ")
+    assert result.stderr.startswith("retrain: note: ")
+    assert "the registry is behind" in result.stderr
+    assert "http://127.0.0.1:9: the MLflow store does not open" in result.stderr
+    assert result.stderr.count("\n") == 1
     assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"
     assert "the registry is behind the ledger" in run("status", **deaf).stderr
     assert "brought up to it (churn/2 rolled_back, churn@challenger -> nothing)" in run("status").stderr
     assert run("status").stderr == ""
+
+
+def test_a_rollback_is_done_although_the_registry_is_damaged(act: Run, ramping: World) -> None:
+    with sqlite3.connect(ramping.home.root / "mlflow.db") as registry:
+        registry.execute("DROP TABLE registered_model_aliases")
+    registry.close()
+    result = act("toggle", "rollback", MODEL)
+    assert "ramping at 50 % → rolled back at 50 %" in result.stdout
+    assert result.stderr.startswith("retrain: note: recorded and routed, but the registry is behind (")
+    assert "no such table: registered_model_aliases)" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_rollback_by_model_after_a_promotion_restores_the_previous_champion(run: Run, act: Run, awaiting: World) -> None:
