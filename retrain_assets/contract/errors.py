@@ -38,6 +38,10 @@ class StageError(RetrainError):
     """A stage (snapshot, features, training, evaluation, aggregation) could not produce its result."""
 
 
+class RegistryUnavailable(RetrainError):
+    """The model registry does not answer; what it would have said is not known."""
+
+
 class Refused(RetrainError):
     """The release controller refused an action; nothing was changed."""
 

@@ -126,9 +126,7 @@ class Experiment(Part):
             raise ValueError("shadow can only be the first stage; write [shadow, 5, 25, 50, 100]")
         if len(shares) < 2 or shares != sorted(set(shares)) or shares[-1] != 100:
             written = ", ".join(stage if isinstance(stage, str) else f"{stage:g}" for stage in ramp)
-            raise ValueError(
-                f"[{written}] must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]"
-            )
+            raise ValueError(f"[{written}] must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]")
         return ramp
 
     @model_validator(mode="after")

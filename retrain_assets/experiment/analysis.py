@@ -103,7 +103,8 @@ def _waiting(
     if unshown or not results:
         return "; ".join(result.message for result in unshown) or "the plan has no measure"
     if armed < plan.min_experiment:
-        return f"everything is shown, but the experiment has lasted {format_duration(armed)} of {format_duration(plan.min_experiment)}"
+        lasted, needed = format_duration(armed), format_duration(plan.min_experiment)
+        return f"everything is shown, but the experiment has lasted {lasted} of {needed}"
     return None
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import RegistryUnavailable
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -21,7 +21,7 @@ def connect(tracking_uri: str) -> Any:
     """An ``MlflowClient`` of a tracking URI; the folder of a SQLite store is made.
 
     Raises:
-        RetrainError: when the store cannot be opened.
+        RegistryUnavailable: when the store cannot be opened.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -38,7 +38,7 @@ def connect(tracking_uri: str) -> Any:
         client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError) as error:
-        raise RetrainError(
+        raise RegistryUnavailable(
             f"the MLflow store does not open ({error})", where=tracking_uri, remedy="set MLFLOW_TRACKING_URI or mend the store"
         ) from error
     return client

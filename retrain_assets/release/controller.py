@@ -6,12 +6,13 @@ What is decided stands in ``retrains``, ``ramping`` and ``deciding``.
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from retrain_assets.contract import Contract, CustodyError, Gate, Verdict, digest_of, finite
+from retrain_assets.contract import Contract, CustodyError, Gate, RegistryUnavailable, Verdict, digest_of, finite
 from retrain_assets.ledger import SYSTEM, Actor, Event
 from retrain_assets.release import deciding, ramping, retrains
 from retrain_assets.release.door import Door
@@ -19,6 +20,8 @@ from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.promotion import promotion_verdicts
 from retrain_assets.release.state import ApprovalRecord, Decision, Ending, GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
+
+_LOG = logging.getLogger(__name__)
 
 
 class ReleaseController(Door):
@@ -147,6 +150,9 @@ class ReleaseController(Door):
     def rollback(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
         """All traffic to the champion; after a promotion the previous champion serves again, provided it still exists.
 
+        The previous champion's bundle is verified first; a registry that does not answer does not keep a rollback from
+        happening, as serving compares the digest again when it loads the version.
+
         Raises:
             CustodyError: the previous champion's bundle in the registry is not the recorded one.
         """
@@ -156,7 +162,10 @@ class ReleaseController(Door):
             ramping.roll_back(drafts, toggle, cause=cause)
             known = drafts.state.toggles[toggle]
             if not known.active:
-                self._verified(known.model, known.previous_champion)
+                try:
+                    self._verified(known.model, known.previous_champion)
+                except RegistryUnavailable as error:
+                    _LOG.warning("version %s serves again unverified: %s", known.previous_champion.version, error.line)
 
         return self._flip(toggle, actor, reason, revision, plan)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retrain_assets.contract import Refused, RetrainError, StaleRevision
+from retrain_assets.contract import Refused, RegistryUnavailable, RetrainError, StaleRevision
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import Reconciled, ReleaseController, ToggleStatus, fold
 from retrain_assets.routing import compile_rule, rules_from_document
@@ -126,6 +126,24 @@ def test_a_registry_that_fails_does_not_keep_traffic_from_going_back(world: Worl
         controller.rollback(name, PAUL, "complaints")
     assert world.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"
     assert world.registry.aliases == aliases
+    world.controller.reconcile()
+    assert world.registry.aliases == {(MODEL, "champion"): "1"}
+
+
+def test_a_promoted_version_is_rolled_back_although_the_registry_does_not_answer(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At three in the morning the flip matters; the previous bundle is verified again by whoever loads it."""
+    name = world.promoted(KEY)
+
+    def gone() -> World:
+        raise RegistryUnavailable("the tracking server does not answer")
+
+    controller = ReleaseController(world.home, world.ledger, world.evidence, gone, world.clock)  # type: ignore[arg-type]
+    with pytest.raises(RegistryUnavailable):
+        controller.rollback(name, PAUL, "complaints")
+    assert "serves again unverified" in caplog.text
+    assert world.flags()["flags"][MODEL]["metadata"]["champion_version"] == "1"
     world.controller.reconcile()
     assert world.registry.aliases == {(MODEL, "champion"): "1"}
 
