@@ -84,6 +84,16 @@ def test_units_of_one_stage_are_added_over_its_revisions() -> None:
     assert look_at(data, "5").action is Action.STEP
 
 
+def test_a_shown_win_waits_for_the_shortest_duration_of_the_experiment() -> None:
+    """Two full weeks are two full weeks: a win on the fifth day is not asked about before the fourteenth."""
+    patient = replace(PLAN, min_experiment=14 * DAY)
+    times = {"stage": "50", "revision": 4, "stage_started_at": ARMED + 2 * DAY, "armed_at": ARMED}
+    early = analyse(winning(), patient, now=ARMED + 5 * DAY, **times)
+    assert early.action is Action.HOLD
+    assert "has lasted 5d of 14d" in early.reason
+    assert analyse(winning(), patient, now=ARMED + 14 * DAY, **times).action is Action.ASK_APPROVAL
+
+
 def test_only_matured_units_count_for_a_stage() -> None:
     unripe = replace(counts(9500, 500, stage="5", share=0.05), challenger=ArmCounts(500, 499, 499))
     assert look_at(CanaryData(stages=(unripe,), measures={}), "5").action is Action.HOLD
