@@ -111,6 +111,7 @@ CHECKS = {
     "canary_report": {
         "sample_ratio_holds",
         "outcomes_arrive",
+        "records_are_sound",
         "units_stay_in_one_arm",
         "enough_units",
         "wins_cost_per_flight",

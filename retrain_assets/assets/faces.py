@@ -83,14 +83,19 @@ def scalar(value: float | str | bool | None) -> Any:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+def brief(value: float | str | None) -> str | None:
+    """A value or threshold in a table: numbers to four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else None if value is None else str(value)
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
     """All verdicts of a gate as one table."""
     return table(
         {
             "check": verdict.check,
             "outcome": verdict.outcome.value,
-            "observed": None if verdict.observed is None else str(verdict.observed),
-            "threshold": None if verdict.threshold is None else str(verdict.threshold),
+            "observed": brief(verdict.observed),
+            "threshold": brief(verdict.threshold),
             "message": verdict.message,
         }
         for verdict in verdicts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,9 +96,7 @@ def _asymptotic(difference: Difference, tuning: Tuning) -> Interval:
     width = reach(difference.variance)
     relative: tuple[float | None, float | None, float | None] = (None, None, None)
     if abs(difference.champion_mean) > reach(difference.champion_variance):
-        relative_width = reach(difference.relative_variance)
-        centre = difference.relative_estimate
-        relative = (centre, centre - relative_width, centre + relative_width)
+        relative = (difference.relative_estimate, *_relative_limits(difference, reach(1.0)))
     return Interval(
         champion_mean=difference.champion_mean,
         challenger_mean=difference.challenger_mean,
@@ -111,6 +110,25 @@ def _asymptotic(difference: Difference, tuning: Tuning) -> Interval:
         n_challenger=difference.n_challenger,
         exact=False,
     )
+
+
+def _relative_limits(difference: Difference, multiplier: float) -> tuple[float, float]:
+    """Limits of the change relative to the champion's absolute mean, after Fieller.
+
+    For every ratio q of the means, challenger - q champion has a confidence sequence of its own with the same multiplier of its
+    standard error; the limits are those q at which it just touches 0. So the relative limits exclude 0 exactly when the absolute
+    ones do, which limits by the delta method do not. Needs a champion's mean whose own limits exclude 0.
+
+    Source: E. C. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16 (1954) 175-185.
+    """
+    champion, challenger = difference.champion_mean, difference.challenger_mean
+    squared = multiplier**2
+    a = champion**2 - squared * difference.champion_variance
+    c = challenger**2 - squared * difference.challenger_variance
+    product = champion * challenger
+    root = math.sqrt(max(product**2 - a * c, 0.0))
+    changes = sorted(math.copysign(1.0, champion) * (ratio - 1) for ratio in ((product - root) / a, (product + root) / a))
+    return changes[0], changes[1]
 
 
 def _exact(strata: Sequence[StratumStatistics], tuning: Tuning) -> Interval | str:

@@ -51,14 +51,6 @@ class Difference:
         """The estimate over the absolute value of the champion's mean: positive always means the measure went up."""
         return self.estimate / abs(self.champion_mean) if self.champion_mean else math.nan
 
-    @property
-    def relative_variance(self) -> float:
-        """Variance of the relative estimate by the delta method: V_t / m_c^2 + V_c m_t^2 / m_c^4."""
-        if not self.champion_mean:
-            return math.nan
-        square = self.champion_mean**2
-        return self.challenger_variance / square + self.champion_variance * self.challenger_mean**2 / square**2
-
 
 def stratified_difference(strata: Iterable[StratumStatistics]) -> Difference | None:
     """The difference of the arms, averaged over strata; None when no stratum has two units in each arm.

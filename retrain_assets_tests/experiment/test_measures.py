@@ -147,3 +147,20 @@ def test_merging_arms_adds_sums_and_keeps_known_extremes() -> None:
     assert (left + ArmStatistics(1, 4.0, 16.0)).greatest is None
     assert left + ArmStatistics(0, 0.0, 0.0) == left
     assert (left + right).variance == pytest.approx((21 - 49 / 3) / 2)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("shift", [0.5, 0.95, 1.01, 1.03, 1.2])
+def test_relative_and_absolute_limits_agree_on_which_side_of_zero_they_are(shift: float, sign: float) -> None:
+    """A reader who sees [-0.3 %, +18 %] beside "harm is shown" stops believing either."""
+    strata = (stratum(arm(2500, sign * 8.2, 11.0), arm(2500, sign * (8.2 + shift), 12.0)),)
+    result = state_of(COST, *strata)
+    assert None not in (result.lower, result.upper, result.relative_lower, result.relative_upper)
+    assert (result.lower > 0, result.upper < 0) == (result.relative_lower > 0, result.relative_upper < 0)
+    assert result.relative_lower < result.relative_estimate < result.relative_upper
+
+
+def test_relative_limits_widen_upwards_where_the_champions_mean_is_uncertain() -> None:
+    """Fieller's limits are not symmetric: a small denominator can make the change much larger, not much smaller."""
+    result = state_of(COST, stratum(arm(400, 10.0, 25.0), arm(400, 10.0, 25.0)))
+    assert result.relative_upper - result.relative_estimate > result.relative_estimate - result.relative_lower
