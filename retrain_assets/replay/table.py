@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from retrain_assets.contract import Gate
 from retrain_assets.home import Home
-from retrain_assets.ledger import EvidenceStore, Ledger
-from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+from retrain_assets.ledger import EventKind, EvidenceStore, Ledger
+from retrain_assets.release import Ending, ModelState, RetrainState, ToggleState, fold
 
 MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "no_data": "∅", "error": "!"}
 
 
 def print_table(home: Home, model: str, console: Console) -> None:
     """Print one row per retrain of a model, then who is champion now."""
-    state = fold(Ledger(home.ledger_url).events(model=model))[model]
+    events = Ledger(home.ledger_url).events(model=model)
+    state = fold(events)[model]
+    bootstraps = {event.retrain: event.actor.name for event in events if event.kind is EventKind.CHAMPION_BOOTSTRAPPED}
     evidence = EvidenceStore(home.evidence_dir)
-    table = Table(title=f"Retrains of {model}", title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
-    for name in ("retrain", "trigger", "gates", "stage", "lift of the first success measure", "decision", "by"):
+    table = Table(
+        title=f"Retrains of {model}",
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name in ("retrain", "trigger", "gates", "stage", f"lift on {_success(state)}", "decision", "approved by"):
         table.add_column(name, overflow="fold")
     for key, retrain in state.retrains.items():
         toggle = state.toggle_of(key)
@@ -31,14 +41,14 @@ def print_table(home: Home, model: str, console: Console) -> None:
             _stage(toggle),
             _lift(evidence, toggle),
             _decision(retrain, toggle),
-            _people(state, key, toggle),
+            _people(toggle, bootstraps.get(key)),
         )
     console.print(table)
     console.print("[dim]gates: data, training, offline, canary, promotion[/dim]")
     console.print("[dim]✓ pass  ✗ fail  ? inconclusive  ∅ no data  ! error  · not reached[/dim]")
     console.print("\n[bold]Evidence packs[/bold]")
     for key in state.retrains:
-        console.print(f"  {home.reports_dir(model) / key}.html", soft_wrap=True)
+        console.print(f"  {home.reports_dir(model) / key}.html", soft_wrap=True, highlight=False)
     if state.champion is not None:
         reign = state.champion_history[-1]
         console.print(
@@ -50,7 +60,18 @@ def _trigger(retrain: RetrainState) -> str:
     trigger = retrain.trigger
     if trigger["kind"] == "drift":
         return f"drift: {trigger['metric']} {trigger['value']:.3f} > {trigger['threshold']:g}"
-    return f"{trigger['kind']}: {retrain.launched_by.partition(':')[2]}"
+    return _person(retrain.launched_by.partition(":")[2])
+
+
+def _person(principal: str) -> str:
+    """A principal without its domain."""
+    return principal.partition("@")[0]
+
+
+def _success(state: ModelState) -> str:
+    """The first success measure, as the newest toggle's contract names it."""
+    toggles = list(state.toggles.values())
+    return next(iter(toggles[-1].contract["experiment"]["success"])) if toggles else "success measure"
 
 
 def _gates(retrain: RetrainState) -> str:
@@ -59,7 +80,7 @@ def _gates(retrain: RetrainState) -> str:
         return MARKS[record.outcome.value] if record is not None else "·"
 
     promotion = "·"
-    if retrain.decision is not None and retrain.decision.decision == "promote":
+    if retrain.ended is Ending.PROMOTED:
         promotion = "✓"
     elif retrain.verdicts.get(Gate.CANARY) is not None and retrain.decision is not None:
         promotion = "✗"
@@ -80,7 +101,7 @@ def _lift(evidence: EvidenceStore, toggle: ToggleState | None) -> str:
     if result["relative_estimate"] is None:
         return "—"
     low, high = (f"{value:+.1%}" if value is not None else "…" for value in (result["relative_lower"], result["relative_upper"]))
-    return f"{result['spec']['name']} {result['relative_estimate']:+.1%} [{low}, {high}]"
+    return f"{result['relative_estimate']:+.1%} [{low}, {high}]"
 
 
 def _decision(retrain: RetrainState, toggle: ToggleState | None) -> str:
@@ -90,11 +111,10 @@ def _decision(retrain: RetrainState, toggle: ToggleState | None) -> str:
     if ended == "stopped":
         shut = next((gate.value for gate, record in retrain.verdicts.items() if record.outcome.value != "pass"), "")
         return f"stopped at gate {shut}"
-    return ended
+    return ended.replace("_", " ")
 
 
-def _people(state: ModelState, key: str, toggle: ToggleState | None) -> str:
+def _people(toggle: ToggleState | None, bootstrap_by: str | None) -> str:
     if toggle is not None and toggle.approvals:
-        return ", ".join(dict.fromkeys(approval.approver for approval in toggle.approvals))
-    bootstrap = next((reign for reign in state.champion_history if reign.retrain == key and reign.how == "bootstrapped"), None)
-    return "bootstrap approval" if bootstrap is not None else "the system"
+        return ", ".join(dict.fromkeys(_person(approval.approver) for approval in toggle.approvals))
+    return f"{_person(bootstrap_by)} (bootstrap)" if bootstrap_by is not None else "—"
