@@ -8,7 +8,7 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import run_key
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, ToggleState
-from retrain_assets.release.policy import gate_obstacles
+from retrain_assets.release.policy import arming_subjects, gate_obstacles
 from retrain_assets.serving import ExposureLog
 
 
@@ -43,14 +43,15 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
 
 
 def ready_to_arm(state: ModelState) -> str | None:
-    """The oldest retrain that passed gates 1 to 3 with the candidate it has now and has no toggle yet; None without champion."""
+    """The oldest retrain that passed gates 1 to 3 with the candidate it has now, against the champion that serves now, and has no
+    toggle yet; None without champion."""
     if state.champion is None:
         return None
     has_toggle = {toggle.retrain for toggle in state.toggles.values()}
     for key, retrain in sorted(state.retrains.items()):
         if retrain.candidate is None or retrain.ended is not None or key in has_toggle:
             continue
-        if not gate_obstacles(retrain, retrain.subjects):
+        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
             return key
     return None
 
@@ -58,21 +59,19 @@ def ready_to_arm(state: ModelState) -> str | None:
 def look_due(home: Home, toggle: ToggleState) -> str | None:
     """What the next look would see that the last one did not, as text for the run key; None when there is nothing new.
 
-    A look is due when exposures have matured since the last one, or the experiment's longest duration is over.
+    A look is due when exposures have matured since the last one and ``look_every`` has passed, or the experiment's longest
+    duration is over.
     """
-    contract = toggle.terms
+    experiment = toggle.terms.experiment
     now = home.clock.now()
-    if toggle.armed_at is None:
+    last = toggle.last_look.at if toggle.last_look else None
+    if toggle.armed_at is None or (last is not None and now - last < experiment.look_every):
         return None
-    window = contract.experiment.outcome_window
+    window = experiment.outcome_window
     exposures = ExposureLog(home).read_exposures(toggle.model, since=toggle.armed_at, toggle=toggle.name)
     moments = exposures.filter(exposures["exposed_at"] <= now - window).get_column("exposed_at").to_list()
     newest: datetime | None = max(moments, default=None)
-    last = toggle.last_look.at if toggle.last_look else None
     if newest is not None and (last is None or newest > last - window):
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
-    if now - toggle.armed_at >= contract.experiment.max_duration and (
-        last is None or last < toggle.armed_at + contract.experiment.max_duration
-    ):
-        return "max-duration"
-    return None
+    longest = toggle.armed_at + experiment.max_duration
+    return "max-duration" if now >= longest and (last is None or last < longest) else None

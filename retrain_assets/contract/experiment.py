@@ -98,6 +98,11 @@ class Experiment(Part):
         description="What the challenger must be shown not to harm."
     )
     stop_loss: StopLoss = Field(default_factory=StopLoss, description="When harm ends the experiment at once.")
+    look_every: Duration = Field(
+        default=timedelta(days=1),
+        description="Shortest time between two looks. Any rhythm is valid; an approval holds for the look it was given on, "
+        "so leave approvers time.",
+    )
     outcome_window: Duration = Field(description="Time after exposure in which an outcome counts; then a unit matures.")
     min_stage: MinStage = Field(description="What each stage must have seen.")
     min_duration: Duration = Field(

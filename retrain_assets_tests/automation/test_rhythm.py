@@ -1,0 +1,117 @@
+"""When a look is due, and what holds a retrain back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from retrain_assets.automation.cadence import held_back
+from retrain_assets.automation.canary_sensor import look_due
+from retrain_assets.contract import Cadence, Freeze
+from retrain_assets.home import Home, ReplayClock
+from retrain_assets.release import LookRecord, ModelState, RetrainState, ToggleState, ToggleStatus
+from retrain_assets.routing import VersionRef
+from retrain_assets.serving import ExposureLog
+from retrain_assets_tests.simulation import contract_with
+
+ARMED = datetime(2024, 3, 1, 6, tzinfo=UTC)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+CADENCE = Cadence(min_interval="7d", freeze=[Freeze(start=date(2024, 12, 20), end=date(2025, 1, 2), reason="holidays")])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with one exposure an hour for three days."""
+    found = Home(tmp_path / "home")
+    moments = [ARMED + hour * HOUR for hour in range(72)]
+    rows = pl.DataFrame(
+        {
+            "request_id": [f"r{hour}" for hour in range(72)],
+            "model": "churn",
+            "unit_id": [f"u{hour}" for hour in range(72)],
+            "toggle": "churn-2024-03-01",
+            "revision": 3,
+            "stage": "50",
+            "arm": "champion",
+            "version": "1",
+            "bundle": "sha256:1",
+            "exposed_at": moments,
+            "latency_ms": 1.0,
+            "error": False,
+            "score": 0.5,
+            "shadow_score": None,
+        },
+        schema_overrides={"exposed_at": pl.Datetime("us", "UTC"), "revision": pl.Int64, "shadow_score": pl.Float64},
+    )
+    ExposureLog(found).append_exposures("churn", rows, "three-days")
+    return found
+
+
+def toggle_looked_at(at: datetime | None, **changes: object) -> ToggleState:
+    look = LookRecord("sha256:look", "hold", "", "50", 3, at, 9) if at is not None else None
+    return ToggleState(
+        name="churn-2024-03-01",
+        model="churn",
+        retrain="2024-03-01",
+        state=ToggleStatus.RAMPING,
+        revision=3,
+        stage_revision=3,
+        stage="50",
+        share=0.5,
+        salt="s",
+        challenger=VersionRef("2", "sha256:2"),
+        previous_champion=VersionRef("1", "sha256:1"),
+        contract=contract_with(**changes).to_json(),
+        owner="team:accounts",
+        purpose="test",
+        status_since=ARMED,
+        armed_at=ARMED,
+        stage_started={3: ARMED},
+        shares={3: 0.5},
+        last_look=look,
+    )
+
+
+def test_a_look_is_due_when_outcomes_have_matured_since_the_last_one(home: Home) -> None:
+    clock = ReplayClock(home.replay_clock_path)
+    clock.set(ARMED + 12 * HOUR)
+    assert look_due(home, toggle_looked_at(None)) is None, "nothing has matured yet"
+    clock.set(ARMED + 2 * DAY)
+    assert look_due(home, toggle_looked_at(None)) == "matured-2024-03-02T06:00:00"
+    assert look_due(home, toggle_looked_at(ARMED + DAY)) == "matured-2024-03-02T06:00:00"
+
+
+def test_looks_keep_their_distance_so_that_an_approval_can_be_given_on_one(home: Home) -> None:
+    """With traffic maturing every minute, a look a minute would void every approval before it is acted on."""
+    ReplayClock(home.replay_clock_path).set(ARMED + 2 * DAY)
+    recent = ARMED + 2 * DAY - HOUR
+    assert look_due(home, toggle_looked_at(recent)) is None
+    assert look_due(home, toggle_looked_at(recent, experiment__look_every="1h")) is not None
+
+
+def test_the_longest_duration_asks_for_a_last_look_even_without_traffic(home: Home) -> None:
+    ReplayClock(home.replay_clock_path).set(ARMED + 20 * DAY)
+    assert look_due(home, toggle_looked_at(ARMED + 13 * DAY)) == "max-duration"
+    assert look_due(home, toggle_looked_at(ARMED + 15 * DAY)) is None, "it was made"
+
+
+def test_the_cadence_says_why_it_holds_a_retrain_back() -> None:
+    """Freeze, active toggle, open retrain, minimum interval; a retrain that a person launched does not start the interval."""
+    now = ARMED + 3 * DAY
+    retrain = RetrainState("2024-03-01", "churn", {}, "system:retrain_assets", ARMED, "sha256:c")
+    ended = replace(retrain, ended="rejected")
+    idle = ModelState("churn")
+    assert held_back(CADENCE, idle, now) is None
+    assert "holidays" in str(held_back(CADENCE, idle, datetime(2024, 12, 24, tzinfo=UTC)))
+    active = replace(idle, toggles={"churn-2024-03-01": toggle_looked_at(None)})
+    assert "one challenger at a time" in str(held_back(CADENCE, active, now))
+    assert "has not ended" in str(held_back(CADENCE, replace(idle, retrains={"2024-03-01": retrain}), now))
+    recent = replace(idle, retrains={"2024-03-01": ended})
+    assert "min_interval 7d" in str(held_back(CADENCE, recent, now))
+    assert held_back(CADENCE, recent, ARMED + 7 * DAY) is None
+    by_hand = replace(idle, retrains={"2024-03-01": replace(ended, launched_by="person:dana@example.org")})
+    assert held_back(CADENCE, by_hand, now) is None
