@@ -46,6 +46,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
             "dataset": stages["dataset"].outputs["dataset"]["digest"],
             "features": stages["features"].metadata["feature_pipeline"],
             "bundle": stages["training"].outputs["bundle"]["digest"],
+            **({"champion": champion.bundle} if champion is not None else {}),
         }
         platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
         return dg.MaterializeResult(
@@ -61,8 +62,10 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
 
 
 def opponent(state: ModelState, retrain: str) -> VersionRef | None:
-    """The champion a retrain is compared with: the one that reigned when it was launched, so that running the
-    evaluation again later changes nothing. None when there was none."""
-    launched_at = state.retrains[retrain].launched_at
-    reigns = [reign for reign in state.champion_history if reign.since <= launched_at and reign.retrain != retrain]
+    """The champion a retrain is compared with: the one that serves, and once it is armed or has ended the one of then, so that
+    running the evaluation again changes nothing. None when there is none."""
+    if (toggle := state.toggle_of(retrain)) is not None:
+        return toggle.previous_champion
+    ended_at = state.retrains[retrain].ended_at
+    reigns = [one for one in state.champion_history if one.retrain != retrain and (ended_at is None or one.since <= ended_at)]
     return reigns[-1].version if reigns else None

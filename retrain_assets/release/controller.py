@@ -69,7 +69,8 @@ class ReleaseController(Door):
             retrain: its key.
             gate: the gate.
             verdicts: its checks' verdicts; their evidence goes to the evidence store.
-            subjects: digests of what was judged, among ``dataset``, ``features`` (pipeline), ``bundle``, ``report``.
+            subjects: digests of what was judged, among ``dataset``, ``features`` (pipeline), ``bundle``, ``champion`` (the bundle
+                it was compared with; left out when there was none), ``report``.
             actor: who judged.
         """
         full = {

@@ -12,6 +12,7 @@ from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.policy import (
     GATES_BEFORE_TRAFFIC,
+    arming_subjects,
     canary_subjects,
     expired,
     gate_obstacles,
@@ -138,7 +139,10 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
         _end(drafts, retrain, toggle, verdicts, ending, reason)
         return Decision("reject", tuple(verdicts), (), reason)
     if toggle is None:
-        missing = "; ".join(gate_obstacles(retrain, retrain.subjects)) or "its challenger is not armed yet"
+        missing = (
+            "; ".join(gate_obstacles(retrain, arming_subjects(retrain, drafts.state.champion)))
+            or "its challenger is not armed yet"
+        )
         return Decision("wait", tuple(verdicts), (), missing)
     if waits := _waits_for(drafts, retrain, toggle, verdicts, manifest):
         return Decision("wait", tuple(verdicts), (), waits)

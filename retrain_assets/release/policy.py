@@ -12,6 +12,7 @@ from retrain_assets.contract import Contract, Gate, Outcome, Refused
 from retrain_assets.ledger import Actor
 from retrain_assets.release.state import ApprovalRecord, ModelState, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, require_possible
+from retrain_assets.routing import VersionRef
 
 GATES_BEFORE_TRAFFIC = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
 """Gates that must be recorded as passed before a challenger may be armed."""
@@ -23,6 +24,13 @@ REQUIRED_SUBJECTS: Mapping[Gate, frozenset[str]] = {
     Gate.CANARY: frozenset({"bundle", "report"}),
 }
 """What the records of a gate must have judged."""
+
+_CANDIDATES = tuple((subject, "the candidate's") for subject in ("dataset", "features", "bundle"))
+_BESIDES: Mapping[Gate, tuple[tuple[str, str], ...]] = {
+    Gate.OFFLINE: (("champion", "the one to beat"),),
+    Gate.CANARY: (("report", "the last look"),),
+}
+"""What the records of a gate judge besides the candidate, and what it must be."""
 
 SYSTEM_MOVES = frozenset({Move.ARM, Move.STEP, Move.HOLD, Move.ASK_APPROVAL, Move.PROMOTE, Move.ROLL_BACK, Move.REJECT})
 """Moves the system may make by itself. Promotion is among them because it needs people's approvals whoever carries it out."""
@@ -67,7 +75,8 @@ def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: It
 
     Args:
         retrain: the retrain with its recorded verdicts.
-        subjects: digests of what must have been judged: ``dataset``, ``features``, ``bundle``, for the canary ``report``.
+        subjects: digests of what must have been judged: ``dataset``, ``features``, ``bundle``, where there is one the bundle of
+            the ``champion``, for the canary ``report``.
         gates: the gates that must be open.
     """
     return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate))]
@@ -138,9 +147,18 @@ def require_approver(contract: Contract, actor: Actor, where: str) -> None:
         )
 
 
+def arming_subjects(retrain: RetrainState, champion: VersionRef | None) -> dict[str, str]:
+    """What must have been judged before arming: the candidate's digests and, as ``champion``, the bundle it was compared with.
+
+    A comparison with an earlier champion, or with none in a bootstrap, says nothing about the one that serves now.
+    """
+    return {**retrain.subjects, **({"champion": champion.bundle} if champion else {})}
+
+
 def canary_subjects(retrain: RetrainState, toggle: ToggleState) -> dict[str, str]:
-    """What must have been judged for a promotion: the candidate's digests and, as ``report``, the last look."""
-    return {**retrain.subjects, "report": toggle.last_look.evidence if toggle.last_look else ""}
+    """What must have been judged for a promotion: as for arming, and as ``report`` the last look."""
+    look = toggle.last_look.evidence if toggle.last_look else ""
+    return {**arming_subjects(retrain, toggle.previous_champion), "report": look}
 
 
 def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalRecord, ...]:
@@ -162,11 +180,10 @@ def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gat
         return f"gate {gate} is missing: no verdict is recorded"
     judged: set[str] = set()
     for name, check in record.checks.items():
-        for subject in ("dataset", "features", "bundle", "report"):
-            digest = check.subjects.get(subject)
-            expected = subjects.get(subject) if subject != "report" or gate is Gate.CANARY else digest
-            if digest is not None and digest != expected:
-                return f"gate {gate} is stale: {name} judged {subject} {_short(digest)}, the candidate's is {_short(expected)}"
+        for subject, whose in (*_CANDIDATES, *_BESIDES.get(gate, ())):
+            digest, expected = check.subjects.get(subject), subjects.get(subject)
+            if digest is not None and digest != expected and (subject != "champion" or expected is not None):
+                return f"gate {gate} is stale: {name} judged {subject} {_short(digest)}, {whose} is {_short(expected)}"
         judged.update(check.subjects)
     closed = [record for record in record.checks.values() if record.verdict.outcome is not Outcome.PASS]
     if closed:
@@ -174,6 +191,8 @@ def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gat
         return f"gate {gate} did not pass: {words} ({closed[0].verdict.message})"
     if unjudged := REQUIRED_SUBJECTS[gate] - judged:
         return f"gate {gate} is missing: nothing is recorded about the candidate's {' and '.join(sorted(unjudged))}"
+    if gate is Gate.OFFLINE and "champion" in subjects and "champion" not in judged:
+        return f"gate {gate} is stale: it was judged without a champion, now {_short(subjects['champion'])} serves"
     return ""
 
 

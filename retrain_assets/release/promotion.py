@@ -17,7 +17,8 @@ def promotion_verdicts(
 ) -> list[Verdict]:
     """The verdicts of gate PROMOTION on the recorded state.
 
-    The look a canary verdict was given on stands among the subjects as ``look`` and must be the last one.
+    The look a canary verdict was given on stands among the subjects as ``look`` and must be the last one; what the candidate was
+    compared with offline stands there as ``champion`` and must be what it was tried against.
 
     Args:
         retrain: the retrain.
@@ -29,7 +30,7 @@ def promotion_verdicts(
     from retrain_assets.gates.promotion import PromotionEvidence, RecordedApproval, RecordedGate, promotion_gate
 
     look = toggle.last_look.evidence if toggle and toggle.last_look else ""
-    expected = {**manifest, "look": look}
+    expected = {**manifest, "look": look, **({"champion": toggle.previous_champion.bundle} if toggle else {})}
     gates = [
         RecordedGate(record.gate, record.outcome, _judged(record, expected), record.at) for record in retrain.verdicts.values()
     ]

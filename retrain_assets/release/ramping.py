@@ -15,7 +15,7 @@ from retrain_assets.contract import Contract, Refused, StaleRevision, format_dur
 from retrain_assets.contract.quantities import Owner
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.policy import expired, require_arming, require_candidate, require_gates, require_move
+from retrain_assets.release.policy import arming_subjects, expired, require_arming, require_candidate, require_gates, require_move
 from retrain_assets.release.state import ToggleState, ToggleStatus, stage_share
 from retrain_assets.release.toggle import Move, next_stage
 
@@ -26,8 +26,8 @@ EXPIRED = "expired"
 def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
     """The challenger gets its toggle, at 0 per cent. The contract is frozen into it."""
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_gates(retrain, retrain.subjects)
     require_arming(drafts.state, retrain)
+    require_gates(retrain, arming_subjects(retrain, drafts.state.champion))
     challenger, champion = retrain.candidate, drafts.state.champion
     assert challenger is not None  # require_candidate
     assert champion is not None  # require_arming

@@ -135,7 +135,7 @@ class World:
         self.clock.set(self.clock.now() + timedelta(**by))
 
     def begin(self) -> None:
-        """Two candidates whose gates before traffic passed; no champion."""
+        """Two candidates whose gates before traffic passed, the second's comparison still to come; no champion."""
         self.clock.set(START)
         for key in (FIRST, SECOND):
             self.candidate(key)
@@ -154,12 +154,17 @@ class World:
         version = registry.register(bundle, manifest.to_json(), manifest.digest, tags={"retrain": key})
         subjects = {"dataset": manifest.dataset, "features": manifest.feature_pipeline, "bundle": manifest.digest}
         controller.register_candidate(MODEL, key, version, subjects)
-        for gate in (Gate.DATA, Gate.TRAINING, Gate.OFFLINE):
+        for gate in (Gate.DATA, Gate.TRAINING, *([Gate.OFFLINE] if key == FIRST else [])):
             verdict = Verdict(gate, "holds", Outcome.PASS, "holds", 0.7, 0.6)
             controller.record_gate(MODEL, key, gate, [verdict], subjects)
 
     def bootstrap(self) -> None:
-        self.controller.bootstrap(self.contract, FIRST, RUTH, "first champion")
+        """The first candidate serves, and the second is compared with it."""
+        champion = self.controller.bootstrap(self.contract, FIRST, RUTH, "first champion").champion
+        assert champion is not None
+        subjects = dict(self.controller.state(MODEL).retrains[SECOND].subjects)
+        verdict = Verdict(Gate.OFFLINE, "holds", Outcome.PASS, "holds", 0.7, 0.6)
+        self.controller.record_gate(MODEL, SECOND, Gate.OFFLINE, [verdict], {**subjects, "champion": champion.bundle})
 
     def ramp(self) -> None:
         """The second candidate at 50 per cent, three days of traffic behind it."""

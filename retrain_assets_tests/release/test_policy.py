@@ -79,6 +79,22 @@ class TestArming:
         with pytest.raises(Refused, match=f"gate offline is stale: holds judged {subject} sha256:"):
             world.controller.register_and_arm(world.contract, KEY)
 
+    def test_a_comparison_without_a_champion_arms_nobody_against_the_first_one(self, world: World) -> None:
+        world.candidate(KEY)
+        world.bootstrap()
+        with pytest.raises(Refused, match="gate offline is stale: it was judged without a champion"):
+            world.controller.register_and_arm(world.contract, KEY)
+        world.judge(KEY, Gate.OFFLINE)
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_a_comparison_with_an_earlier_champion_is_stale(self, world: World) -> None:
+        world.bootstrap()
+        world.candidate("2013-06-01")
+        world.promoted(KEY)
+        with pytest.raises(Refused, match="gate offline is stale: holds judged champion sha256:"):
+            world.controller.register_and_arm(world.contract, "2013-06-01")
+        assert "judged champion" in world.controller.decide(MODEL, "2013-06-01").reason
+
     def test_a_bundle_changed_after_its_gates_makes_them_stale(self, world: World) -> None:
         world.bootstrap()
         world.candidate(KEY)

@@ -183,7 +183,9 @@ class World:
         self.controller.launch_retrain(self.contract, retrain, {"kind": "drift"}, actor)
 
     def judge(self, retrain: str, gate: Gate, outcome: Outcome = Outcome.PASS, **subjects: str) -> None:
-        known = self.state.retrains[retrain].subjects
+        known = dict(self.state.retrains[retrain].subjects)
+        if gate is Gate.OFFLINE and self.state.champion is not None:
+            known["champion"] = self.state.champion.bundle
         self.controller.record_gate(MODEL, retrain, gate, [verdict(gate, outcome=outcome)], {**known, **subjects})
 
     def candidate(self, retrain: str, actor: Actor = SYSTEM, *, registered: Manifest | None = None) -> VersionRef:

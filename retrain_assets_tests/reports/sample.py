@@ -99,7 +99,9 @@ class Sample:
         return subjects
 
     def offline(self, key: str, subjects: Mapping[str, str], *, bootstrap: bool = False) -> None:
-        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(bootstrap=bootstrap), CONTRACT), subjects)
+        champion = self.state().champion
+        compared = {"champion": champion.bundle} if champion is not None else {}
+        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(bootstrap=bootstrap), CONTRACT), subjects | compared)
 
     def bootstrap(self, key: str = "2013-04-01") -> None:
         self.launch(key, {"kind": "person", "reason": "first model of this kind"}, DORA)

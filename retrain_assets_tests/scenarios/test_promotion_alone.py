@@ -61,6 +61,21 @@ def test_a_candidate_trained_again_after_its_evaluation_is_not_armed_until_it_is
     assert evaluated.toggle().challenger == evaluated.retrain_state().candidate
 
 
+def test_a_candidate_compared_with_an_earlier_champion_is_not_armed_until_it_is_compared_again(waiting: Story) -> None:
+    """Evaluated while another challenger was on its ramp; that one is promoted, so the comparison is with the wrong champion."""
+    later = "2024-03-02"
+    waiting.retrain(later)
+    waiting.approve()
+    waiting.decide()
+
+    assert waiting.look() == []
+    assert not waiting.materialize("canary_report", later).success
+    assert "gate offline is stale" in waiting.failed_step()
+    assert waiting.materialize("evaluation_report", later).success
+    assert waiting.look() == [f"{MODEL}:{later}:arm"]
+    assert waiting.toggle(later).previous_champion == waiting.state.champion
+
+
 def test_a_bundle_trained_again_after_the_approval_is_not_promoted(waiting: Story) -> None:
     """The candidate of an armed toggle cannot be exchanged, and a verdict on another bundle closes its gate."""
     waiting.approve()
