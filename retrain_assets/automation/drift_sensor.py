@@ -38,7 +38,8 @@ def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
             return dg.SkipReason(f"drift of {alarms[0].metric}, held back: {reason}")
         worst = alarms[0]
         retrain = next_retrain_key(state.retrains, now.date())
-        trigger = {"kind": "drift", **worst.to_json()}
+        history = [{"end": report.end.isoformat(), "value": report.metrics.get(worst.metric)} for report in reports]
+        trigger = {"kind": "drift", **worst.to_json(), "history": history}
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(

@@ -31,6 +31,7 @@ _SHOWN = {
     "value": "Value",
     "threshold": "Threshold",
     "window": "Window",
+    "history": "Windows looked at",
     "reason": "Reason",
     "cron": "Schedule",
     "run_id": "Run",
@@ -45,6 +46,8 @@ def _rows(recorded: Mapping[str, Any], launched_by: str, at: str) -> Iterator[di
         value = recorded.get(name)
         if name == "window" and isinstance(value, (list, tuple)) and len(value) == 2:
             value = f"{words.moment(str(value[0]))} to {words.moment(str(value[1]))}"
+        if name == "history" and isinstance(value, list):
+            value = ", ".join(f"{words.number(one['value'])} until {words.day(str(one['end']))}" for one in value)
         if value is not None:
             yield {"field": _SHOWN.get(name, words.words(name).capitalize()), "value": value}
     if "above" in recorded and "of" in recorded:

@@ -124,6 +124,12 @@ def test_the_trigger_is_one_sentence(fresh: Sample, trigger: dict, actor: object
     assert packed(fresh, "2013-07-01")["trigger"]["sentence"] == sentence
 
 
+def test_a_drift_trigger_shows_every_window_it_was_judged_on(fresh: Sample) -> None:
+    fresh.launch("2013-07-01", DRIFT, SYSTEM)
+    rows = {row["field"]: row["value"] for row in packed(fresh, "2013-07-01")["trigger"]["rows"]}
+    assert rows["Windows looked at"] == "0.0721 until 2013-06-17, 0.0412 until 2013-06-24, 0.0913 until 2013-07-01"
+
+
 def test_approvals_tell_account_evidence_and_whether_they_counted(lived: Sample) -> None:
     pack = packed(lived, "2013-07-01")
     (word,) = pack["approvals"]["words"]

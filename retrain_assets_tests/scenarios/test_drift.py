@@ -31,3 +31,6 @@ def test_drift_in_two_windows_launches_one_retrain_that_names_its_trigger(road: 
     assert retrain.launched_by == str(SYSTEM)
     assert (retrain.trigger["kind"], retrain.trigger["metric"]) == ("drift", "calibration_bias")
     assert retrain.trigger["value"] > retrain.trigger["threshold"] == 0.1
+    assert [one["value"] for one in retrain.trigger["history"]][-1] == retrain.trigger["value"], (
+        "every window looked at, oldest first"
+    )
