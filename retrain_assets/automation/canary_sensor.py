@@ -7,13 +7,13 @@ import dagster as dg
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import run_key
 from retrain_assets.home import Home
-from retrain_assets.release import ModelState, ToggleState
+from retrain_assets.release import ModelState, ToggleState, ToggleStatus
 from retrain_assets.release.policy import arming_subjects, gate_obstacles
 from retrain_assets.serving import ExposureLog
 
 
 def canary_sensor(road: Road) -> dg.SensorDefinition:
-    """Walks the canary: one look per set of matured outcomes, one challenger at a time."""
+    """Walks the canary: looks at what has matured, at the experiment's rhythm, one challenger at a time."""
 
     @dg.sensor(
         name=f"{road.model}_canary_sensor",
@@ -21,7 +21,7 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Arms the challenger of {road.model} when gates data, training and offline have passed, then asks for "
-        "a look at every new day of matured outcomes.",
+        "a look when outcomes have matured, experiment.look_every apart.",
     )
     def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         platform.controller.catch_up()
@@ -33,11 +33,10 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
                 return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
             key = run_key(context.instance, road.canary_job, ready, f"{road.model}:{ready}:arm")
             return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=ready)
-        if (due := look_due(platform.home, toggle)) is None:
+        if (due := step_due(platform.home, toggle)) is None:
             return dg.SkipReason(f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look")
-        return dg.RunRequest(
-            run_key=f"{toggle.name}:{toggle.stage_revision}:{due}", job_name=road.canary_job, partition_key=toggle.retrain
-        )
+        key = run_key(context.instance, road.canary_job, toggle.retrain, f"{toggle.name}:{toggle.stage_revision}:{due}")
+        return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=toggle.retrain)
 
     return walk
 
@@ -56,8 +55,22 @@ def ready_to_arm(state: ModelState) -> str | None:
     return None
 
 
+def step_due(home: Home, toggle: ToggleState) -> str | None:
+    """What the canary job has to do for an active toggle now, as text for the run key; None when there is nothing to do.
+
+    Traffic matures all the time, so the key names the look before and the hour, not what has matured: one run at a time, and when
+    all its attempts died another one the next hour.
+    """
+    if toggle.state is ToggleStatus.ARMED:
+        return "enter"  # the run that armed it ended before its first step
+    if look_due(home, toggle) is None:
+        return None
+    before = toggle.last_look.sequence if toggle.last_look else 0
+    return f"look-after-{before}-{home.clock.now():%Y-%m-%dT%H}"
+
+
 def look_due(home: Home, toggle: ToggleState) -> str | None:
-    """What the next look would see that the last one did not, as text for the run key; None when there is nothing new.
+    """What the next look would see that the last one did not; None when there is nothing new.
 
     A look is due when exposures have matured since the last one and ``look_every`` has passed, or the experiment's longest
     duration is over.

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from retrain_assets.automation.cadence import held_back
-from retrain_assets.automation.canary_sensor import look_due
+from retrain_assets.automation.canary_sensor import look_due, step_due
 from retrain_assets.contract import Cadence, Freeze
 from retrain_assets.home import Home, ReplayClock
 from retrain_assets.release import LookRecord, ModelState, RetrainState, ToggleState, ToggleStatus
@@ -91,6 +91,18 @@ def test_looks_keep_their_distance_so_that_an_approval_can_be_given_on_one(home:
     recent = ARMED + 2 * DAY - HOUR
     assert look_due(home, toggle_looked_at(recent)) is None
     assert look_due(home, toggle_looked_at(recent, experiment__look_every="1h")) is not None
+
+
+def test_one_run_is_asked_for_a_look_however_much_matures_until_it_is_made(home: Home) -> None:
+    """Also while the run is under way, and again in the next hour when all its attempts died."""
+    clock, toggle = ReplayClock(home.replay_clock_path), toggle_looked_at(ARMED + DAY)
+    asked = set()
+    for minutes in range(0, 60, 5):
+        clock.set(ARMED + 2 * DAY + timedelta(minutes=minutes))
+        asked.add(step_due(home, toggle))
+    assert len(asked) == 1
+    clock.set(ARMED + 2 * DAY + HOUR)
+    assert step_due(home, toggle) not in {*asked, None}
 
 
 def test_the_longest_duration_asks_for_a_last_look_even_without_traffic(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +12,8 @@ from click.testing import CliRunner
 from retrain_assets.cli.app import app
 from retrain_assets.ledger import EventKind
 from retrain_assets.release import ToggleStatus
-from retrain_assets_tests.scenarios.story import MODEL, RETRAIN, Story
+from retrain_assets_tests.scenarios.story import BETTER, MODEL, RETRAIN, Story
+from retrain_assets_tests.simulation.traffic import outcomes_of
 
 DIES = """
 import os
@@ -26,6 +28,15 @@ class Dies(ReleaseController):
 controller = Dies.open(Home.from_environment())
 """
 ROLLS_BACK = DIES + f"controller.rollback('{MODEL}-{RETRAIN}', Actor('person', 'ruth@example.org'), 'it hurts')"
+ARMS = (
+    DIES
+    + f"""
+from retrain_assets.ledger import SYSTEM
+from retrain_assets_tests.simulation import contract_with
+
+controller.register_and_arm(contract_with(), '{RETRAIN}', SYSTEM, 'gates passed')
+"""
+)
 PROMOTES = DIES + f"controller.decide('{MODEL}', '{RETRAIN}')"
 
 
@@ -56,3 +67,32 @@ def test_the_next_command_repairs_what_a_killed_process_left_behind(
     assert (waiting.rule.champion, waiting.rule.share) == (serving, 0)
     assert waiting.registry.aliases(MODEL) == {"champion": serving.version}
     assert waiting.toggle().state is status
+
+
+def test_a_challenger_whose_run_died_after_arming_it_enters_its_ramp(evaluated: Story) -> None:
+    """Armed at 0 per cent it gets no traffic that could mature, so nothing but its state says that there is something to do."""
+    assert subprocess.run([sys.executable, "-c", ARMS], check=False).returncode == 9
+    assert evaluated.toggle().state is ToggleStatus.ARMED
+
+    assert len(evaluated.look()) == 1
+
+    assert evaluated.toggle().state is ToggleStatus.SHADOW
+    assert evaluated.rule.stage == "shadow"
+    assert evaluated.look() == []
+
+
+def test_a_look_whose_run_died_is_made_again(evaluated: Story) -> None:
+    """Of something passing, here a damaged file that is written again; nothing new has matured meanwhile."""
+    evaluated.look()
+    evaluated.record(outcomes_of(evaluated.serve(), BETTER))
+    evaluated.travel(timedelta(hours=25))
+    damaged = evaluated.home.outcomes_dir(MODEL) / "zz.parquet"
+    damaged.write_bytes(b"half a fi")
+    looks = len(evaluated.events(EventKind.CANARY_LOOKED))
+
+    assert len(evaluated.look()) == 1
+    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == looks
+    damaged.unlink()
+    assert len(evaluated.look()) == 1
+
+    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == looks + 1
