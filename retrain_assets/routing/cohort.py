@@ -50,7 +50,7 @@ def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
     meets = _predicate(stated)
     if values.dtype == pl.String:  # a text is asked about once, however often it stands there
         accepted = [value for value in values.unique() if meets(value)]
-        return values.is_in(pl.Series(accepted, dtype=pl.String)).fill_null(False)
+        return values.is_in(accepted).fill_null(False)
     bounds = [bound for bound in (stated.at_least, stated.below) if bound is not None]
     if values.dtype.is_float() and bounds and stated.in_ is None and not stated.not_in and all(map(math.isfinite, bounds)):
         inside = values.is_not_nan().fill_null(False)

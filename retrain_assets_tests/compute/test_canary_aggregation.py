@@ -307,6 +307,24 @@ def test_units_outside_the_cohort_do_not_count() -> None:
         assert data.stages[2].champion.exposed == 1
 
 
+@pytest.mark.parametrize(
+    ("condition", "inside"),
+    [({"in": [2]}, 0), ({"in": [True]}, 0), ({"at_least": 3}, 0), ({"in": ["2"]}, 1), ({"not_in": [2]}, 1)],
+    ids=str,
+)
+def test_the_cohort_is_the_one_routing_knows_and_never_compares_across_types(condition: dict[str, Any], inside: int) -> None:
+    data = aggregated([exposed("a", "a", origin="2")], [], contract=contract(cohort={"origin": condition}))
+    assert data.stages[2].champion.exposed == inside
+
+
+def test_an_attribute_with_the_name_of_an_outcome_is_not_taken_for_it() -> None:
+    row = exposed("a", "a")
+    exposures = pl.DataFrame([row], schema=EXPOSURE_SCHEMA).with_columns(cost=pl.lit(99.0))
+    outcomes = pl.DataFrame([observed(row, 7.0)], schema=OUTCOME_SCHEMA)
+    data = aggregate(exposures, outcomes, contract=contract(), toggle="t", stage_started=STARTED, shares=SHARES, now=NOW)
+    assert cost(data, "champion").mean == 7.0
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     rows = [
         exposed(f"{unit}{k}", str(unit), ("champion", "challenger")[unit % 2], hours=k) for unit in range(20) for k in (1, 2, 3)
@@ -322,6 +340,15 @@ def test_empty_traffic_gives_empty_counts_and_a_holding_look() -> None:
         data, Plan.from_contract(contract()), stage="50", revision=4, stage_started_at=STARTED[HALF], armed_at=START, now=NOW
     )
     assert look.action is Action.HOLD
+
+
+def test_nothing_logged_yet_is_no_fault() -> None:
+    """The first look comes before the first record; columns that records will bring are not missing."""
+    exposures = pl.DataFrame(schema={name: EXPOSURE_SCHEMA[name] for name in EXPOSURE_SCHEMA if name != "origin"})
+    outcomes = pl.DataFrame(schema={name: OUTCOME_SCHEMA[name] for name in ("request_id", "unit_id", "observed_at")})
+    tried = contract(cohort={"origin": {"in": ["JFK"]}, "age": {"at_least": 18}})
+    data = aggregate(exposures, outcomes, contract=tried, toggle="t", stage_started=STARTED, shares=SHARES, now=NOW)
+    assert [stage.champion.exposed for stage in data.stages] == [0, 0, 0]
 
 
 def test_the_plan_of_a_contract() -> None:

@@ -84,6 +84,7 @@ def test_a_challenger_whose_run_died_after_arming_it_enters_its_ramp(evaluated: 
 def test_a_look_whose_run_died_is_made_again(evaluated: Story) -> None:
     """Of something passing, here a damaged file that is written again; nothing new has matured meanwhile."""
     evaluated.look()
+    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == 1, "the look at a challenger that has just entered its ramp"
     evaluated.record(outcomes_of(evaluated.serve(), BETTER))
     evaluated.travel(timedelta(hours=25))
     damaged = evaluated.home.outcomes_dir(MODEL) / "zz.parquet"

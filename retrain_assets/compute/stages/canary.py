@@ -102,7 +102,9 @@ def _values(
     now: datetime,
 ) -> _Units:
     window, segments = contract.experiment.outcome_window, contract.experiment.segments
-    requests = assigned.requests.filter(pl.col("exposed_at") + window <= now).join(values, on="request_id", how="left")
+    logged = ["request_id", *_STRATUM, "unit_id", "arm", "exposed_at", *EXPOSURE_MEASURES, *segments]
+    matured = assigned.requests.filter(pl.col("exposed_at") + window <= now).select(logged)
+    requests = matured.join(values, on="request_id", how="left")  # an attribute may have the name of an outcome
     per_request = requests.select(
         *_STRATUM, "unit_id", "arm", "exposed_at", *segments, *(_measure(name, one) for name, one in measures.items())
     )

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from retrain_assets.contract import Condition, Contract, StageError
+from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import SHADOW
+from retrain_assets.routing.cohort import meeting
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far clocks of serving and of the analysis may differ before a record counts as dated in the future."""
@@ -69,11 +70,11 @@ def assign_units(
         StageError: for a missing column, a wrong type or an unknown arm.
     """
     experiment = contract.experiment
-    _require(exposures, (*_EXPOSURE, *experiment.segments, *experiment.cohort), "exposures")
+    exposures = _complete(exposures, (*_EXPOSURE, *experiment.segments, *experiment.cohort), "exposures")
     _require_times(exposures, "exposed_at", "exposures")
-    own = exposures.filter(
-        (pl.col("model") == contract.model) & (pl.col("toggle") == toggle) & pl.col("unit_id").is_not_null(), *_cohort(contract)
-    )
+    own = exposures.filter((pl.col("model") == contract.model) & (pl.col("toggle") == toggle) & pl.col("unit_id").is_not_null())
+    for attribute, condition in experiment.cohort.items():
+        own = own.filter(meeting(own[attribute], condition.model_dump(mode="json", by_alias=True)))
     if strange := sorted({str(arm) for arm in own["arm"].unique()} - {"champion", "challenger"}):
         raise StageError(f"arm {strange[0]!r} is unknown", where="exposures.arm", remedy="write champion or challenger")
     if own["exposed_at"].null_count() or own["stage"].null_count() or own["revision"].null_count():
@@ -118,7 +119,7 @@ def match_outcomes(
         StageError: for a missing column or a wrong type.
     """
     columns = contract.experiment.outcomes
-    _require(outcomes, (*_OUTCOME, *columns), "outcomes")
+    outcomes = _complete(outcomes, (*_OUTCOME, *columns), "outcomes")
     _require_times(outcomes, "observed_at", "outcomes")
     future = outcomes.filter(pl.col("observed_at") > now + CLOCK_SKEW).height
     seen = outcomes.filter(pl.col("observed_at") <= now).with_row_index("_row")
@@ -183,35 +184,18 @@ def _crossing(traffic: pl.DataFrame, shares: Mapping[int, float]) -> pl.DataFram
     )
 
 
-def _cohort(contract: Contract) -> list[pl.Expr]:
-    return [_holds(pl.col(name), condition) for name, condition in contract.experiment.cohort.items()]
-
-
-def _holds(attribute: pl.Expr, condition: Condition) -> pl.Expr:
-    """Whether an attribute meets a condition; a missing attribute does not."""
-    parts = [attribute.is_not_null()]
-    if condition.in_ is not None:
-        parts.append(_any_of(attribute, condition.in_))
-    if condition.not_in is not None:
-        parts.append(~_any_of(attribute, condition.not_in))
-    if condition.at_least is not None:
-        parts.append(attribute >= condition.at_least)
-    if condition.below is not None:
-        parts.append(attribute < condition.below)
-    return pl.all_horizontal(parts).fill_null(False)
-
-
-def _any_of(attribute: pl.Expr, values: Sequence[str | float | bool]) -> pl.Expr:
-    return pl.any_horizontal(attribute == pl.lit(value) for value in values) if values else pl.lit(False)
-
-
-def _require(frame: pl.DataFrame, columns: Sequence[str], name: str) -> None:
-    if missing := [column for column in columns if column not in frame.columns]:
+def _complete(frame: pl.DataFrame, columns: Sequence[str], name: str) -> pl.DataFrame:
+    """The frame with the columns that records must have; where nothing is recorded yet, nobody has named any."""
+    missing = [column for column in dict.fromkeys(columns) if column not in frame.columns]
+    if frame.is_empty():
+        return frame.with_columns(pl.lit(None).alias(column) for column in missing)
+    if missing:
         raise StageError(
             f"column {missing[0]!r} is missing",
             where=name,
             remedy=f"write records as docs/data-formats.md says; {name} has {', '.join(frame.columns) or 'no column'}",
         )
+    return frame
 
 
 def _require_times(frame: pl.DataFrame, column: str, name: str) -> None:
