@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.exc import NoResultFound
 
 from retrain_assets.cli.opening import is_recorded, registry_of, require_record
-from retrain_assets.contract import CustodyError, RetrainError
+from retrain_assets.contract import CustodyError, RetrainError, sha256_hex
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
@@ -71,7 +71,7 @@ def parts_of(home: Home) -> list[Part]:
     recorded = _recorded_versions(events)
     registry = _opened(home, recorded)
     if isinstance(registry, Registry):
-        parts.append(_part("bundles", lambda: _bundles(registry, recorded)))
+        parts.append(_part("bundles", lambda: _bundles(home, registry, recorded)))
     else:
         parts.append(registry)
     if chain.faults:
@@ -109,8 +109,22 @@ def _evidence(home: Home, events: list[Event]) -> Part:
         return Part("evidence", "", unchecked=f"an event does not name its evidence any more ({error})")
     store = EvidenceStore(home.evidence_dir)
     stored = sum(1 for _ in home.evidence_dir.glob("*/*.json"))
-    faults = tuple(fault.message for fault in store.verify(named))
+    faults = (*(fault.message for fault in store.verify(named)), *_packs(home, events))
     return Part("evidence", f"{len(named)} digests named by the ledger, {stored} files", faults)
+
+
+def _packs(home: Home, events: list[Event]) -> list[str]:
+    """Packs below ``reports`` that are not the ones the ledger holds; one that is gone is no fault, its evidence is kept."""
+    faults = []
+    held = {(event.model, event.retrain): event.payload["evidence"] for event in events if event.kind is EventKind.AUDIT_RECORDED}
+    for (model, retrain), digest in held.items():
+        document = home.reports_dir(model) / f"{retrain}.json"
+        try:
+            if document.exists() and "sha256:" + sha256_hex(document.read_bytes()) != digest:
+                faults.append(f"{document} is not the evidence pack the ledger holds, {digest[:19]}…")
+        except OSError as error:
+            faults.append(f"{document}: cannot be read ({error.strerror})")
+    return faults
 
 
 def _recorded_versions(events: Iterable[Event]) -> dict[tuple[str, str], str]:
@@ -140,11 +154,11 @@ def _part(name: str, check: Callable[[], Part]) -> Part:
         return Part(name, "", unchecked=error.line)
 
 
-def _bundles(registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Part:
+def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Part:
     """The files of every registered version are what its digest says, and the digest is the ledger's."""
     from mlflow.exceptions import MlflowException
 
-    faults, files, seen = [], 0, set()
+    faults, files, seen, outside = [], 0, set(), set()
     for model in sorted({model for model, _ in recorded}):
         for version in registry.list_versions(model):
             key = (model, version.version)
@@ -153,7 +167,10 @@ def _bundles(registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Par
             if key in recorded and version.bundle != recorded[key]:
                 faults.append(f"{where} is tagged with bundle {version.bundle}, the ledger has {recorded[key]}")
             try:
-                files += sum(1 for _ in registry.download(model, version.version).iterdir())
+                folder = registry.download(model, version.version)
+                files += sum(1 for _ in folder.iterdir())
+                if home.mlflow_uri.startswith("sqlite:") and not folder.is_relative_to(home.root.absolute()):
+                    outside.add(where)
             except CustodyError as error:
                 faults.append(f"{where}: {error.line}")
             except (OSError, MlflowException) as error:
@@ -161,6 +178,7 @@ def _bundles(registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Par
     faults += [f"{model} version {version} is not in the registry" for model, version in sorted(set(recorded) - seen)]
     unknown = [f"{model} version {version}" for model, version in sorted(seen - set(recorded))]
     more = f"; not in the ledger and never active: {', '.join(unknown)}" if unknown else ""
+    more += f"; read outside this home: {', '.join(sorted(outside))}" if outside else ""
     return Part("bundles", f"{len(seen)} registered versions, {files} files{more}", tuple(faults))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from retrain_assets.bundle import verify_bundle
 from retrain_assets.contract import CustodyError, RetrainError
@@ -116,10 +117,25 @@ class Registry:
 
         found = self.version(model, version)
         source = self._client().get_model_version_download_uri(model, version)
-        local = mlflow.artifacts.download_artifacts(f"{source.rstrip('/')}/{BUNDLE_PATH}", tracking_uri=self.tracking_uri)
+        source = f"{source.rstrip('/')}/{BUNDLE_PATH}"
+        local = mlflow.artifacts.download_artifacts(self._here(source), tracking_uri=self.tracking_uri)
         directory = Path(local)
         verify_bundle(directory, found.bundle)
         return directory
+
+    def _here(self, source: str) -> str:
+        """Where the files of a registered place are now.
+
+        MLflow keeps the folder a bundle was registered in. Of a home that was moved, copied or restored from a backup, that
+        folder is gone or, worse, another home's; what lies at the same place below this registry's own folder is meant.
+        """
+        root = self.artifact_root.absolute() if self.artifact_root else None
+        parts = Path(unquote(urlsplit(source).path)).parts
+        if root is None or not source.startswith("file:") or parts[: len(root.parts)] == root.parts or root.name not in parts:
+            return source
+        after = len(parts) - parts[::-1].index(root.name)
+        moved = root.joinpath(*parts[after:])
+        return moved.as_uri() if moved.exists() else source
 
     def version(self, model: str, version: str) -> RegisteredVersion:
         """One version.

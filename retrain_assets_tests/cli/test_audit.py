@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,28 @@ def test_an_evidence_pack_is_evidence(run: Run, ramping: World) -> None:
     assert (row["audit"], row["pack"], row["pack_json"]) == (pack.digest, str(pack.html), str(pack.json))
     ramping.evidence.path(pack.digest).unlink()
     assert f"evidence {pack.digest[:19]}… is missing" in run("audit", "verify", code=4).stdout
+
+
+def test_a_pack_that_is_not_the_recorded_one_is_named(run: Run, ramping: World) -> None:
+    pack = write_pack(ramping.home, MODEL, FIRST)
+    ramping.controller.record_audit(MODEL, FIRST, pack.digest)
+    pack.json.write_bytes(pack.json.read_bytes().replace(b"bootstrapped", b"promoted", 1))
+    assert f"{pack.json} is not the evidence pack the ledger holds" in run("audit", "verify", code=4).stdout
+    pack.json.unlink()
+    run("audit", "verify")
+
+
+def test_a_copied_home_is_verified_by_its_own_bundles(run: Run, ramping: World, tmp_path: Path) -> None:
+    """MLflow keeps absolute folders; a backup that is verified with the original's files proves nothing."""
+    copy = tmp_path / "backup"
+    shutil.copytree(ramping.home.root, copy)
+    assert "outside this home" not in run("audit", "verify", RETRAIN_HOME=str(copy)).stdout
+    (model, *_) = sorted((copy / "mlflow-artifacts").rglob("model.txt"))
+    model.write_bytes(b"another model")
+    assert f"{model}: SHA-256 is" in run("audit", "verify", code=4, RETRAIN_HOME=str(copy)).stdout
+    run("audit", "verify")
+    shutil.rmtree(copy / "mlflow-artifacts")
+    assert "read outside this home: churn version 1, churn version 2" in run("audit", "verify", RETRAIN_HOME=str(copy)).stdout
 
 
 def test_a_changed_bundle_is_found_in_the_registry(run: Run, ramping: World) -> None:
