@@ -106,3 +106,24 @@ def dg(project: Path, what: str) -> tuple[int, str]:
         command, cwd=project, env={**os.environ, "COLUMNS": "400"}, capture_output=True, text=True, check=False, timeout=300
     )
     return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "told"),
+    [
+        (
+            r"features: \.features\.build",
+            "features: .featurs.build",
+            "features: there is no module airline.defs.flight_delay.featurs",
+        ),
+        (r"features: \.features\.build", "features: .features.bild", "features.py has no bild, it defines build, minutes_of_day"),
+        (r"schema: \.schema\.Flights", "schema: .schema.Flight", "source.schema: "),
+    ],
+)
+def test_code_that_is_not_there_is_named_by_dg_check_defs(project: Path, path: str, written: str, told: str) -> None:
+    line = edit(project, path, written)
+    done, text = dg(project, "defs")
+    assert done == 1
+    assert f"defs.yaml:{line}: " in text
+    assert told in " ".join(text.split())
+    assert "write the missing code" in " ".join(text.split())
