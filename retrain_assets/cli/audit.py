@@ -45,7 +45,7 @@ def list_retrains(model: str | None, as_json: bool) -> None:
                 row["retrain"],
                 moment(row["launched_at"]),
                 row["launched_by"],
-                row["ended"] or "open",
+                _ending(row),
                 ", ".join(row["approvers"]) or None,
                 short(row["audit"]),
                 row["pack"],
@@ -131,8 +131,15 @@ def _retrains(home: Home, state: ModelState) -> list[dict[str, Any]]:
     return rows
 
 
+def _ending(row: dict[str, Any]) -> str:
+    """How a retrain ended, and what became of it since."""
+    since = ", rolled back since" if row["ended"] == "promoted" and row["toggle_state"] in ("rolled_back", "rejected") else ""
+    return f"{row['ended'] or 'open'}{since}".replace("_", " ")
+
+
 def _row(event: Event) -> tuple[Any, ...]:
     moved = event.revision_after is not None
+    outcome = f": {event.payload['outcome']}" if event.kind == "gate_evaluated" and "outcome" in event.payload else ""
     return (
         event.sequence,
         moment(event.at),
@@ -140,5 +147,5 @@ def _row(event: Event) -> tuple[Any, ...]:
         event.kind,
         event.retrain,
         f"{event.revision_before} → {event.revision_after}" if moved else None,
-        event.reason,
+        event.reason + outcome,
     )

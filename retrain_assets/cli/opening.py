@@ -44,6 +44,7 @@ def open_controller(home: Home) -> ReleaseController:
     except Exception as error:
         if not is_registry_fault(error):
             raise
+        controller.states()  # a ledger that cannot be read is the fault itself, not a note about the registry
         tell(f"note: the registry is behind the ledger ({brief(error)}); run retrain reconcile when it answers")
         return controller
     if repaired.flags:

@@ -55,7 +55,7 @@ class Order:
         """Who acts: a person by default, ``system:NAME`` for a machine.
 
         Raises:
-            Refused: when nobody is named.
+            Refused: when nobody is named, or a person not by an e-mail address.
             RetrainError: when the text is not an actor.
         """
         from retrain_assets.ledger import Actor
@@ -63,7 +63,12 @@ class Order:
         name = (self.principal or "").strip()
         if not name:
             raise Refused("nobody is named as the one who acts", remedy="add --as you@example.org or set RETRAIN_ACTOR")
-        return Actor.parse(name) if ":" in name else Actor("person", name)
+        actor = Actor.parse(name) if ":" in name else Actor("person", name)
+        if actor.kind == "person" and "@" not in actor.name:
+            raise Refused(
+                f"{actor.name!r} is not an e-mail address", remedy="write --as you@example.org, or system:NAME for a machine"
+            )
+        return actor
 
 
 def changing(command: Callable[..., None]) -> Callable[..., None]:

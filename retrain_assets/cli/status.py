@@ -25,7 +25,7 @@ def status(model: str | None, as_json: bool) -> None:
     if document["replay_clock"]:
         say(f"replay clock: {moment(document['now'])}")
     if not document["models"]:
-        say("nothing is recorded here yet; retrain demo fills a home")
+        say("nothing is recorded here yet; set RETRAIN_HOME to the home that has a record, or fill this one with retrain demo")
     for view in document["models"]:
         say()
         _say_model(view)

@@ -22,7 +22,8 @@ def answer_of(record: Record) -> dict[str, Any]:
     """The answer as JSON.
 
     Keys: ``outcome`` (machine word), ``word`` (what the reader sees first), ``tone`` (``good``, ``bad``, ``note``, ``open``),
-    ``headline``, ``why``, ``by`` (actors), ``at`` (ISO time), ``gate`` and ``stage`` where it ended, else None.
+    ``headline``, ``why``, ``by`` (actors), ``at`` (ISO time), ``gate`` and ``stage`` where it ended, else None;
+    ``live`` (``at``, ``why``) of a promotion that was undone, else None.
     """
     ending, rolled = record.known.ended, record.last(EventKind.ROLLED_BACK)
     promoted, crowned = record.last(EventKind.PROMOTED), record.last(EventKind.CHAMPION_BOOTSTRAPPED)
@@ -67,7 +68,8 @@ def _rolled_back(record: Record, event: Event) -> dict[str, Any]:
         )
     else:
         headline = "The challenger was taken off; the champion serves."
-    return {**_answer("rolled_back", "Rolled back", "bad", headline, event.reason, event), "stage": stage}
+    answer = {**_answer("rolled_back", "Rolled back", "bad", headline, event.reason, event), "stage": stage}
+    return {**answer, "live": {"at": timestamp(promoted.at), "why": promoted.reason}} if promoted is not None else answer
 
 
 def _bootstrapped(record: Record, event: Event) -> dict[str, Any]:
@@ -161,4 +163,5 @@ def _answer(outcome: str, word: str, tone: str, headline: str, why: str, event: 
         "at": timestamp(event.at),
         "gate": None,
         "stage": None,
+        "live": None,
     }

@@ -55,6 +55,9 @@ def _stop(terms: Contract) -> list[str]:
         f'retrain toggle rollback {terms.model} --reason "what you saw, one sentence"',
         "```",
         "",
+        "Once is enough: after a promotion the same line again goes back one champion more. Where two people may be at it, "
+        "write the toggle's name instead of the model's; it is rolled back only once.",
+        "",
         "Not sure it is the challenger? Stop the ramp where it stands, traffic stays divided as it is:",
         "",
         "```sh",
@@ -112,12 +115,13 @@ def _repair(terms: Contract) -> list[str]:
         "everything else is made from it again.",
         "",
         "```sh",
-        "retrain reconcile",
+        "retrain reconcile --everything",
         "retrain audit verify",
         "```",
         "",
-        "When `audit verify` names a broken link: nothing is appended to a damaged ledger, serving goes on with the last flag "
-        "document. Keep the files as they are, restore ledger and evidence from the last backup beside them, and verify that.",
+        "When `audit verify` finds the chain broken: serving goes on with the last flag document, and a rollback still works "
+        "unless the chain's end or an event's form is damaged. Do nothing else with it, keep the files as they are, restore "
+        "ledger and evidence from the last backup beside them, and verify that.",
         "",
     ]
 

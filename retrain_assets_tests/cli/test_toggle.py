@@ -137,6 +137,8 @@ def test_somebody_must_be_named_by_option_or_environment(run: Run, ramping: Worl
     assert refused.stderr == "retrain: nobody is named as the one who acts; add --as you@example.org or set RETRAIN_ACTOR\n"
     assert "by person:ann@example.org" in run("toggle", "hold", MODEL, "--reason", "why", RETRAIN_ACTOR="ann@example.org").stdout
     assert "by system:pager" in run("toggle", "rollback", MODEL, "--reason", "why", "--as", "system:pager").stdout
+    nobody = run("toggle", "hold", MODEL, "--reason", "why", "--as", "bob", code=1).stderr
+    assert "'bob' is not an e-mail address; write --as you@example.org" in nobody
     assert "'team:x' is not an actor" in run("toggle", "hold", MODEL, "--reason", "why", "--as", "team:x", code=3).stderr
 
 

@@ -57,6 +57,8 @@ def test_a_rollback_after_promotion_tells_how_long_it_was_champion(fresh: Sample
     assert answer["word"] == "Rolled back"
     assert answer["headline"] == "Version 2 was champion from 2013-07-10 to 2013-07-14; version 1 serves again."
     assert answer["why"] == "complaints from the airport desk"
+    assert answer["live"]["at"].startswith("2013-07-10")
+    assert answer["live"]["why"].startswith("all gates passed, approved by ")
     assert answer["by"] == [str(RUTH)]
 
 

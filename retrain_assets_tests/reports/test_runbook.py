@@ -19,7 +19,7 @@ from retrain_assets_tests.reports.sample import CONTRACT, MODEL
         f'retrain toggle hold {MODEL} --reason "',
         f'retrain approve {MODEL} RETRAIN --reason "',
         f'retrain reject {MODEL} RETRAIN --reason "',
-        "retrain reconcile\n",
+        "retrain reconcile --everything\n",
         "retrain audit verify",
     ],
 )
