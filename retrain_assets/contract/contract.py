@@ -11,13 +11,17 @@ from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.experiment import Experiment
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ModelName, PythonPath
+from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
 from retrain_assets.contract.thresholds import GateThresholds
 
 Task = Literal["binary_classification", "multiclass", "regression"]
 
 DRIFT_METRICS = ("feature_psi", "prediction_psi", "label_share", "calibration_bias")
 """Drift metrics every model has; a success measure's name is one too (its relative worsening)."""
+
+
+LABEL_METRICS = ("label_share", "calibration_bias")
+"""Of these, the ones that need one number as label."""
 
 
 class Contract(Part):
@@ -49,6 +53,17 @@ class Contract(Part):
         return self
 
     @model_validator(mode="after")
+    def _labels_come_in_time(self) -> Contract:
+        delay = self.source.label_delay
+        for field, value in (("gates.data.max_age", self.gates.data.max_age), ("window.holdout", self.window.holdout)):
+            if value <= delay:
+                raise ValueError(
+                    f"{field} must be longer than source.label_delay ({format_duration(delay)}): rows are used once their label "
+                    f"is known, so gate data could never pass; lengthen {field}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _task_fits(self) -> Contract:
         if self.task == "binary_classification" and self.decision is None:
             raise ValueError("decision is required for binary_classification; write decision: {threshold: 0.5}")
@@ -56,6 +71,8 @@ class Contract(Part):
             raise ValueError(f"decision is a rule for binary_classification, not for {self.task}; remove it")
         if self.task == "regression" and (self.gates.offline.calibration or self.trainer.calibration != "none"):
             raise ValueError("calibration is for classification; remove gates.offline.calibration and trainer.calibration")
+        if self.gates.offline.fairness and self.decision is None:
+            raise ValueError(f"gates.offline.fairness is judged on binary decisions, and {self.task} takes none; remove it")
         known = METRICS[self.task]
         for name in self.gates.offline.metrics:
             if name not in known:
@@ -71,6 +88,11 @@ class Contract(Part):
             if name not in DRIFT_METRICS and name not in self.experiment.success:
                 known = ", ".join((*DRIFT_METRICS, *self.experiment.success))
                 raise ValueError(f"cadence.on_drift.limits: {name!r} is not a drift metric; write one of {known}")
+            if self.task == "multiclass" and name in LABEL_METRICS:
+                raise ValueError(f"cadence.on_drift.limits: {name!r} is not defined for multiclass; remove it")
+            measure = self.experiment.success.get(name)
+            if measure is not None and measure.column_of(name) not in self.experiment.outcomes:
+                raise ValueError(f"cadence.on_drift.limits: {name!r} is not read from an outcome; remove it")
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import Cron, Duration, Owner
+from retrain_assets.contract.quantities import Cron, Owner, Period
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
@@ -28,8 +28,8 @@ class ToggleTerms(Part):
 
     owner: Owner = Field(description="Who answers for the toggle while it is active.")
     purpose: Text = Field(description="Why the toggle exists, one sentence.")
-    expires_after: Duration = Field(description="Time from arming after which the toggle rolls back by itself.")
-    remove_after: Duration = Field(description="Time from arming after which the toggle must be gone.")
+    expires_after: Period = Field(description="Time from arming after which the toggle rolls back by itself.")
+    remove_after: Period = Field(description="Time from arming after which the toggle must be gone.")
     rollback: Literal["previous_champion"] = Field(description="Where a rollback leads.")
 
     @model_validator(mode="after")
@@ -49,20 +49,21 @@ class Approval(Part):
     separation_of_duties: bool = Field(
         default=True, description="Whoever launched the retrain by hand cannot be its only approver."
     )
-    valid_for: Duration = Field(description="How long an approval holds.")
+    valid_for: Period = Field(description="How long an approval holds.")
 
     @model_validator(mode="after")
     def _enough_approvers(self) -> Approval:
-        if self.required > len(set(self.approvers)):
-            raise ValueError(f"approval: required is {self.required} but only {len(set(self.approvers))} approvers are named")
+        people = len({approver.casefold() for approver in self.approvers})
+        if self.required > people:
+            raise ValueError(f"approval: required is {self.required} but only {people} approvers are named")
         return self
 
 
 class DriftRule(Part):
     """When drift of the champion's live traffic launches a retrain."""
 
-    window: Duration = Field(description="Length of the live window that is compared with the training window.")
-    limits: Annotated[dict[str, float], Field(min_length=1)] = Field(
+    window: Period = Field(description="Length of the live window that is compared with the training window.")
+    limits: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(
         description="Limit per drift metric: feature_psi, prediction_psi, label_share, calibration_bias, "
         "or regression of a success measure by its name."
     )
@@ -97,7 +98,7 @@ class Cadence(Part):
     cron: Cron | None = Field(default=None, description="Business cadence; five cron fields, UTC. None: only drift.")
     drift_cron: Cron = Field(default="0 6 * * 1", description="When the drift report is made.")
     on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
-    min_interval: Duration = Field(description="Shortest time between the starts of two retrains launched by the system.")
+    min_interval: Period = Field(description="Shortest time between the starts of two retrains launched by the system.")
     freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Duration, PythonPath
+from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, PythonPath
 
 
 class Source(Part):
@@ -21,7 +21,7 @@ class Source(Part):
     schema_: PythonPath = Field(
         alias="schema", description="pandera DataFrameModel (polars) of one source row, e.g. .schema.Flights."
     )
-    known_after_prediction: list[ColumnName] = Field(
+    known_after_prediction: Columns = Field(
         default_factory=list,
         description="Columns whose value is not known when the prediction is made; no feature may depend on them.",
     )
@@ -30,14 +30,16 @@ class Source(Part):
     def _roles_differ(self) -> Source:
         if len({self.event_time, self.unit, self.label}) < 3:
             raise ValueError("source: event_time, unit and label must name three different columns")
+        if both := {self.event_time, self.unit} & set(self.known_after_prediction):
+            raise ValueError(f"source: {', '.join(sorted(both))} is known when the prediction is made; take it off the list")
         return self
 
 
 class Window(Part):
     """How much history a retrain uses; the split is by time, never random."""
 
-    train: Duration = Field(description="Length of the training window.")
-    holdout: Duration = Field(description="Length of the held-out window directly after it.")
+    train: Period = Field(description="Length of the training window.")
+    holdout: Period = Field(description="Length of the held-out window directly after it.")
     backtests: Annotated[int, Field(ge=1, le=24)] = Field(
         default=4, description="Rolling-origin back-tests inside the training window, each as long as the hold-out."
     )

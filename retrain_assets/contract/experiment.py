@@ -8,13 +8,24 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Duration, Share
+from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, Portion, Share
 
 Direction = Literal["increase", "decrease"]
 Stage = Literal["shadow"] | Annotated[float, Field(gt=0, le=100)]
 
 EXPOSURE_MEASURES = ("latency_ms", "error")
 """Columns of every exposure that a measure may use besides the declared outcomes."""
+
+RECORD_COLUMNS = frozenset(
+    {
+        *("request_id", "model", "unit_id", "toggle", "revision", "stage", "arm", "version", "bundle", "exposed_at"),
+        *("score", "shadow_score", "decision", "observed_at", *EXPOSURE_MEASURES),
+    }
+)
+"""Columns that exposures and outcomes have by themselves; attributes and outcome measures need other names."""
+
+FLAGD_WORDS = frozenset({"targetingKey", "$flagd"})
+"""Names that mean something else in a flag document."""
 
 
 class Measure(Part):
@@ -37,6 +48,12 @@ class Success(Measure):
     min_effect: Share = Field(
         default=0.0, ge=0, description="Smallest relative improvement that must be shown to call it better."
     )
+
+    @model_validator(mode="after")
+    def _effect_is_possible(self) -> Success:
+        if self.direction == "decrease" and self.min_effect >= 1:
+            raise ValueError("min_effect: nothing decreases by 100 % or more; write 1% or 0.01")
+        return self
 
 
 class Guardrail(Measure):
@@ -91,8 +108,8 @@ class Experiment(Part):
         default_factory=dict, description="Attribute conditions a unit must meet to enter; empty: everyone."
     )
     ramp: list[Stage] = Field(description="Stages in per cent, from shadow to 100; 100 is the promotion itself.")
-    outcomes: Annotated[list[ColumnName], Field(min_length=1)] = Field(description="Measure columns of the outcome table.")
-    segments: list[ColumnName] = Field(default_factory=list, description="Exposure columns the report is split by.")
+    outcomes: Annotated[Columns, Field(min_length=1)] = Field(description="Measure columns of the outcome table.")
+    segments: Columns = Field(default_factory=list, description="Exposure columns the report is split by.")
     success: Annotated[dict[str, Success], Field(min_length=1)] = Field(description="What the challenger must win on.")
     guardrails: Annotated[dict[str, Guardrail], Field(min_length=1)] = Field(
         description="What the challenger must be shown not to harm."
@@ -103,18 +120,18 @@ class Experiment(Part):
         description="Shortest time between two looks. Any rhythm is valid; an approval holds for the look it was given on, "
         "so leave approvers time.",
     )
-    outcome_window: Duration = Field(description="Time after exposure in which an outcome counts; then a unit matures.")
+    outcome_window: Period = Field(description="Time after exposure in which an outcome counts; then a unit matures.")
     min_stage: MinStage = Field(description="What each stage must have seen.")
     min_duration: Duration = Field(
         default=timedelta(0), description="Shortest time from arming to asking for approval, e.g. 14d for two full weeks."
     )
-    max_duration: Duration = Field(description="Longest time from arming to a decision.")
+    max_duration: Period = Field(description="Longest time from arming to a decision.")
     expected_units_per_day: Annotated[float, Field(gt=0)] = Field(description="Units a day in the cohort, for planning.")
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
     planned_units: Annotated[int, Field(gt=0)] = Field(
         default=10_000, description="Units (both arms) at which the confidence sequence is tightest."
     )
-    max_missing_outcomes: Share = Field(
+    max_missing_outcomes: Portion = Field(
         default=0.2, description="Largest share of matured exposures without an outcome before results are invalid."
     )
 
@@ -132,7 +149,32 @@ class Experiment(Part):
         if len(shares) < 2 or shares != sorted(set(shares)) or shares[-1] != 100:
             written = ", ".join(stage if isinstance(stage, str) else f"{stage:g}" for stage in ramp)
             raise ValueError(f"[{written}] must ascend, have a stage below 100 and end at 100; write [shadow, 5, 25, 50, 100]")
+        if fine := [stage for stage in shares if round(stage, 2) != stage]:
+            raise ValueError(f"stage {fine[0]} is finer than routing can divide; write steps of 0.01 per cent")
         return ramp
+
+    @field_validator("cohort")
+    @classmethod
+    def _somebody_can_enter(cls, cohort: dict[str, Condition]) -> dict[str, Condition]:
+        for name, condition in cohort.items():
+            if "." in name or name in FLAGD_WORDS:
+                raise ValueError(f"attribute {name!r} cannot be looked up in a flag document; give it a name without dots")
+            if condition.in_ == []:
+                raise ValueError(f"{name}: nothing is among no values; write at least one, or remove the condition")
+            if condition.at_least is not None and condition.below is not None and condition.at_least >= condition.below:
+                raise ValueError(
+                    f"{name}: no number is at least {condition.at_least:g} and below {condition.below:g}; exchange them"
+                )
+        return cohort
+
+    @model_validator(mode="after")
+    def _columns_are_told_apart(self) -> Experiment:
+        for kind, names in (("outcomes", self.outcomes), ("segments", self.segments), ("cohort", [*self.cohort])):
+            if taken := sorted(RECORD_COLUMNS.intersection(names)):
+                raise ValueError(f"{kind}: {', '.join(taken)} is a column every record has; name yours differently")
+        if both := sorted({*self.segments, *self.cohort}.intersection(self.outcomes)):
+            raise ValueError(f"{', '.join(both)} is an outcome, which nobody knows when a unit is routed; rename or remove it")
+        return self
 
     @model_validator(mode="after")
     def _measures_exist(self) -> Experiment:

@@ -1,4 +1,4 @@
-"""The base of every part of a contract: unknown fields are refused, values do not change after loading."""
+"""The base of every part of a contract: unknown fields and numbers that are not finite are refused, values do not change."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from pydantic import BaseModel, ConfigDict
 class Part(BaseModel):
     """A frozen section of the release contract."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""The scalar types of a contract: durations (``90d``), shares (``5%`` or ``0.05``), names, ramp stages."""
+"""The scalar types of a contract: durations (``90d``), shares (``5%`` or ``0.05``), cron expressions, names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -43,10 +43,27 @@ def parse_share(value: Any) -> float:
     return float(match.group(1)) / 100
 
 
+def named_once(names: list[str]) -> list[str]:
+    """A list in which no name stands twice, unchanged."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} stands there twice; name it once")
+    return names
+
+
+def above_zero(value: timedelta) -> timedelta:
+    """A duration that is not nothing, unchanged."""
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0; write a duration such as 1d")
+    return value
+
+
 def check_cron(value: str) -> str:
     """A cron expression of five fields, unchanged."""
     try:
         CronSim(value, datetime.now(UTC))
+        fields = len(value.split())
+        if fields != 5:
+            raise CronSimError(f"it has {fields} fields")
     except CronSimError as error:
         raise ValueError(f"{value!r} is not a cron expression ({error}); write five fields such as 0 6 * * 1") from error
     return value
@@ -70,9 +87,12 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(_DURATION_SCHEMA),
 ]
+Period = Annotated[Duration, AfterValidator(above_zero)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
+Portion = Annotated[Share, Field(ge=0, le=1)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1)]
+Columns = Annotated[list[ColumnName], AfterValidator(named_once)]
 Owner = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 PythonPath = Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$|^\.[A-Za-z_]\w*$")]

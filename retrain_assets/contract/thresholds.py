@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Duration, Share
+from retrain_assets.contract.quantities import ColumnName, Columns, Period, Portion, Share, named_once
 
 Positive = Annotated[int, Field(gt=0)]
+Limits = TypeVar("Limits", "MetricThreshold", "BacktestThreshold")
 
 
 class DataThresholds(Part):
@@ -18,15 +19,15 @@ class DataThresholds(Part):
 
     min_rows: Positive = Field(description="Fewest labelled rows in the training window.")
     min_holdout_rows: Positive = Field(default=200, description="Fewest labelled rows in the held-out window.")
-    max_age: Duration = Field(description="How old the newest source row may be at the cut-off.")
-    max_missing: dict[ColumnName, Share] = Field(default_factory=dict, description="Largest share of nulls per source column.")
+    max_age: Period = Field(description="How old the newest source row may be at the cut-off.")
+    max_missing: dict[ColumnName, Portion] = Field(default_factory=dict, description="Largest share of nulls per source column.")
     max_volume_change: Share = Field(
-        default=0.5, description="Largest relative change of rows a day, hold-out against training window."
+        default=0.5, gt=0, description="Largest relative change of rows a day, hold-out against training window."
     )
     max_feature_auc: Annotated[float, Field(gt=0.5, le=1)] = Field(
         default=0.8, description="A single feature that separates the label better than this is taken for a leak."
     )
-    max_duplicate_share: Share = Field(
+    max_duplicate_share: Portion = Field(
         default=0.01, description="Largest share of hold-out rows that also stand, feature by feature, in training."
     )
 
@@ -34,7 +35,7 @@ class DataThresholds(Part):
 class TrainingThresholds(Part):
     """Gate 2: is the artifact sound and repeatable?"""
 
-    max_duration: Duration = Field(default=timedelta(hours=1), description="Longest allowed fit.")
+    max_duration: Period = Field(default=timedelta(hours=1), description="Longest allowed fit.")
     min_gain_over_baseline: Share = Field(
         default=0.0, description="Required relative gain in log loss (or squared error) over a constant prediction."
     )
@@ -60,11 +61,15 @@ class MetricThreshold(Part):
             raise ValueError("a metric without a threshold would never fail; set min, max, max_regression or min_improvement")
         return self
 
+    @model_validator(mode="after")
+    def _something_is_between(self) -> MetricThreshold:
+        return _ordered(self)
+
 
 class SliceThreshold(Part):
     """What every declared slice must hold."""
 
-    columns: list[ColumnName] = Field(description="Columns whose values make the slices.")
+    columns: Annotated[Columns, Field(min_length=1)] = Field(description="Columns whose values make the slices.")
     metric: str = Field(description="The metric compared in each slice; one of gates.offline.metrics.")
     max_regression: float = Field(ge=0, description="How much worse than the champion a slice may be.")
     min_support: Positive = Field(default=200, description="Slices with fewer hold-out rows are listed, not judged.")
@@ -74,9 +79,9 @@ class FairnessThreshold(Part):
     """Largest differences between the groups of one column."""
 
     column: ColumnName = Field(description="Column whose values are the groups.")
-    max_selection_rate_difference: Share | None = Field(default=None, description="Demographic parity difference.")
-    max_tpr_difference: Share | None = Field(default=None, description="Equal opportunity difference.")
-    max_fpr_difference: Share | None = Field(default=None, description="Difference of false positive rates.")
+    max_selection_rate_difference: Portion | None = Field(default=None, description="Demographic parity difference.")
+    max_tpr_difference: Portion | None = Field(default=None, description="Equal opportunity difference.")
+    max_fpr_difference: Portion | None = Field(default=None, description="Difference of false positive rates.")
     min_support: Positive = Field(default=200, description="Groups with fewer hold-out rows are listed, not judged.")
 
     @model_validator(mode="after")
@@ -108,6 +113,10 @@ class BacktestThreshold(Part):
             raise ValueError("backtests without a threshold would never fail; set min or max")
         return self
 
+    @model_validator(mode="after")
+    def _something_is_between(self) -> BacktestThreshold:
+        return _ordered(self)
+
 
 class OfflineThresholds(Part):
     """Gate 3: is the candidate good enough to meet traffic?"""
@@ -127,6 +136,11 @@ class OfflineThresholds(Part):
     )
 
     @model_validator(mode="after")
+    def _groups_are_judged_once(self) -> OfflineThresholds:
+        named_once([part.column for part in self.fairness])
+        return self
+
+    @model_validator(mode="after")
     def _slice_metric_exists(self) -> OfflineThresholds:
         for name, part in (("slices", self.slices), ("backtests", self.backtests)):
             if part is not None and part.metric not in self.metrics:
@@ -135,6 +149,12 @@ class OfflineThresholds(Part):
                     f"write one of {', '.join(sorted(self.metrics))}"
                 )
         return self
+
+
+def _ordered(limits: Limits) -> Limits:
+    if limits.min is not None and limits.max is not None and limits.min > limits.max:
+        raise ValueError(f"min {limits.min:g} is above max {limits.max:g}, so no value could pass; exchange them")
+    return limits
 
 
 class GateThresholds(Part):

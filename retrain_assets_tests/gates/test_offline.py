@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
+from retrain_assets.contract.thresholds import FairnessThreshold
 from retrain_assets.gates import Backtest, OfflineEvaluation, evaluate, offline_checks, offline_gate
 from retrain_assets.gates.intervals import bootstrap_improvement, resampling_weights
 from retrain_assets_tests.gates.conftest import verdict
@@ -204,16 +205,11 @@ def test_one_group_alone_is_no_comparison(scored: Scored, contract: Contract) ->
 
 
 def test_fairness_of_a_task_without_decisions_is_an_error(contract_with: ContractWith) -> None:
-    amounts = contract_with(
-        {
-            "task": "regression",
-            "decision": None,
-            "gates.offline": {
-                "metrics": {"r2": {"min": 0.1}},
-                "fairness": [{"column": "region", "max_tpr_difference": 0.1}],
-            },
-        }
-    )
+    """A contract is refused for it; the gate does not rest on that."""
+    amounts = contract_with({"task": "regression", "decision": None, "gates.offline": {"metrics": {"r2": {"min": 0.1}}}})
+    limits = FairnessThreshold(column="region", max_tpr_difference=0.1)
+    offline = amounts.gates.offline.model_copy(update={"fairness": [limits]})
+    amounts = amounts.model_copy(update={"gates": amounts.gates.model_copy(update={"offline": offline})})
     frame = pl.DataFrame({"parcel": ["a", "b", "c"], "late": [1.0, 2.0, 4.0], "region": ["n", "s", "n"]})
     verdicts = offline_gate(evaluate(frame, np.array([1.0, 2.1, 3.9]), None, contract=amounts, seed=1), amounts)
     assert verdict(verdicts, "meets_r2").passed

@@ -37,8 +37,8 @@ def test_units_of_several_chunks_are_each_routed_as_alone(rule_of) -> None:
         {"at_least": 1, "below": 3},
         {"in": [1.0, True]},
         {"not_in": [2.0]},
-        {"at_least": float("-inf")},
-        {"below": float("inf"), "not_in": []},
+        {"at_least": -1e300},
+        {"below": 1e300, "not_in": []},
         {"in": ["2"]},
     ],
 )
