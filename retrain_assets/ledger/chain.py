@@ -52,7 +52,7 @@ def broken_links(rows: Iterable[Mapping[str, Any]], head: tuple[int, str]) -> li
                     f"it names {row['previous_hash'][:12]}… as the hash before it, the stored one is {previous[:12]}…",
                 )
             )
-        if _recomputed(row) != row["hash"]:
+        if recomputed_hash(row) != row["hash"]:
             broken.append(
                 BrokenLink(
                     row["sequence"],
@@ -73,7 +73,8 @@ def broken_links(rows: Iterable[Mapping[str, Any]], head: tuple[int, str]) -> li
     return broken
 
 
-def _recomputed(row: Mapping[str, Any]) -> str | None:
+def recomputed_hash(row: Mapping[str, Any]) -> str | None:
+    """The hash of a stored event's fields as they are now; None where they are no JSON values."""
     try:
         return event_hash(row)
     except ValueError:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision, canonical_json
-from retrain_assets.ledger.chain import GENESIS, BrokenLink, broken_links
+from retrain_assets.ledger.chain import GENESIS, BrokenLink, broken_links, recomputed_hash
 from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, event_hash
 
 BUSY_SECONDS = 30.0
@@ -229,15 +229,19 @@ class Ledger:
                 connection.execute(_HEAD.insert().values(id=1, sequence=0, hash=GENESIS))
 
     def _refuse_damaged(self, connection: sa.Connection, sequence: int, previous: str) -> None:
-        last = connection.execute(
-            sa.select(_EVENTS.c.sequence, _EVENTS.c.hash).order_by(_EVENTS.c.sequence.desc()).limit(1)
-        ).one_or_none()
-        if (sequence, previous) != ((last.sequence, last.hash) if last else (0, GENESIS)):
-            raise CustodyError(
-                f"the head names event {sequence}, the last stored event is {last.sequence if last else 0}",
-                where=self.url,
-                remedy="run retrain audit verify and restore the ledger from a backup; nothing is appended to a damaged chain",
-            )
+        row = connection.execute(sa.select(_EVENTS).order_by(_EVENTS.c.sequence.desc()).limit(1)).mappings().one_or_none()
+        last = (row["sequence"], row["hash"]) if row else (0, GENESIS)
+        if (sequence, previous) != last:
+            raise self._damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
+        if row is not None and recomputed_hash(_fields_of(row)) != row["hash"]:
+            raise self._damaged(f"event {sequence}, the last one, is not what its hash stands for")
+
+    def _damaged(self, what: str) -> CustodyError:
+        return CustodyError(
+            what,
+            where=self.url,
+            remedy="run retrain audit verify and restore the ledger from a backup; nothing is appended to a chain whose end is damaged",
+        )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

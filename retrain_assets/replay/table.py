@@ -30,7 +30,7 @@ def print_table(home: Home, model: str, console: Console) -> None:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    for name in ("retrain", "trigger", "gates", "stage", f"lift on {_success(state)}", "decision", "approved by"):
+    for name in ("retrain", "trigger", "gates", "stage", f"change of {_success(state)}", "decision", "approved by"):
         table.add_column(name, overflow="fold")
     for key, retrain in state.retrains.items():
         toggle = state.toggle_of(key)

@@ -96,7 +96,10 @@ def _gate_line(event: Event) -> str | None:
     if event.payload["gate"] == "canary":
         return None
     stopped = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    gate = event.payload["gate"]
+    if gate == "data":  # judged in two steps
+        gate = "data, features" if "features" in event.payload["subjects"] else "data, source rows"
     if not stopped:
-        return f"gate {event.payload['gate']} [green]open[/green] ({len(verdicts)} checks)"
+        return f"gate {gate}: [green]pass[/green] ({len(verdicts)} checks)"
     messages = "; ".join(f"{verdict.check}: {verdict.message}" for verdict in stopped)
-    return f"gate {event.payload['gate']} [red]shut[/red]: {messages}"
+    return f"gate {gate}: [red]stopped[/red]: {messages}"

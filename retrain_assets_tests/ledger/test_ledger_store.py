@@ -184,9 +184,12 @@ def test_the_first_broken_link_is_named(sqlite_ledger: Ledger, tmp_path: Path, e
     assert words in broken.message
 
 
-def test_nothing_is_appended_to_a_damaged_chain(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "edit", ["DELETE FROM events WHERE sequence = 3", "UPDATE events SET reason = 'another one' WHERE sequence = 3"]
+)
+def test_nothing_is_appended_to_a_chain_whose_end_is_damaged(sqlite_ledger: Ledger, tmp_path: Path, edit: str) -> None:
     _three(sqlite_ledger)
-    _edit(tmp_path, "DELETE FROM events WHERE sequence = 3")
+    _edit(tmp_path, edit)
     with pytest.raises(CustodyError, match="audit verify"):
         sqlite_ledger.append(draft())
 
