@@ -117,10 +117,10 @@ def _rows(windows: dict[str, pl.DataFrame], contract: Contract) -> Verdict:
 def _volume(windows: dict[str, pl.DataFrame], contract: Contract, history: Sequence[int]) -> Verdict:
     if windows["train"].height == 0:
         return _verdict("volume_is_steady", Outcome.NO_DATA, "there are no training rows to compare the hold-out with")
-    day = timedelta(days=1)
+    day = timedelta(days=1)  # the hold-out ends a label delay before the cut-off: later rows have no label yet
     daily = {
         "train": windows["train"].height / (contract.window.train / day),
-        "holdout": windows["holdout"].height / (contract.window.holdout / day),
+        "holdout": windows["holdout"].height / ((contract.window.holdout - contract.source.label_delay) / day),
     }
     changes = {"hold-out against training": daily["holdout"] / daily["train"] - 1}
     if usual := median(history) if history else None:

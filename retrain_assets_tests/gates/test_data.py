@@ -139,9 +139,17 @@ def test_only_labelled_rows_count_as_rows(judge: Callable[..., list[Verdict]], p
 
 
 def test_a_volume_that_drops_against_training_fails(judge: Callable[..., list[Verdict]], parcels: Windows) -> None:
-    found = verdict(judge(parcels[0], parcels[1].head(110)), "volume_is_steady")
+    """A day of the hold-out's five is without labels at the cut-off and has no rows here."""
+    found = verdict(judge(parcels[0], parcels[1].head(90)), "volume_is_steady")
     assert found.outcome is Outcome.FAIL
-    assert found.observed == pytest.approx(1 - (110 / 5) / (1000 / 20))
+    assert found.observed == pytest.approx(1 - (90 / 4) / (1000 / 20))
+
+
+def test_a_long_label_delay_is_no_drop_of_volume(
+    judge: Callable[..., list[Verdict]], parcels: Windows, contract_with: Callable[[dict[str, Any]], Contract]
+) -> None:
+    slow = contract_with({"source.label_delay": "3d", "gates.data.max_age": "4d"})
+    assert verdict(judge(parcels[0], parcels[1].head(100), contract=slow), "volume_is_steady").observed == pytest.approx(0)
 
 
 def test_a_volume_that_jumps_against_earlier_retrains_fails(judge: Callable[..., list[Verdict]], parcels: Windows) -> None:
