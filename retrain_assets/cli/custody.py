@@ -156,8 +156,6 @@ def _part(name: str, check: Callable[[], Part]) -> Part:
 
 def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Part:
     """The files of every registered version are what its digest says, and the digest is the ledger's."""
-    from mlflow.exceptions import MlflowException
-
     faults, files, seen, outside = [], 0, set(), set()
     for model in sorted({model for model, _ in recorded}):
         for version in registry.list_versions(model):
@@ -173,8 +171,6 @@ def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], 
                     outside.add(where)
             except CustodyError as error:
                 faults.append(f"{where}: {error.line}")
-            except (OSError, MlflowException) as error:
-                faults.append(f"{where}: its bundle cannot be read ({error})")
     faults += [f"{model} version {version} is not in the registry" for model, version in sorted(set(recorded) - seen)]
     unknown = [f"{model} version {version}" for model, version in sorted(seen - set(recorded))]
     more = f"; not in the ledger and never active: {', '.join(unknown)}" if unknown else ""

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from retrain_assets.bundle import verify_bundle
-from retrain_assets.contract import CustodyError, RetrainError
+from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError
 from retrain_assets.registry.mlflow_store import connect
 from retrain_assets.registry.packaging import BUNDLE_PATH, package
 
@@ -110,16 +110,27 @@ class Registry:
         """The bundle directory of a version, its files and digest checked; do not write to it.
 
         Raises:
-            CustodyError: when the bundle is not the one its tag names.
+            CustodyError: when the bundle is not the one its tag names, or its files are gone.
+            RegistryUnavailable: when the artifact store does not answer.
             RetrainError: when there is no such version.
         """
         import mlflow.artifacts
+        from mlflow.exceptions import MlflowException
 
         found = self.version(model, version)
         source = self._client().get_model_version_download_uri(model, version)
-        source = f"{source.rstrip('/')}/{BUNDLE_PATH}"
-        local = mlflow.artifacts.download_artifacts(self._here(source), tracking_uri=self.tracking_uri)
-        directory = Path(local)
+        source = self._here(f"{source.rstrip('/')}/{BUNDLE_PATH}")
+        place = urlsplit(source)
+        if place.scheme == "file" and not Path(unquote(place.path)).exists():
+            raise CustodyError(
+                f"the bundle of {model} version {version} is gone", where=source, remedy="restore the artifacts from a backup"
+            )
+        try:
+            directory = Path(mlflow.artifacts.download_artifacts(source, tracking_uri=self.tracking_uri))
+        except (MlflowException, OSError) as error:
+            raise RegistryUnavailable(
+                f"the bundle of {model} version {version} cannot be read ({error})", where=source, remedy="try again later"
+            ) from error
         verify_bundle(directory, found.bundle)
         return directory
 

@@ -186,4 +186,4 @@ def test_a_home_that_was_only_half_copied_is_not_verified(run: Run, ramping: Wor
     """The bundles' files are gone, the registry still names them."""
     shutil.rmtree(ramping.home.mlflow_artifacts)
     result = run("audit", "verify", code=4)
-    assert "churn version 1: its bundle cannot be read" in result.stdout
+    assert "the bundle of churn version 1 is gone; restore the artifacts from a backup" in result.stdout

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,14 @@ def test_a_bundle_changed_in_the_registry_is_refused(registry: Registry, tmp_pat
     (directory / "calibration.json").write_text("{}")
     with pytest.raises(CustodyError, match=r"calibration\.json: SHA-256 is"):
         registry.download("parcel_delay", "1")
+
+
+def test_a_bundle_whose_files_are_gone_is_said_in_one_line(registry: Registry, tmp_path: Path) -> None:
+    directory, manifest, digest = bundle(tmp_path)
+    version = registry.register(directory, manifest, digest)
+    shutil.rmtree(registry.download("parcel_delay", version))
+    with pytest.raises(CustodyError, match=f"the bundle of parcel_delay version {version} is gone; restore the artifacts"):
+        registry.download("parcel_delay", version)
 
 
 def test_a_bundle_swapped_in_the_registry_is_refused(registry: Registry, tmp_path: Path) -> None:
