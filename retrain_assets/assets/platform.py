@@ -80,7 +80,8 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     ) -> StageResult:
         """Run one stage where the contract says, or give its stored result when nothing it rests on changed.
 
-        A stage that cannot produce its result is recorded in the ledger and ends the step without a retry.
+        A stage that cannot produce its result is recorded in the ledger and ends the step without a retry. What a decided retrain
+        rests on stays as it was: its stages give the results it was decided on.
         """
         request = StageRequest(
             stage=stage,
@@ -91,6 +92,12 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             output_dir=str(self.home.stage_dir(road.model, retrain, stage)),
             parameters=dict(parameters or {}),
         )
+        known = self.controller.state(road.model).retrains.get(retrain)
+        if known is not None and known.decision is not None:
+            if (kept := LocalCompute().kept(request)) is not None:
+                return kept
+            what = f"{road.model} {retrain} is decided ({known.decision.decision}) and its stage {stage} has no intact result"
+            raise dg.Failure(description=f"{what}; launch a new retrain", allow_retries=False)
         try:
             return LocalCompute().run(request)
         except RetrainError as error:

@@ -11,9 +11,8 @@ def held_back(cadence: Cadence, state: ModelState, now: datetime) -> str | None:
 
     A person may launch a retrain at any time; this rule binds schedules and sensors.
     """
-    for freeze in cadence.freeze:
-        if freeze.start <= now.date() <= freeze.end:
-            return f"change freeze {freeze.start} to {freeze.end}: {freeze.reason}"
+    if (freeze := cadence.freeze_at(now)) is not None:
+        return f"change freeze {freeze.start} to {freeze.end}: {freeze.reason}"
     if (toggle := state.active_toggle) is not None:
         return f"toggle {toggle.name} is {toggle.state.value}; one challenger at a time"
     open_retrains = sorted(key for key, retrain in state.retrains.items() if retrain.ended is None)

@@ -1,5 +1,7 @@
 """The decision sensor: decides about retrains that are due, also about those that died, and gets each its audit record."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
@@ -7,6 +9,10 @@ from retrain_assets.automation.attempts import DEAD, run_key
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, RetrainState
+from retrain_assets.release.policy import arming_subjects, gate_obstacles, standing_approvals
+
+RUNS_LOOKED_AT = 100
+"""How many of a partition's newest runs are searched; runs of other models with the same key are among them."""
 
 
 def decision_sensor(road: Road) -> dg.SensorDefinition:
@@ -25,7 +31,7 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
         controller.catch_up()
         controller.expire_due()
         record_dead_runs(context.instance, road, platform)
-        state = platform.controller.state(road.model)
+        state, now = platform.controller.state(road.model), platform.clock.now()
         overtaken = overtaken_audits(platform.ledger, road.model)
         requests = [
             dg.RunRequest(
@@ -34,7 +40,7 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
                 partition_key=key,
             )
             for key, retrain in sorted(state.retrains.items())
-            if (why := decision_due(state, key, retrain) or overtaken.get(key)) is not None
+            if (why := decision_due(state, key, retrain, now) or overtaken.get(key)) is not None
         ]
         return requests or dg.SkipReason("no retrain awaits a decision")
 
@@ -43,16 +49,22 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
 
 def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platform) -> None:
     """Record retrains whose run failed or was cancelled without a gate or stage having said why."""
-    state = platform.controller.state(road.model)
+    state, now = platform.controller.state(road.model), platform.clock.now()
     for key, retrain in state.retrains.items():
-        if retrain.ended is not None or decision_due(state, key, retrain) is not None or state.toggle_of(key) is not None:
+        if retrain.ended is not None or decision_due(state, key, retrain, now) is not None or state.toggle_of(key) is not None:
             continue
-        runs = instance.get_run_records(dg.RunsFilter(job_name=road.retrain_job, tags={"dagster/partition": key}), limit=1)
-        if runs and runs[0].dagster_run.status in DEAD:
-            run = runs[0].dagster_run
+        run = latest_run(instance, road, key)
+        if run is not None and run.status in DEAD and gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
             platform.controller.record_stage_failure(
                 road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
             )
+
+
+def latest_run(instance: dg.DagsterInstance, road: Road, retrain: str) -> dg.DagsterRun | None:
+    """The newest run that worked on a retrain before its traffic: of the retrain job, or of assets chosen by hand in the UI."""
+    assets = {road.key(name) for name in ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")}
+    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": retrain}), limit=RUNS_LOOKED_AT)
+    return next((run for run in runs if run.job_name == road.retrain_job or assets & (run.asset_selection or set())), None)
 
 
 def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
@@ -68,16 +80,20 @@ def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
     return overtaken
 
 
-def decision_due(state: ModelState, key: str, retrain: RetrainState) -> str | None:
-    """Why a retrain is due for a decision, as text for the run key; None when it is not."""
+def decision_due(state: ModelState, key: str, retrain: RetrainState, now: datetime) -> str | None:
+    """Why a retrain is due for a decision, as text for the run key; None when it is not.
+
+    The same reason is asked about once, so an approval counts only from when it can take effect: not during a change freeze.
+    """
     if retrain.ended is not None:
         return None if retrain.audit is not None else f"ended-{retrain.ended}"
     toggle = state.toggle_of(key)
     if toggle is not None:
         if toggle.state.value in ("rolled_back", "rejected"):
             return f"{toggle.state.value}-{toggle.revision}"
-        if toggle.state.value == "awaiting_approval" and toggle.approvals:
-            return f"approved-{toggle.revision}-{len(toggle.approvals)}-{toggle.approvals[-1].at:%Y-%m-%dT%H:%M:%S}"
+        approvals = standing_approvals(toggle, now)
+        if toggle.state.value == "awaiting_approval" and approvals and toggle.terms.cadence.freeze_at(now) is None:
+            return f"approved-{toggle.revision}-{'-'.join(str(item.sequence) for item in approvals)}"
         return None
     if retrain.failure is not None:
         return "failed"

@@ -45,6 +45,10 @@ class LocalCompute:
         scratch.replace(path)
         return result
 
+    def kept(self, request: StageRequest) -> StageResult | None:
+        """The result a stage has given, whatever it would give now; None when its outputs are not as they were."""
+        return _stored(request.directory / RESULT, None)
+
     def basis(self, request: StageRequest) -> str:
         """Digest of everything the stage's result rests on.
 
@@ -82,12 +86,12 @@ def content_digest(path: Path) -> str:
     return digest_of([[str(file.relative_to(path)), sha256_hex(file.read_bytes())] for file in files])
 
 
-def _stored(path: Path, basis: str) -> StageResult | None:
+def _stored(path: Path, basis: str | None) -> StageResult | None:
     try:
         record = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if record.get("basis") != basis:
+    if basis is not None and record.get("basis") != basis:
         return None
     result = StageResult.from_json(record)
     try:

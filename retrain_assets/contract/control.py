@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -100,6 +100,11 @@ class Cadence(Part):
     on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
     min_interval: Period = Field(description="Shortest time between the starts of two retrains launched by the system.")
     freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")
+
+    def freeze_at(self, moment: datetime) -> Freeze | None:
+        """The change freeze in force on the UTC day of an aware moment."""
+        today = moment.astimezone(UTC).date()
+        return next((freeze for freeze in self.freeze if freeze.start <= today <= freeze.end), None)
 
 
 __all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "ToggleTerms"]

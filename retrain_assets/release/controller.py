@@ -192,12 +192,12 @@ class ReleaseController(Door):
         Args:
             model: the model.
             retrain: its key.
-            look: the look as JSON; ``action``, ``reason``, ``stage`` and ``revision`` are read.
+            look: the look as JSON; ``at``, ``action``, ``reason``, ``stage`` and ``revision`` are read.
             evidence: its digest in the evidence store.
 
         Raises:
             CustodyError: the digest is not the look's.
-            StaleRevision: the look is about another split than the present one.
+            StaleRevision: the look is about another split than the present one, or was made before the last one was recorded.
         """
         if digest_of(dict(look)) != evidence:
             raise CustodyError("the look and its digest do not belong together", where=f"{model} {retrain}", remedy="look again")

@@ -25,6 +25,9 @@ REQUIRED_SUBJECTS: Mapping[Gate, frozenset[str]] = {
 }
 """What the records of a gate must have judged."""
 
+NOT_AFTER_EXPIRY = frozenset({Move.STEP, Move.RESUME, Move.EXTEND, Move.ASK_APPROVAL, Move.APPROVE, Move.PROMOTE})
+"""Moves an expired toggle can no longer make; its traffic went back to the champion at that moment and stays there."""
+
 _CANDIDATES = tuple((subject, "the candidate's") for subject in ("dataset", "features", "bundle"))
 _BESIDES: Mapping[Gate, tuple[tuple[str, str], ...]] = {
     Gate.OFFLINE: (("champion", "the one to beat"),),
@@ -45,7 +48,7 @@ def require_move(toggle: ToggleState, move: Move, actor: Actor, now: datetime) -
     require_possible(toggle, move)
     if not actor.is_person and move not in SYSTEM_MOVES and not (move is Move.RETIRE and toggle.state is ToggleStatus.REJECTED):
         raise Refused(f"{move} is for a person, not for {actor}", where=toggle.name, remedy="have a person do it, with a reason")
-    if move in (Move.STEP, Move.RESUME, Move.ASK_APPROVAL, Move.APPROVE, Move.PROMOTE) and expired(toggle, now):
+    if move in NOT_AFTER_EXPIRY and expired(toggle, now):
         raise Refused(
             f"the toggle expired on {toggle.expires_at:%Y-%m-%d %H:%M} UTC", where=toggle.name, remedy="possible now: roll back"
         )
@@ -62,12 +65,11 @@ def require_launch(contract: Contract, now: datetime) -> None:
     Raises:
         Refused: naming the freeze.
     """
-    today = now.astimezone(UTC).date()
-    for freeze in contract.cadence.freeze:
-        if freeze.start <= today <= freeze.end:
-            raise Refused(
-                f"{today} is in a change freeze ({freeze.reason})", where=contract.model, remedy=f"launch after {freeze.end}"
-            )
+    if (freeze := contract.cadence.freeze_at(now)) is not None:
+        today = now.astimezone(UTC).date()
+        raise Refused(
+            f"{today} is in a change freeze ({freeze.reason})", where=contract.model, remedy=f"launch after {freeze.end}"
+        )
 
 
 def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> list[str]:

@@ -6,7 +6,7 @@ Each function decides on the state in the drafts and adds the events of one acti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -163,6 +163,12 @@ def follow(drafts: Drafts, key: str, look: Mapping[str, Any], evidence: str) -> 
         return
     if not toggle.active:
         raise Refused(f"its toggle is {toggle.state}; only an active one is looked at", where=where)
+    if toggle.last_look and datetime.fromisoformat(look["at"]) < toggle.last_look.at:
+        raise StaleRevision(
+            f"the look is of {look['at']}, and another one was recorded on {toggle.last_look.at.isoformat()}",
+            where=toggle.name,
+            remedy="look again",
+        )
     if look["revision"] != toggle.stage_revision:
         raise StaleRevision(
             f"the look is about revision {look['revision']}, the toggle's split is of revision {toggle.stage_revision}",

@@ -69,7 +69,7 @@ def require_key(model: str, key: str) -> None:
 def gate_evaluated(
     drafts: Drafts, key: str, gate: Gate, verdicts: Sequence[Verdict], subjects: Mapping[str, str], evidence: str
 ) -> None:
-    """A gate was judged. Repeating the very same record adds nothing."""
+    """A gate was judged. Repeating the very same record adds nothing; a decided retrain keeps the verdicts it was decided on."""
     retrain = known_retrain(drafts, key)
     if not verdicts:
         raise Refused(f"gate {gate} has no verdicts to record", where=f"{drafts.state.model} {key}", remedy="record its checks")
@@ -81,6 +81,12 @@ def gate_evaluated(
     known = retrain.verdicts.get(gate)
     if known and all(name in known.checks and known.checks[name].evidence == evidence for name in names):
         return
+    if retrain.decision is not None:
+        raise Refused(
+            f"it was decided already ({retrain.decision.decision}), on the verdicts of then",
+            where=f"{drafts.state.model} {key}",
+            remedy="launch a new retrain",
+        )
     compact = [{name: value for name, value in verdict.to_json().items() if name != "evidence"} for verdict in verdicts]
     payload = {
         "gate": str(gate),

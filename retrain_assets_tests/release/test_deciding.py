@@ -77,7 +77,13 @@ def test_a_canary_gate_closed_after_the_approval_does_not_promote(world: World) 
 
 def test_a_canary_gate_judged_on_an_earlier_look_is_named_by_the_promotion_gate(world: World) -> None:
     world.awaiting(KEY)
-    look = {"action": "ask_approval", "reason": "better", "stage": "50", "revision": world.toggle(KEY).stage_revision}
+    look = {
+        "at": world.clock.now().isoformat(),
+        "action": "ask_approval",
+        "reason": "better",
+        "stage": "50",
+        "revision": world.toggle(KEY).stage_revision,
+    }
     world.controller.follow(MODEL, KEY, look, digest_of(look))
     found = {verdict.check: verdict for verdict in world.controller.decide(MODEL, KEY).verdicts}
     assert found["verdicts_match_bundle"].outcome is Outcome.FAIL

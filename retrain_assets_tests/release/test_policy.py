@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,18 @@ from retrain_assets.release import Ending, ToggleStatus
 from .world import EVE, MODEL, PAUL, RUTH, World, contract, manifest, verdict
 
 KEY = "2013-07-01"
+
+
+def asking(world: World) -> dict[str, Any]:
+    """A look made now that asks for approval."""
+    revision = world.toggle(KEY).stage_revision
+    return {
+        "at": world.clock.now().isoformat(),
+        "action": "ask_approval",
+        "reason": "better",
+        "stage": "50",
+        "revision": revision,
+    }
 
 
 class TestLaunch:
@@ -58,6 +71,15 @@ class TestArming:
         with pytest.raises(Refused, match=f"gate {gate} did not pass: holds {outcome}"):
             world.controller.register_and_arm(world.contract, KEY)
         assert world.state.active_toggle is None
+
+    def test_a_decided_retrain_keeps_the_verdicts_it_was_decided_on(self, world: World) -> None:
+        world.promoted(KEY)
+        before = world.state.retrains[KEY]
+        subjects = world.state.retrains[KEY].subjects
+        with pytest.raises(Refused, match=r"decided already \(promote\)"):
+            world.controller.record_gate(MODEL, KEY, Gate.DATA, [verdict(Gate.DATA, outcome=Outcome.FAIL)], subjects)
+        world.judge(KEY, Gate.DATA)
+        assert world.state.retrains[KEY] == before
 
     @pytest.mark.parametrize("gate", [Gate.DATA, Gate.TRAINING, Gate.OFFLINE])
     def test_a_gate_without_verdicts_is_named(self, world: World, gate: Gate) -> None:
@@ -224,6 +246,13 @@ class TestTheSystem:
         world.controller.hold(name, SYSTEM, "sample ratio")
         assert world.controller.rollback(name, SYSTEM, "guardrail").state is ToggleStatus.ROLLED_BACK
 
+    def test_an_expired_toggle_is_not_brought_back_by_an_extension(self, world: World) -> None:
+        """Its traffic is the champion's since the moment it expired, also when nobody has rolled it back yet."""
+        name = world.arm(KEY)
+        world.clock.forward(days=30)
+        with pytest.raises(Refused, match="the toggle expired on 2013-07-31 00:00 UTC; possible now: roll back"):
+            world.controller.extend(name, timedelta(days=7), RUTH, "more time")
+
     def test_it_does_not_resume_extend_transfer_or_retire_a_champions_toggle(self, world: World) -> None:
         name = world.promoted(KEY)
         with pytest.raises(Refused, match="for a person"):
@@ -322,10 +351,19 @@ class TestApproval:
 
     def test_a_canary_gate_not_judged_on_the_last_look_closes_the_way(self, world: World) -> None:
         world.awaiting(KEY)
-        look = {"action": "ask_approval", "reason": "better", "stage": "50", "revision": world.toggle(KEY).stage_revision}
+        look = asking(world)
         world.controller.follow(MODEL, KEY, look, digest_of(look))
         with pytest.raises(Refused, match="gate canary is stale"):
             world.controller.approve(MODEL, KEY, RUTH, "clear win")
+
+    def test_a_look_that_was_overtaken_by_another_does_not_ask_for_it(self, world: World) -> None:
+        """Two looks at once, the slower one made on less."""
+        world.ramp(KEY)
+        look = asking(world)
+        world.look(KEY, "hold", "no longer shown")
+        with pytest.raises(StaleRevision, match="another one was recorded"):
+            world.controller.follow(MODEL, KEY, look, digest_of(look))
+        assert world.toggle(KEY).state.value == "ramping"
 
     def test_it_lapses(self, world: World) -> None:
         world.awaiting(KEY)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from retrain_assets.contract import Gate
+from retrain_assets.release import ToggleStatus
 from retrain_assets_tests.scenarios.story import BETTER, MODEL, RETRAIN, Story
-from retrain_assets_tests.simulation import contract_with
+from retrain_assets_tests.simulation import accounts, contract_with
 
 STRICT = contract_with(gates__offline__metrics__roc_auc={"min": 0.99})
 
@@ -128,6 +130,37 @@ def test_an_approval_given_on_an_earlier_look_does_not_promote(waiting: Story) -
     assert "evidence" in reason
     waiting.approve()
     assert decision_alone(waiting)[0] == "promote"
+
+
+def test_a_decided_retrain_keeps_what_it_was_decided_on(waiting: Story) -> None:
+    """Its assets can be materialised again, also when source and contract have changed since; nothing changes by that."""
+    waiting.approve()
+    waiting.decide()
+    waiting.write_source(accounts(days=90, seed=12))
+    stricter = contract_with(gates__offline__metrics__roc_auc={"min": 0.99})
+    events, versions = waiting.events(), len(waiting.registry.list_versions(MODEL))
+
+    for asset in ("dataset", "feature_snapshot", "candidate_model", "evaluation_report", "promotion_decision"):
+        assert waiting.materialize(asset, contract=stricter).success, waiting.failed_step()
+
+    assert waiting.events() == events
+    assert len(waiting.registry.list_versions(MODEL)) == versions
+
+
+def test_an_approval_given_in_a_change_freeze_promotes_after_it(evaluated: Story) -> None:
+    """Dagster asks for a decision once per reason, so the reason must not be used up while nothing can be promoted."""
+    freeze = {"start": "2024-03-02", "end": "2024-03-03", "reason": "stocktaking"}
+    frozen = replace(evaluated, contract=contract_with(cadence__freeze=[freeze]))
+    frozen.ramp_to_approval()
+    assert frozen.clock.now().date().isoformat() == "2024-03-03"
+    frozen.approve()
+    frozen.decide()
+    assert frozen.toggle().state is ToggleStatus.AWAITING_APPROVAL
+
+    frozen.travel(timedelta(days=1))
+    frozen.decide()
+
+    assert frozen.toggle().state is ToggleStatus.PROMOTED
 
 
 def test_an_approval_that_lapsed_does_not_promote(waiting: Story) -> None:

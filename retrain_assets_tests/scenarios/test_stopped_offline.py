@@ -159,13 +159,18 @@ def test_an_audit_record_that_could_not_be_written_is_written_later(road: Story)
     ends_with_an_audit_record(road, "stopped")
 
 
-def test_a_run_that_is_cancelled_still_gets_its_audit_record(road: Story) -> None:
+@pytest.mark.parametrize("chosen", [None, "candidate_model"], ids=["the retrain job", "assets chosen in the UI"])
+def test_a_run_that_is_cancelled_still_gets_its_audit_record(road: Story, chosen: str | None) -> None:
     """Somebody materialised the data set, launched the rest of the road and stopped that run in its queue."""
     road.travel(morning_of(RETRAIN))
     road.instance.add_dynamic_partitions(f"{MODEL}_retrains", [RETRAIN])
     assert road.materialize("dataset").success
-    job = definitions_of(road.contract, platform=road.engine.platform).resolve_job_def(road.engine.road.retrain_job)
-    road.instance.report_run_canceled(road.instance.create_run_for_job(job, tags={"dagster/partition": RETRAIN}))
+    definitions = definitions_of(road.contract, platform=road.engine.platform)
+    job, assets = definitions.resolve_job_def(road.engine.road.retrain_job), None
+    if chosen is not None:
+        job, assets = definitions.resolve_implicit_global_asset_job_def(), frozenset({road.engine.road.key(chosen)})
+    run = road.instance.create_run_for_job(job, tags={"dagster/partition": RETRAIN}, asset_selection=assets)
+    road.instance.report_run_canceled(run)
 
     ends_with_an_audit_record(road, "failed")
     assert "ended as CANCELED before its gates were decided" in recorded_failure(road, "run")
