@@ -240,7 +240,7 @@ class Ledger:
         return CustodyError(
             what,
             where=self.url,
-            remedy="run retrain audit verify and restore the ledger from a backup; nothing is appended to a chain whose end is damaged",
+            remedy="run retrain audit verify and restore the ledger from a backup; nothing is appended to a damaged end",
         )
 
 
