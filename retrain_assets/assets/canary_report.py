@@ -41,6 +41,10 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
             raise dg.Failure(
                 description=f"{toggle.name} is {toggle.state.value}; only an active toggle can be looked at", allow_retries=False
             )
+        if toggle.stage is None:
+            raise dg.Failure(
+                description=f"{toggle.name} is {toggle.state.value} before its first stage; resume it first", allow_retries=False
+            )
         look = look_at(platform.home, toggle, platform.clock.now())
         digest = platform.evidence.put(look.to_json())
         verdicts = canary_gate(look, Plan.from_contract(toggle.terms))

@@ -45,8 +45,9 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
             "features": features.metadata["feature_pipeline"],
             "bundle": bundle["digest"],
         }
+        judged = subjects | {"limits": road.contract.limits_digest}
         platform.controller.register_candidate(road.model, retrain, version, subjects)
-        platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, subjects)
+        platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, judged)
         return dg.MaterializeResult(
             metadata={
                 "registry_version": f"models:/{road.model}/{version}",

@@ -31,7 +31,8 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         result = platform.run_stage(road, retrain, "dataset", parameters={"cutoff": cutoff.isoformat()})
         verdicts = result.verdicts_of(Gate.DATA)
         digest = result.outputs["dataset"]["digest"]
-        platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, {"dataset": digest})
+        subjects = {"dataset": digest, "limits": road.contract.limits_digest}
+        platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(
             metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(digest),

@@ -46,6 +46,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
             "dataset": stages["dataset"].outputs["dataset"]["digest"],
             "features": stages["features"].metadata["feature_pipeline"],
             "bundle": stages["training"].outputs["bundle"]["digest"],
+            "limits": road.contract.limits_digest,
             **({"champion": champion.bundle} if champion is not None else {}),
         }
         platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)

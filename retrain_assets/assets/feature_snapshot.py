@@ -28,13 +28,12 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
         dataset = platform.stage_result(road.model, retrain, "dataset")
         result = platform.run_stage(road, retrain, "features", inputs={"dataset": dataset.outputs["dataset"]["uri"]})
         verdicts = result.verdicts_of(Gate.DATA)
-        platform.controller.record_gate(
-            road.model,
-            retrain,
-            Gate.DATA,
-            verdicts,
-            {"dataset": dataset.outputs["dataset"]["digest"], "features": result.metadata["feature_pipeline"]},
-        )
+        subjects = {
+            "dataset": dataset.outputs["dataset"]["digest"],
+            "features": result.metadata["feature_pipeline"],
+            "limits": road.contract.limits_digest,
+        }
+        platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(
             metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(result.outputs["features"]["digest"]),

@@ -9,6 +9,7 @@ from retrain_assets.assets.faces import evidence_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
 from retrain_assets.compute import StageResult
+from retrain_assets.contract import RetrainError
 from retrain_assets.ledger import SYSTEM, Actor
 
 TRIGGER_TAG = "retrain/trigger"
@@ -22,9 +23,20 @@ def launch(context: dg.AssetExecutionContext, platform: Platform, road: Road, re
     """Record in the ledger that the retrain has begun, with its trigger; once per retrain."""
     tags = context.run.tags
     person = tags.get(LAUNCHED_BY_TAG) or tags.get("user")
-    trigger = json.loads(tags[TRIGGER_TAG]) if TRIGGER_TAG in tags else {"kind": "person" if person else "manual run"}
+    trigger = _trigger(tags[TRIGGER_TAG]) if TRIGGER_TAG in tags else {"kind": "person" if person else "manual run"}
     actor = Actor("person", person) if person else SYSTEM
     platform.controller.ensure_launched(road.contract, retrain, trigger | {"run_id": context.run.run_id}, actor)
+
+
+def _trigger(tag: str) -> dict[str, Any]:
+    try:
+        found = json.loads(tag)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        remedy = 'write JSON such as {"kind": "person"}'
+        raise RetrainError(f"{tag!r} is no trigger", where=f"run tag {TRIGGER_TAG}", remedy=remedy)
+    return found
 
 
 def metadata_of(result: StageResult) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import run_key
+from retrain_assets.contract import Contract
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, ToggleState, ToggleStatus
 from retrain_assets.release.policy import arming_subjects, gate_obstacles
@@ -28,7 +29,7 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
         state = platform.controller.state(road.model)
         toggle = state.active_toggle
         if toggle is None:
-            ready = ready_to_arm(state)
+            ready = ready_to_arm(state, road.contract)
             if ready is None:
                 return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
             key = run_key(context.instance, road.canary_job, ready, f"{road.model}:{ready}:arm")
@@ -41,16 +42,16 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
     return walk
 
 
-def ready_to_arm(state: ModelState) -> str | None:
-    """The oldest retrain that passed gates 1 to 3 with the candidate it has now, against the champion that serves now, and has no
-    toggle yet; None without champion."""
+def ready_to_arm(state: ModelState, contract: Contract) -> str | None:
+    """The oldest retrain that passed gates 1 to 3 with the candidate it has now, against the champion that serves now, by the
+    thresholds of now, and has no toggle yet; None without champion."""
     if state.champion is None:
         return None
     has_toggle = {toggle.retrain for toggle in state.toggles.values()}
     for key, retrain in sorted(state.retrains.items()):
         if retrain.candidate is None or retrain.ended is not None or key in has_toggle:
             continue
-        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
+        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion, contract)):
             return key
     return None
 

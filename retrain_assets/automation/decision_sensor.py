@@ -68,15 +68,15 @@ def latest_run(instance: dg.DagsterInstance, road: Road, retrain: str) -> dg.Dag
 
 
 def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
-    """Retrains whose audit record says less than the ledger: a promoted version that was rolled back afterwards."""
+    """Retrains whose audit record was made before their end, or before a promoted version was rolled back."""
     overtaken: dict[str, str] = {}
-    for event in ledger.events(model=model, kinds=[EventKind.ROLLED_BACK, EventKind.AUDIT_RECORDED]):
+    for event in ledger.events(model=model, kinds=[EventKind.ROLLED_BACK, EventKind.RETRAIN_ENDED, EventKind.AUDIT_RECORDED]):
         if event.retrain is None:
             continue
         if event.kind is EventKind.AUDIT_RECORDED:
             overtaken.pop(event.retrain, None)
         else:
-            overtaken[event.retrain] = f"rolled-back-{event.sequence}"
+            overtaken[event.retrain] = f"{event.kind.value}-{event.sequence}"
     return overtaken
 
 

@@ -104,6 +104,11 @@ class Contract(Part):
         """Digest of the whole contract: the version of the policy a retrain was judged by."""
         return digest_of(self.to_json())
 
+    @property
+    def limits_digest(self) -> str:
+        """Digest of the thresholds that gates data, training and offline judge by."""
+        return digest_of(self.to_json()["gates"])
+
 
 METRICS: dict[str, tuple[str, ...]] = {
     "binary_classification": ("roc_auc", "average_precision", "log_loss", "brier_score", "accuracy", "f1", "precision", "recall"),

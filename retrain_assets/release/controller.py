@@ -64,13 +64,15 @@ class ReleaseController(Door):
     ) -> GateRecord:
         """Record the verdicts of a gate; a check recorded before is replaced, other checks of the gate stay.
 
+        Verdicts by other thresholds (``limits``) do not stay: a gate's record is of one set of them.
+
         Args:
             model: the model.
             retrain: its key.
             gate: the gate.
             verdicts: its checks' verdicts; their evidence goes to the evidence store.
             subjects: digests of what was judged, among ``dataset``, ``features`` (pipeline), ``bundle``, ``champion`` (the bundle
-                it was compared with; left out when there was none), ``report``.
+                it was compared with; left out when there was none), ``limits`` (the thresholds), ``report``.
             actor: who judged.
         """
         full = {

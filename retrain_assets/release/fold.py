@@ -94,7 +94,8 @@ def _gate_evaluated(state: ModelState, event: Event) -> ModelState:
     gate = Gate(event.payload["gate"])
     retrain = state.retrains[event.retrain or ""]
     known = retrain.verdicts.get(gate)
-    checks = dict(known.checks) if known else {}
+    limits = event.payload["subjects"].get("limits")
+    checks = {name: one for name, one in (known.checks if known else {}).items() if one.subjects.get("limits") == limits}
     for value in event.payload["verdicts"]:
         verdict = Verdict.from_json({**value, "evidence": {}})
         checks[verdict.check] = CheckRecord(

@@ -78,7 +78,7 @@ def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: It
     Args:
         retrain: the retrain with its recorded verdicts.
         subjects: digests of what must have been judged: ``dataset``, ``features``, ``bundle``, where there is one the bundle of
-            the ``champion``, for the canary ``report``.
+            the ``champion``, the ``limits`` where they matter, for the canary ``report``.
         gates: the gates that must be open.
     """
     return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate))]
@@ -149,18 +149,24 @@ def require_approver(contract: Contract, actor: Actor, where: str) -> None:
         )
 
 
-def arming_subjects(retrain: RetrainState, champion: VersionRef | None) -> dict[str, str]:
-    """What must have been judged before arming: the candidate's digests and, as ``champion``, the bundle it was compared with.
+def arming_subjects(retrain: RetrainState, champion: VersionRef | None, contract: Contract | None = None) -> dict[str, str]:
+    """What must have been judged before arming: the candidate's digests, as ``champion`` the bundle it was compared with, and as
+    ``limits`` the thresholds of the contract it is armed under.
 
-    A comparison with an earlier champion, or with none in a bootstrap, says nothing about the one that serves now.
+    A comparison with an earlier champion, or with none in a bootstrap, says nothing about the one that serves now; nor does a
+    verdict by thresholds that were changed since say that the present ones hold.
     """
-    return {**retrain.subjects, **({"champion": champion.bundle} if champion else {})}
+    return {
+        **retrain.subjects,
+        **({"champion": champion.bundle} if champion else {}),
+        **({"limits": contract.limits_digest} if contract else {}),
+    }
 
 
 def canary_subjects(retrain: RetrainState, toggle: ToggleState) -> dict[str, str]:
     """What must have been judged for a promotion: as for arming, and as ``report`` the last look."""
     look = toggle.last_look.evidence if toggle.last_look else ""
-    return {**arming_subjects(retrain, toggle.previous_champion), "report": look}
+    return {**arming_subjects(retrain, toggle.previous_champion, toggle.terms), "report": look}
 
 
 def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalRecord, ...]:
@@ -193,6 +199,9 @@ def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gat
         return f"gate {gate} did not pass: {words} ({closed[0].verdict.message})"
     if unjudged := REQUIRED_SUBJECTS[gate] - judged:
         return f"gate {gate} is missing: nothing is recorded about the candidate's {' and '.join(sorted(unjudged))}"
+    limits = {check.subjects.get("limits") for check in record.checks.values()} - {None}
+    if gate in GATES_BEFORE_TRAFFIC and "limits" in subjects and limits - {subjects["limits"]}:
+        return f"gate {gate} is stale: the contract's thresholds were changed since it was judged"
     if gate is Gate.OFFLINE and "champion" in subjects and "champion" not in judged:
         return f"gate {gate} is stale: it was judged without a champion, now {_short(subjects['champion'])} serves"
     return ""

@@ -81,13 +81,15 @@ def gate_evaluated(
     known = retrain.verdicts.get(gate)
     if known and all(name in known.checks and known.checks[name].evidence == evidence for name in names):
         return
+    compact = [_compact(verdict) for verdict in verdicts]
     if retrain.decision is not None:
+        if known and all(name in known.checks and _compact(known.checks[name].verdict) in compact for name in names):
+            return
         raise Refused(
             f"it was decided already ({retrain.decision.decision}), on the verdicts of then",
             where=f"{drafts.state.model} {key}",
             remedy="launch a new retrain",
         )
-    compact = [{name: value for name, value in verdict.to_json().items() if name != "evidence"} for verdict in verdicts]
     payload = {
         "gate": str(gate),
         "outcome": str(overall(verdicts)),
@@ -96,6 +98,10 @@ def gate_evaluated(
         "evidence": evidence,
     }
     drafts.add(EventKind.GATE_EVALUATED, key, payload)
+
+
+def _compact(verdict: Verdict) -> dict[str, Any]:
+    return {name: value for name, value in verdict.to_json().items() if name != "evidence"}
 
 
 def candidate_registered(drafts: Drafts, key: str, version: str, subjects: Mapping[str, str]) -> None:

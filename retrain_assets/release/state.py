@@ -50,7 +50,8 @@ class CheckRecord:
 
     Args:
         verdict: outcome, value, threshold and message; its tables are in the evidence, not here.
-        subjects: digests of what was judged: ``dataset``, ``features`` (pipeline version), ``bundle``, ``champion``, ``report``.
+        subjects: digests of what was judged: ``dataset``, ``features`` (pipeline version), ``bundle``, ``champion``,
+            ``limits`` (thresholds), ``report``.
         evidence: digest of the full verdicts in the evidence store.
         at: when it was recorded (clock time).
         sequence: the ledger event that recorded it.

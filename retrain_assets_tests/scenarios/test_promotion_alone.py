@@ -78,6 +78,18 @@ def test_a_candidate_compared_with_an_earlier_champion_is_not_armed_until_it_is_
     assert waiting.toggle(later).previous_champion == waiting.state.champion
 
 
+def test_a_candidate_judged_by_thresholds_of_then_is_not_armed_until_it_is_judged_by_those_of_now(evaluated: Story) -> None:
+    """The contract is frozen into the toggle; what it asks for must be what was asked of the candidate."""
+    stricter = replace(evaluated, contract=contract_with(gates__offline__metrics__roc_auc={"min": 0.61}))
+
+    assert stricter.look() == []
+    assert not stricter.materialize("canary_report").success
+    assert "the contract's thresholds were changed since it was judged" in stricter.failed_step()
+    for asset in ("dataset", "feature_snapshot", "candidate_model", "evaluation_report"):
+        assert stricter.materialize(asset).success
+    assert stricter.look() == [f"{MODEL}:{RETRAIN}:arm"]
+
+
 def test_a_bundle_trained_again_after_the_approval_is_not_promoted(waiting: Story) -> None:
     """The candidate of an armed toggle cannot be exchanged, and a verdict on another bundle closes its gate."""
     waiting.approve()

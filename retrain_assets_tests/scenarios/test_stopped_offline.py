@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from retrain_assets.assets import TRIGGER_TAG
 from retrain_assets.components.retrain import definitions_of
 from retrain_assets.contract import Contract, Gate, Outcome
 from retrain_assets.ledger import EventKind
-from retrain_assets_tests.scenarios.story import MODEL, RETRAIN, Story, morning_of
+from retrain_assets_tests.scenarios.story import MODEL, RETRAIN, RUTH, Story, morning_of
 from retrain_assets_tests.simulation import accounts, contract_with
 
 FEATURES = "retrain_assets_tests.simulation.features"
@@ -157,6 +158,24 @@ def test_an_audit_record_that_could_not_be_written_is_written_later(road: Story)
     elsewhere.rename(reports)
 
     ends_with_an_audit_record(road, "stopped")
+
+
+def test_an_audit_record_made_before_the_end_is_made_again_after_it(road: Story) -> None:
+    """Somebody materialises it while the retrain is open, and an approver rejects it then."""
+    assert road.retrain()
+    assert road.materialize("audit_record").success
+    before = road.retrain_state().audit
+    road.controller.reject(MODEL, RETRAIN, RUTH, "not this quarter")
+
+    ends_with_an_audit_record(road, "rejected")
+    assert road.retrain_state().audit != before
+
+
+def test_a_run_tag_that_is_no_trigger_is_said_in_one_line(road: Story) -> None:
+    road.travel(morning_of(RETRAIN))
+    road.instance.add_dynamic_partitions(f"{MODEL}_retrains", [RETRAIN])
+    assert not road.engine.run(road.engine.road.retrain_job, RETRAIN, {TRIGGER_TAG: "because"})
+    assert "run tag retrain/trigger: 'because' is no trigger" in road.failed_step()
 
 
 @pytest.mark.parametrize("chosen", [None, "candidate_model"], ids=["the retrain job", "assets chosen in the UI"])
