@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision, canonical_json
@@ -78,7 +78,12 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        parsed = sa.make_url(url)
+        try:
+            parsed = sa.make_url(url)
+        except ArgumentError as error:
+            raise RetrainError(
+                "is not a database URL", where="RETRAIN_LEDGER_URL", remedy="write a sqlite:/// or postgresql:// URL"
+            ) from error
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() not in ("sqlite", "postgresql"):

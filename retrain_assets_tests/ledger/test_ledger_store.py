@@ -212,7 +212,7 @@ def test_the_stored_text_is_plain_json_and_iso_times(sqlite_ledger: Ledger, tmp_
     assert mode == "wal"
 
 
-@pytest.mark.parametrize("url", ["mysql://somewhere/x", "sqlite://"])
+@pytest.mark.parametrize("url", ["mysql://somewhere/x", "sqlite://", "ledger.db"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(RetrainError, match="sqlite:///"):
         Ledger(url)
