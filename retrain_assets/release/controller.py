@@ -18,7 +18,7 @@ from retrain_assets.release import deciding, ramping, retrains
 from retrain_assets.release.door import Door
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.promotion import promotion_verdicts
-from retrain_assets.release.state import ApprovalRecord, Decision, Ending, GateRecord, ModelState, RetrainState, ToggleState
+from retrain_assets.release.state import ApprovalRecord, Decision, GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
 
 _LOG = logging.getLogger(__name__)
@@ -279,13 +279,6 @@ class ReleaseController(Door):
         toggle, contract = state.toggle_of(retrain), self._contract_of(model, retrain)
         manifest = self._manifest_of_candidate(state, retrain) if _about_to_promote(state, known) else known.subjects
         return tuple(promotion_verdicts(known, toggle, toggle.terms if toggle else contract, manifest, self.clock.now()))
-
-    def end_retrain(
-        self, model: str, retrain: str, ending: Ending, actor: Actor = SYSTEM, reason: str = "the retrain is over"
-    ) -> RetrainState:
-        """Record how a retrain ended."""
-        self._change(model, actor, reason, lambda drafts: retrains.ended(drafts, retrain, ending))
-        return self.state(model).retrains[retrain]
 
     def record_audit(
         self, model: str, retrain: str, evidence: str, actor: Actor = SYSTEM, detail: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What is recorded about a retrain on its way to the toggle and after it: launch, gates, candidate, bootstrap, end, audit.
+"""What is recorded about a retrain on its way to the toggle and after it: launch, gates, candidate, bootstrap, audit.
 
 Each function decides on the state in the drafts and adds the events of one action, or refuses.
 """
@@ -156,20 +156,6 @@ def bootstrap(drafts: Drafts, contract: Contract, key: str) -> None:
     reason = "bootstrapped: there was no champion to compare with"
     drafts.add(EventKind.DECISION_RECORDED, key, {"decision": "promote", "verdicts": [], "approvals": []}, reason=reason)
     drafts.add(EventKind.RETRAIN_ENDED, key, {"ending": str(Ending.BOOTSTRAPPED)}, reason=reason)
-
-
-def ended(drafts: Drafts, key: str, ending: Ending) -> None:
-    """The retrain is over. The same end again adds nothing; another one is refused."""
-    retrain = known_retrain(drafts, key)
-    if retrain.ended is ending:
-        return
-    where = f"{drafts.state.model} {key}"
-    if retrain.ended is not None:
-        raise Refused(f"it ended as {retrain.ended} already", where=where, remedy="an end is recorded once")
-    toggle = drafts.state.toggle_of(key)
-    if toggle is not None and toggle.active:
-        raise Refused(f"its toggle is still {toggle.state}", where=where, remedy="roll it back or decide about it first")
-    drafts.add(EventKind.RETRAIN_ENDED, key, {"ending": str(ending)})
 
 
 def audit_recorded(drafts: Drafts, key: str, evidence: str, detail: Mapping[str, Any]) -> None:

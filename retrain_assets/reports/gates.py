@@ -55,12 +55,6 @@ def gates_of(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def check_of(gates: list[dict[str, Any]], gate: Gate, check: str) -> dict[str, Any] | None:
-    """One check of the gates as :func:`gates_of` gives them; None when it was not judged."""
-    found = next(one for one in gates if one["gate"] == gate.value)
-    return next((one for one in found["checks"] if one["check"] == check), None)
-
-
 def _judged(record: Record, gate: Gate) -> dict[str, Any]:
     known = record.known.verdicts.get(gate)
     if known is not None:

@@ -276,21 +276,6 @@ def test_rolling_back_the_champion_takes_the_challenger_compared_with_it_along(w
     assert "champion it is compared with" in state.toggles[second].ended_because
 
 
-def test_the_end_of_a_retrain_is_recorded_once(world: World) -> None:
-    world.launch(KEY)
-    for _ in range(2):
-        world.controller.end_retrain(MODEL, KEY, Ending.FAILED, SYSTEM, "cancelled")
-    with pytest.raises(Refused, match="ended as failed"):
-        world.controller.end_retrain(MODEL, KEY, Ending.STOPPED)
-    assert len(world.ledger.events(kinds=[EventKind.RETRAIN_ENDED])) == 1
-
-
-def test_a_retrain_with_an_active_toggle_has_not_ended(world: World) -> None:
-    world.ramp(KEY)
-    with pytest.raises(Refused, match="still ramping"):
-        world.controller.end_retrain(MODEL, KEY, Ending.FAILED)
-
-
 def test_the_same_evidence_pack_is_recorded_once(world: World) -> None:
     world.launch(KEY)
     for digest in (digest_of(1), digest_of(1), digest_of(2)):
