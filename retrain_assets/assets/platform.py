@@ -1,6 +1,5 @@
 """The resource the assets and sensors work with: the home and the rooms that keep state in it."""
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -67,7 +66,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
                 where=str(path),
                 remedy=f"materialise the asset {model}/{stage} for this retrain first",
             )
-        return StageResult.from_json(json.loads(path.read_text()))
+        return StageResult.read(path)
 
     def run_stage(
         self,

@@ -2,17 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
-from retrain_assets.assets.gate_checks import (
-    canary_checks,
-    dataset_checks,
-    feature_checks,
-    offline_checks,
-    promotion_checks,
-    training_checks,
+from retrain_assets.assets.gate_rules import (
+    DATASET_RULES,
+    FEATURE_RULES,
+    PROMOTION_RULES,
+    TRAINING_RULES,
+    canary_rules,
+    offline_rules,
 )
 from retrain_assets.experiment import CanaryData, Plan, analyse
-from retrain_assets.gates import DATA_CHECKS, FEATURE_CHECKS, PROMOTION_CHECKS, TRAINING_CHECKS
-from retrain_assets.gates import offline_checks as offline_names
+from retrain_assets.gates import DATA_CHECKS, FEATURE_CHECKS, PROMOTION_CHECKS, TRAINING_CHECKS, offline_checks
 from retrain_assets.gates.canary import canary_gate
 from retrain_assets.replay.demo import contract_of_flights
 
@@ -22,11 +21,11 @@ NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 def test_gates_before_traffic_declare_what_they_judge() -> None:
     """A check that is declared and not judged would be an error verdict; one judged and not declared would not be shown."""
-    assert set(dataset_checks(CONTRACT)) == set(DATA_CHECKS)
-    assert set(feature_checks(CONTRACT)) == set(FEATURE_CHECKS)
-    assert set(training_checks(CONTRACT)) == set(TRAINING_CHECKS)
-    assert set(offline_checks(CONTRACT)) == set(offline_names(CONTRACT))
-    assert set(promotion_checks(CONTRACT)) == set(PROMOTION_CHECKS)
+    assert set(DATASET_RULES) == set(DATA_CHECKS)
+    assert set(FEATURE_RULES) == set(FEATURE_CHECKS)
+    assert set(TRAINING_RULES) == set(TRAINING_CHECKS)
+    assert set(offline_rules(CONTRACT)) == set(offline_checks(CONTRACT))
+    assert set(PROMOTION_RULES) == set(PROMOTION_CHECKS)
 
 
 def test_the_canary_gate_declares_what_it_judges() -> None:
@@ -51,4 +50,4 @@ def test_the_canary_gate_declares_what_it_judges() -> None:
         armed_at=NOON - timedelta(days=2),
         now=NOON,
     )
-    assert {verdict.check for verdict in canary_gate(look, plan)} == set(canary_checks(CONTRACT))
+    assert {verdict.check for verdict in canary_gate(look, plan)} == set(canary_rules(CONTRACT))

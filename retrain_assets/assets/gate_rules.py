@@ -1,0 +1,84 @@
+"""The rule each gate check holds, in words: what the Dagster UI says about a check before it has run."""
+
+from collections.abc import Mapping
+
+from retrain_assets.contract import Contract
+
+DATASET_RULES: Mapping[str, str] = {
+    "schema_holds": "every row fits the schema of the source",
+    "fresh_enough": "the newest row is young enough at the cut-off",
+    "enough_rows": "training and hold-out windows have enough labelled rows",
+    "volume_is_steady": "rows a day in the hold-out are like those in training",
+    "missingness_within_limits": "no column has more nulls than the contract allows",
+    "keys_are_unique": "no unit and moment stands twice",
+    "time_order_holds": "no hold-out row lies before or inside the training window",
+    "labels_are_mature": "no label was known only after the cut-off",
+    "both_classes_present": "the label varies in both windows",
+}
+"""Checks of gate 1 on the data set."""
+
+FEATURE_RULES: Mapping[str, str] = {
+    "no_single_feature_separates_label": "no feature alone separates the label suspiciously well",
+    "features_are_known_in_time": "no feature changes when what is known only later is blanked out",
+    "no_rows_shared_across_split": "hold-out rows do not stand in the training window",
+    "features_vary": "no feature is empty",
+}
+"""Checks of gate 1 on the feature snapshot."""
+
+TRAINING_RULES: Mapping[str, str] = {
+    "training_succeeded": "the fit ended without an error",
+    "artifact_loads": "the bundle loads from its files",
+    "predictions_survive_reload": "the reloaded bundle predicts the same",
+    "refit_reproduces": "the same data and seed give the same model",
+    "beats_baseline": "the model beats a constant prediction",
+    "within_budget": "training took no longer than the contract allows",
+}
+"""Checks of gate 2."""
+
+PROMOTION_RULES: Mapping[str, str] = {
+    "all_gates_passed": "gates data, training, offline and canary are recorded as passed",
+    "verdicts_match_bundle": "every verdict was given for the data, features and bundle that would go live",
+    "approved_by_enough": "enough approvers said yes",
+    "approver_is_not_the_launcher": "duties are separated",
+    "approval_is_fresh_and_for_this_evidence": "approvals are valid and name the latest evidence",
+    "not_in_change_freeze": "no change freeze is in force",
+    "toggle_awaits_approval": "the toggle has finished its ramp",
+}
+"""Checks of gate 5."""
+
+
+def offline_rules(contract: Contract) -> dict[str, str]:
+    """Checks of gate 3, as far as the contract sets thresholds."""
+    limits = contract.gates.offline
+    names: dict[str, str] = {}
+    for metric, threshold in limits.metrics.items():
+        if threshold.min is not None or threshold.max is not None:
+            names[f"meets_{metric}"] = f"{metric} on the hold-out meets its absolute limit"
+        if threshold.max_regression is not None:
+            names[f"not_worse_{metric}"] = f"{metric} is not worse than the champion's by more than the margin"
+        if threshold.min_improvement is not None:
+            names[f"beats_champion_{metric}"] = f"{metric} is better than the champion's by the required amount"
+    if limits.slices is not None:
+        names["slices_hold"] = "no slice is worse than with the champion by more than the margin"
+    for fairness in limits.fairness:
+        names[f"fairness_holds_{fairness.column}"] = f"groups of {fairness.column} are treated alike within the limits"
+    if limits.calibration is not None:
+        names["calibrated"] = "predicted probabilities match what happened"
+    if limits.backtests is not None:
+        names["backtests_hold"] = "every rolling-origin back-test meets its limit"
+    if limits.max_latency_ms is not None:
+        names["latency_within_budget"] = "one row is scored fast enough"
+    return names
+
+
+def canary_rules(contract: Contract) -> dict[str, str]:
+    """Checks of gate 4."""
+    names = {
+        "sample_ratio_holds": "units arrived in the arms in the shares the toggle set",
+        "outcomes_arrive": "matured exposures have outcomes",
+        "units_stay_in_one_arm": "no unit met both arms",
+        "records_are_sound": "times and counts of exposures and outcomes make sense",
+        "enough_units": "the stage has seen enough matured units",
+    }
+    names |= {f"wins_{name}": f"the challenger is shown better on {name}" for name in contract.experiment.success}
+    return names | {f"keeps_{name}": f"the challenger is shown not to harm {name}" for name in contract.experiment.guardrails}
