@@ -1,7 +1,7 @@
 """The types of the contract, verdicts, digests and errors. No I/O, no Dagster."""
 
 from retrain_assets.contract.contract import LOWER_IS_BETTER, METRICS, Contract, Task
-from retrain_assets.contract.control import Approval, Cadence, DriftRule, Freeze, Owners, ToggleTerms
+from retrain_assets.contract.control import Approval, Cadence, DriftRule, Freeze, Owners, Season, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import canonical_json, digest_of, sha256_hex
 from retrain_assets.contract.errors import (
@@ -15,6 +15,7 @@ from retrain_assets.contract.errors import (
     StaleRevision,
 )
 from retrain_assets.contract.experiment import Condition, Experiment, Guardrail, Measure, MinStage, Success
+from retrain_assets.contract.offline import CalibrationThreshold, FairnessThreshold, SliceThreshold, StabilityThreshold
 from retrain_assets.contract.quantities import format_duration, parse_duration, parse_share
 from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, overall
 
@@ -23,6 +24,7 @@ __all__ = [
     "METRICS",
     "Approval",
     "Cadence",
+    "CalibrationThreshold",
     "Condition",
     "Contract",
     "ContractError",
@@ -30,6 +32,7 @@ __all__ = [
     "DecisionRule",
     "DriftRule",
     "Experiment",
+    "FairnessThreshold",
     "Freeze",
     "Gate",
     "Guardrail",
@@ -40,8 +43,11 @@ __all__ = [
     "Refused",
     "RegistryUnavailable",
     "RetrainError",
+    "Season",
+    "SliceThreshold",
     "Source",
     "SourceError",
+    "StabilityThreshold",
     "StageError",
     "StaleRevision",
     "Success",

@@ -16,12 +16,15 @@ from retrain_assets.contract.thresholds import GateThresholds
 
 Task = Literal["binary_classification", "multiclass", "regression"]
 
-DRIFT_METRICS = ("feature_psi", "prediction_psi", "label_share", "calibration_bias")
-"""Drift metrics every model has; a success measure's name is one too (its relative worsening)."""
-
+DRIFT_METRICS = ("feature_psi", "prediction_psi", "label_share", "calibration_bias", "segment_loss")
+"""Drift metrics every model has; ``estimated_METRIC`` of an offline metric of a classification is one too (how much worse the
+metric is estimated to be, without labels), and a success measure's name (its relative worsening)."""
 
 LABEL_METRICS = ("label_share", "calibration_bias")
 """Of these, the ones that need one number as label."""
+
+ESTIMATED = "estimated_"
+"""Prefix of a metric that is estimated without labels."""
 
 
 class Contract(Part):
@@ -42,6 +45,18 @@ class Contract(Part):
     approval: Approval = Field(description="Who approves a promotion.")
     cadence: Cadence = Field(description="When retrains are launched.")
     compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calibration_is_for_classification(cls, values: Any) -> Any:
+        """A regression has no calibration limits by default; a classification has the default ones."""
+        if not isinstance(values, dict) or values.get("task") != "regression":
+            return values
+        gates = values.get("gates")
+        offline = gates.get("offline") if isinstance(gates, dict) else None
+        if not isinstance(gates, dict) or not isinstance(offline, dict) or "calibration" in offline:
+            return values
+        return {**values, "gates": {**gates, "offline": {**offline, "calibration": None}}}
 
     @model_validator(mode="after")
     def _expires_after_the_experiment(self) -> Contract:
@@ -65,16 +80,23 @@ class Contract(Part):
 
     @model_validator(mode="after")
     def _task_fits(self) -> Contract:
+        offline = self.gates.offline
         if self.task == "binary_classification" and self.decision is None:
             raise ValueError("decision is required for binary_classification; write decision: {threshold: 0.5}")
         if self.task != "binary_classification" and self.decision is not None:
             raise ValueError(f"decision is a rule for binary_classification, not for {self.task}; remove it")
-        if self.task == "regression" and (self.gates.offline.calibration or self.trainer.calibration != "none"):
+        if self.task == "regression" and (offline.calibration is not None or self.trainer.calibration != "none"):
             raise ValueError("calibration is for classification; remove gates.offline.calibration and trainer.calibration")
-        if self.gates.offline.fairness and self.decision is None:
+        if (stability := offline.stability) is not None:
+            flips, shift = (stability.max_flips, stability.max_slice_flips), stability.max_shift
+            if self.task == "regression" and flips != (None, None):
+                raise ValueError("gates.offline.stability: a regression takes no decisions that could flip; write max_shift")
+            if self.task != "regression" and shift is not None:
+                raise ValueError("gates.offline.stability.max_shift is for regression; write max_flips")
+        if offline.fairness and self.decision is None:
             raise ValueError(f"gates.offline.fairness is judged on binary decisions, and {self.task} takes none; remove it")
         known = METRICS[self.task]
-        for name in self.gates.offline.metrics:
+        for name in offline.metrics:
             if name not in known:
                 raise ValueError(
                     f"gates.offline.metrics: {name!r} is not a metric of {self.task}; write one of {', '.join(known)}"
@@ -85,8 +107,10 @@ class Contract(Part):
     def _drift_metrics_exist(self) -> Contract:
         rule = self.cadence.on_drift
         for name in rule.limits if rule else ():
-            if name not in DRIFT_METRICS and name not in self.experiment.success:
-                known = ", ".join((*DRIFT_METRICS, *self.experiment.success))
+            metrics = () if self.task == "regression" else self.gates.offline.metrics
+            estimated = [ESTIMATED + metric for metric in metrics if metric in ESTIMATED_METRICS]
+            if name not in (*DRIFT_METRICS, *estimated, *self.experiment.success):
+                known = ", ".join((*DRIFT_METRICS, *estimated, *self.experiment.success))
                 raise ValueError(f"cadence.on_drift.limits: {name!r} is not a drift metric; write one of {known}")
             if self.task == "multiclass" and name in LABEL_METRICS:
                 raise ValueError(f"cadence.on_drift.limits: {name!r} is not defined for multiclass; remove it")
@@ -111,11 +135,53 @@ class Contract(Part):
 
 
 METRICS: dict[str, tuple[str, ...]] = {
-    "binary_classification": ("roc_auc", "average_precision", "log_loss", "brier_score", "accuracy", "f1", "precision", "recall"),
-    "multiclass": ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
-    "regression": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+    "binary_classification": (
+        "roc_auc",
+        "average_precision",
+        "log_loss",
+        "brier_score",
+        "accuracy",
+        "balanced_accuracy",
+        "matthews_corrcoef",
+        "f1",
+        "precision",
+        "recall",
+    ),
+    "multiclass": (
+        "roc_auc_ovr",
+        "log_loss",
+        "accuracy",
+        "balanced_accuracy",
+        "matthews_corrcoef",
+        "f1_macro",
+        "f1_weighted",
+        "precision_macro",
+        "recall_macro",
+    ),
+    "regression": (
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "median_absolute_error",
+        "mean_squared_error",
+        "root_mean_squared_error",
+        "explained_variance",
+        "r2",
+    ),
 }
 """Offline metrics by task; names follow scikit-learn."""
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "mean_absolute_error", "root_mean_squared_error"})
+LOWER_IS_BETTER = frozenset(
+    {
+        "log_loss",
+        "brier_score",
+        "mean_absolute_error",
+        "mean_absolute_percentage_error",
+        "median_absolute_error",
+        "mean_squared_error",
+        "root_mean_squared_error",
+    }
+)
 """Offline metrics of which a smaller value is better."""
+
+ESTIMATED_METRICS = frozenset({"roc_auc", "log_loss", "brier_score", "accuracy", "f1", "precision", "recall"})
+"""Offline metrics that can be estimated from calibrated scores alone."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import Cron, Owner, Period
+from retrain_assets.contract.quantities import Cron, Duration, MonthDay, Owner, Period
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
@@ -64,8 +64,13 @@ class DriftRule(Part):
 
     window: Period = Field(description="Length of the live window that is compared with the training window.")
     limits: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(
-        description="Limit per drift metric: feature_psi, prediction_psi, label_share, calibration_bias, "
-        "or regression of a success measure by its name."
+        default_factory=lambda: {"feature_psi": 0.1, "prediction_psi": 0.1},
+        description="Limit per drift metric: feature_psi, prediction_psi, label_share, calibration_bias, segment_loss, "
+        "estimated_METRIC for a metric of gates.offline.metrics, or regression of a success measure by its name.",
+    )
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.01,
+        description="Probability per window, over all columns together, that what has not changed is called drifted.",
     )
     at_least: Annotated[int, Field(ge=1)] = Field(default=2, description="Windows above the limit ...")
     of_last: Annotated[int, Field(ge=1)] = Field(default=3, description="... among this many, the latest included.")
@@ -92,6 +97,21 @@ class Freeze(Part):
         return self
 
 
+class Season(Part):
+    """Days of every year on which the data is known to be unlike the rest; drift launches no retrain then."""
+
+    start: MonthDay = Field(description="First day, MM-DD.")
+    end: MonthDay = Field(description="Last day, MM-DD; before the first one when the season goes over the new year.")
+    reason: Text = Field(description="Why.")
+
+    def covers(self, day: date) -> bool:
+        """Whether the day is in the season."""
+        today = f"{day:%m-%d}"
+        if self.start <= self.end:
+            return self.start <= today <= self.end
+        return today >= self.start or today <= self.end
+
+
 class Cadence(Part):
     """When retrains are launched."""
 
@@ -100,6 +120,16 @@ class Cadence(Part):
     on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
     min_interval: Period = Field(description="Shortest time between the starts of two retrains launched by the system.")
     freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")
+    seasons: list[Season] = Field(default_factory=list, description="Days of every year on which drift launches no retrain.")
+    wait_for_cron: Duration = Field(
+        default=timedelta(days=1),
+        description="Drift launches no retrain when cron launches one within this time.",
+    )
+
+    def season_at(self, moment: datetime) -> Season | None:
+        """The season in force on the UTC day of an aware moment."""
+        today = moment.astimezone(UTC).date()
+        return next((season for season in self.seasons if season.covers(today)), None)
 
     def freeze_at(self, moment: datetime) -> Freeze | None:
         """The change freeze in force on the UTC day of an aware moment."""
@@ -107,4 +137,4 @@ class Cadence(Part):
         return next((freeze for freeze in self.freeze if freeze.start <= today <= freeze.end), None)
 
 
-__all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "ToggleTerms"]
+__all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "Season", "ToggleTerms"]

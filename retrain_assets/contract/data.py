@@ -21,6 +21,11 @@ class Source(Part):
     schema_: PythonPath = Field(
         alias="schema", description="pandera DataFrameModel (polars) of one source row, e.g. .schema.Flights."
     )
+    group: ColumnName | None = Field(
+        default=None,
+        description="Column whose values must not stand on both sides of the split (a patient, a household); hold-out rows of a "
+        "group that training has are left out. None: units may return.",
+    )
     known_after_prediction: Columns = Field(
         default_factory=list,
         description="Columns whose value is not known when the prediction is made; no feature may depend on them.",

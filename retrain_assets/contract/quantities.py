@@ -69,6 +69,15 @@ def check_cron(value: str) -> str:
     return value
 
 
+def check_month_day(value: str) -> str:
+    """A day of the year as ``MM-DD``, unchanged."""
+    try:
+        datetime.strptime(f"2000-{value}", "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a day of the year; write month and day such as 12-24") from error
+    return value
+
+
 _DURATION_SCHEMA = {
     "type": "string",
     "pattern": r"^\s*\d+(\.\d+)?\s*[smhdw]\s*$",
@@ -89,6 +98,7 @@ Duration = Annotated[
 ]
 Period = Annotated[Duration, AfterValidator(above_zero)]
 Cron = Annotated[str, AfterValidator(check_cron)]
+MonthDay = Annotated[str, StringConstraints(pattern=r"^\d{2}-\d{2}$"), AfterValidator(check_month_day)]
 Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
 Portion = Annotated[Share, Field(ge=0, le=1)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]

@@ -1,12 +1,12 @@
 """The gates: pure functions from evidence and thresholds to verdicts. No I/O, no clock, no Dagster."""
 
-from retrain_assets.gates.availability import availability_probe
-from retrain_assets.gates.data import DATA_CHECKS, data_gate
-from retrain_assets.gates.evaluation import Backtest, OfflineEvaluation
-from retrain_assets.gates.features import FEATURE_CHECKS, features_gate
-from retrain_assets.gates.holdout import evaluate
-from retrain_assets.gates.metrics import metric_value
-from retrain_assets.gates.offline import offline_checks, offline_gate
+from retrain_assets.gates.data.gate import DATA_CHECKS, data_gate
+from retrain_assets.gates.features.availability import availability_probe
+from retrain_assets.gates.features.gate import FEATURE_CHECKS, features_gate
+from retrain_assets.gates.offline.evaluation import Backtest, OfflineEvaluation
+from retrain_assets.gates.offline.gate import offline_checks, offline_gate
+from retrain_assets.gates.offline.holdout import evaluate
+from retrain_assets.gates.offline.metrics import metric_value
 from retrain_assets.gates.promotion import (
     PROMOTION_CHECKS,
     ApprovalDecision,

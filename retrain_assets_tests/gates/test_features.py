@@ -11,7 +11,7 @@ import pytest
 
 from retrain_assets.contract import Contract, Outcome, RetrainError, Verdict, canonical_json
 from retrain_assets.gates import FEATURE_CHECKS, availability_probe, features_gate
-from retrain_assets.gates.separation import SMOOTHING, _target_rates, binary_targets, single_feature_auc
+from retrain_assets.gates.features.separation import SMOOTHING, _target_rates, binary_targets, single_feature_auc
 from retrain_assets_tests.gates.conftest import verdict
 
 Windows = tuple[pl.DataFrame, pl.DataFrame]

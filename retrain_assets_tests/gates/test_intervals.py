@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrain_assets.gates.intervals import UNDEFINED, bootstrap_improvement, delong_improvement, resampling_weights
+from retrain_assets.gates.offline.intervals import UNDEFINED, bootstrap_improvement, delong_improvement, resampling_weights
 
 
 def two_models(rows: int, seed: int, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

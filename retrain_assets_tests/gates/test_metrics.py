@@ -10,9 +10,9 @@ import pytest
 from sklearn import metrics as sk
 
 from retrain_assets.contract import METRICS
-from retrain_assets.gates.calibration import calibration_of, cheapest_threshold
-from retrain_assets.gates.fairness import group_rates, largest_difference
-from retrain_assets.gates.metrics import metric_resampled, metric_value
+from retrain_assets.gates.offline.calibration import calibration_of, cheapest_threshold
+from retrain_assets.gates.offline.fairness import group_rates, largest_difference
+from retrain_assets.gates.offline.metrics import metric_resampled, metric_value
 
 RNG = np.random.default_rng(11)
 ROWS = 400

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
-from retrain_assets.contract.thresholds import FairnessThreshold
+from retrain_assets.contract.offline import FairnessThreshold
 from retrain_assets.gates import Backtest, OfflineEvaluation, evaluate, offline_checks, offline_gate
-from retrain_assets.gates.intervals import bootstrap_improvement, resampling_weights
+from retrain_assets.gates.offline.intervals import bootstrap_improvement, resampling_weights
 from retrain_assets_tests.gates.conftest import verdict
 
 Scores = np.ndarray

@@ -23,7 +23,7 @@ from retrain_assets.experiment import (
     analyse,
 )
 from retrain_assets.gates.canary import canary_gate
-from retrain_assets.gates.offline import offline_gate
+from retrain_assets.gates.offline.gate import offline_gate
 from retrain_assets.gates.training import TrainingEvidence, training_gate
 from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger

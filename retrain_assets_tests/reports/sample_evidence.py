@@ -9,10 +9,10 @@ import numpy as np
 
 from retrain_assets.bundle import Manifest
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict, digest_of
-from retrain_assets.gates.calibration import Calibration, CalibrationBin
-from retrain_assets.gates.evaluation import Backtest, Comparison, OfflineEvaluation, Slice
-from retrain_assets.gates.fairness import GroupRates
-from retrain_assets.gates.intervals import UNDEFINED, Improvement
+from retrain_assets.gates.offline.calibration import Calibration, CalibrationBin
+from retrain_assets.gates.offline.evaluation import Backtest, Comparison, OfflineEvaluation, Slice
+from retrain_assets.gates.offline.fairness import GroupRates
+from retrain_assets.gates.offline.intervals import UNDEFINED, Improvement
 from retrain_assets.ledger import Actor
 
 MODEL = "sample_delay"

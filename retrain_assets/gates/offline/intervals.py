@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from retrain_assets.gates.metrics import improvement_sign, metric_resampled, metric_value, mid_ranks
+from retrain_assets.gates.offline.metrics import improvement_sign, metric_resampled, metric_value, mid_ranks
 
 Array = np.ndarray
 
@@ -58,7 +58,7 @@ def bootstrap_improvement(
     """Paired percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 
     Args:
-        name: metric; ``labels``, scores and ``threshold`` as in :func:`retrain_assets.gates.metrics.metric_value`.
+        name: metric; ``labels``, scores and ``threshold`` as in :func:`retrain_assets.gates.offline.metrics.metric_value`.
         labels: one a row.
         candidate: the candidate's scores.
         champion: the champion's scores of the same rows.

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.contract.thresholds import BacktestThreshold
-from retrain_assets.gates.evaluation import Comparison, OfflineEvaluation
+from retrain_assets.contract.offline import BacktestThreshold
 from retrain_assets.gates.limits import at_most, counted, number, within
-from retrain_assets.gates.parts import fairness_holds, slices_hold, without_champion
+from retrain_assets.gates.offline.evaluation import Comparison, OfflineEvaluation
+from retrain_assets.gates.offline.slices import fairness_holds, slices_hold, without_champion
 
 
 def offline_checks(contract: Contract) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
     ``inconclusive`` when that may be chance.
 
     Args:
-        evaluation: as :func:`~retrain_assets.gates.holdout.evaluate` gives it.
+        evaluation: as :func:`~retrain_assets.gates.offline.holdout.evaluate` gives it.
         contract: limits in ``gates.offline``.
 
     Returns:

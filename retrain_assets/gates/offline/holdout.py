@@ -10,18 +10,18 @@ import numpy as np
 import polars as pl
 
 from retrain_assets.contract import Contract
-from retrain_assets.gates.calibration import Calibration, calibration_of, cheapest_threshold
-from retrain_assets.gates.evaluation import Backtest, Comparison, Decision, OfflineEvaluation, Slice
-from retrain_assets.gates.fairness import GroupRates, group_rates
-from retrain_assets.gates.intervals import (
+from retrain_assets.gates.limits import counted, listed
+from retrain_assets.gates.offline.calibration import Calibration, calibration_of, cheapest_threshold
+from retrain_assets.gates.offline.evaluation import Backtest, Comparison, Decision, OfflineEvaluation, Slice
+from retrain_assets.gates.offline.fairness import GroupRates, group_rates
+from retrain_assets.gates.offline.intervals import (
     UNDEFINED,
     Improvement,
     bootstrap_improvement,
     delong_improvement,
     resampling_weights,
 )
-from retrain_assets.gates.limits import counted, listed
-from retrain_assets.gates.metrics import metric_value
+from retrain_assets.gates.offline.metrics import metric_value
 
 Array = np.ndarray
 RESAMPLES = 300
@@ -41,6 +41,7 @@ def evaluate(
     classes: Sequence[Any] | None = None,
     backtests: Sequence[Backtest] = (),
     latency_ms: float | None = None,
+    size_mb: float | None = None,
     resamples: int = RESAMPLES,
 ) -> OfflineEvaluation:
     """Compare two models on the same held-out rows.
@@ -56,6 +57,7 @@ def evaluate(
             for multiclass 0..k-1.
         backtests: results of the rolling-origin back-tests for ``gates.offline.backtests.metric``.
         latency_ms: median milliseconds for scoring one row.
+        size_mb: size of the bundle in MiB.
         resamples: bootstrap samples.
 
     Raises:
@@ -85,6 +87,7 @@ def evaluate(
         resamples=resamples,
         backtests=tuple(backtests),
         latency_ms=latency_ms,
+        size_mb=size_mb,
     )
     labels, problem = _labels(rows[source.label], contract.task, candidate, classes)
     problem = problem or _score_problem(candidate, champion, contract.task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from retrain_assets.gates.metrics import roc_auc
+from retrain_assets.gates.offline.metrics import roc_auc
 
 FOLDS = 5
 """Folds of the out-of-fold target rates."""

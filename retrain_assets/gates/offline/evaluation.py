@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from retrain_assets.contract import finite
-from retrain_assets.gates.calibration import Calibration
-from retrain_assets.gates.fairness import GroupRates
-from retrain_assets.gates.intervals import UNDEFINED, Improvement
+from retrain_assets.gates.offline.calibration import Calibration
+from retrain_assets.gates.offline.fairness import GroupRates
+from retrain_assets.gates.offline.intervals import UNDEFINED, Improvement
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,52 @@ class Slice:
     value: str
     judged: bool
     comparison: Comparison
+    p_value: float | None = None
+    """Of "not worse than the champion at all", one-sided; None where it was not judged."""
+    adjusted_p_value: float | None = None
+    """The same, corrected for the number of judged slices (Holm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCalibration:
+    """Calibration of the candidate in one slice; ``bias`` is mean prediction minus share of positives."""
+
+    column: str
+    value: str
+    rows: int
+    judged: bool
+    bias: float
+    ece: float
+    adjusted_p_value: float | None = None
+    """Of "not beyond the contract's limit of bias", corrected for the number of judged slices (Holm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """How many decisions differ from the champion's, on all rows (column and value empty) or in one slice."""
+
+    column: str
+    value: str
+    rows: int
+    judged: bool
+    share: float
+    to_positive: float | None = None
+    """Share of rows that only the candidate decides positively (binary)."""
+    adjusted_p_value: float | None = None
+    """Of "not beyond the contract's limit of flips", corrected for the number of judged slices (Holm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """The candidate's predictions against the champion's on the same rows.
+
+    ``flips`` begins with all rows (classification). ``mean_change`` is the mean absolute change of a prediction and ``shift`` the
+    same in standard deviations of the label (regression) or of probability (classification).
+    """
+
+    flips: tuple[Flips, ...]
+    mean_change: float
+    shift: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +122,9 @@ class OfflineEvaluation:
         decision: of the candidate (binary classification).
         backtests: as the caller gave them.
         latency_ms: median milliseconds for one row, as the caller measured it.
+        size_mb: size of the bundle in MiB, as the caller measured it.
+        slice_calibration: of the candidate, per declared slice (classification).
+        stability: the candidate's predictions against the champion's; None without one.
         problems: what could not be computed and why; key ``scores`` concerns everything, ``slices`` and
             ``fairness_COLUMN`` one part.
     """
@@ -95,6 +144,9 @@ class OfflineEvaluation:
     decision: Decision | None = None
     backtests: tuple[Backtest, ...] = ()
     latency_ms: float | None = None
+    size_mb: float | None = None
+    slice_calibration: tuple[SliceCalibration, ...] = ()
+    stability: Stability | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
     def metric(self, name: str) -> Comparison | None:

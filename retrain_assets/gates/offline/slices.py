@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from retrain_assets.contract import Gate, Outcome, Verdict
-from retrain_assets.contract.thresholds import FairnessThreshold
-from retrain_assets.gates.evaluation import OfflineEvaluation, Slice
-from retrain_assets.gates.fairness import largest_difference
+from retrain_assets.contract.offline import FairnessThreshold
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, number
+from retrain_assets.gates.offline.evaluation import OfflineEvaluation, Slice
+from retrain_assets.gates.offline.fairness import largest_difference
 
 NO_CHAMPION = "no champion to compare with; bootstrap"
 """Message of a comparison that passes because the retrain is an explicit bootstrap."""

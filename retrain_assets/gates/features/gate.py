@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.gates.availability import FAILS_WITHOUT
+from retrain_assets.gates.features.availability import FAILS_WITHOUT
+from retrain_assets.gates.features.separation import binary_targets, single_feature_auc
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, number
-from retrain_assets.gates.separation import binary_targets, single_feature_auc
 
 FEATURE_CHECKS = (
     "no_single_feature_separates_label",
@@ -39,7 +39,7 @@ def features_gate(
         contract: thresholds in ``gates.data``, task, columns known only after the prediction.
         unit: column of the unit.
         label: column of the label, null where it is not known.
-        lookahead: as :func:`~retrain_assets.gates.availability.availability_probe` gives it: feature to number of rows
+        lookahead: as :func:`~retrain_assets.gates.features.availability.availability_probe` gives it: feature to number of rows
             whose value changed when the columns known only after the prediction were blanked out. May be empty when the
             contract names no such column.
 

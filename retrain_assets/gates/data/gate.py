@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.gates.data.schema import schema_holds
+from retrain_assets.gates.data.timing import fresh_enough, labels_are_mature, time_order_holds
 from retrain_assets.gates.limits import TABLE_ROWS, at_least, at_most, counted, listed
-from retrain_assets.gates.schema import schema_holds
-from retrain_assets.gates.timing import fresh_enough, labels_are_mature, time_order_holds
 
 if TYPE_CHECKING:
     import pandera.polars
