@@ -1,0 +1,105 @@
+"""Which hold-out rows are in which slice: the values of the declared columns, and of each two of them where the contract asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from retrain_assets.contract.offline import SliceThreshold
+
+Array = np.ndarray
+SLICES_LISTED = 50
+"""Slices per column, or pair of columns, that are looked at, largest first."""
+MISSING = "(none)"
+"""Value of a slice of rows without one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceMembers:
+    """The rows of one slice.
+
+    Args:
+        column: name of the column, or ``origin & carrier`` of a pair.
+        value: its value as text, ``(none)`` for null, or ``EWR & AA`` of a pair.
+        rows: positions in the frame, ascending.
+        judged: whether there are enough of them (``min_support``).
+    """
+
+    column: str
+    value: str
+    rows: Array
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slicing:
+    """The slices of one frame; ``left_out`` counts the ones beyond the largest of each column or pair."""
+
+    members: tuple[SliceMembers, ...]
+    left_out: int
+
+
+def slice_members(rows: pl.DataFrame, limits: SliceThreshold) -> tuple[SliceMembers, ...]:
+    """The largest slices of every column (and pair, with ``limits.pairs``) of a frame, columns in the contract's order.
+
+    Args:
+        rows: a frame with every column of ``limits.columns``, of any type that has a text.
+        limits: columns, pairs and ``min_support``.
+
+    Raises:
+        ValueError: naming the column that is not there or has no text.
+    """
+    return slicing(rows, limits).members
+
+
+def slicing(rows: pl.DataFrame, limits: SliceThreshold) -> Slicing:
+    """As :func:`slice_members`, with the number of slices beyond the largest."""
+    coded = {column: _coded(rows, column) for column in limits.columns}
+    members: list[SliceMembers] = []
+    left_out = 0
+    for column, codes, names in _keys(coded, limits.pairs):
+        sizes = np.bincount(codes, minlength=len(names))
+        largest = np.lexsort((names, -sizes))[:SLICES_LISTED]
+        left_out += len(names) - len(largest)
+        place = np.full(len(names), SLICES_LISTED, dtype=np.uint8)
+        place[largest] = np.arange(len(largest))
+        order = np.argsort(place[codes], kind="stable")
+        for k, inside in zip(largest, np.split(order, np.cumsum(sizes[largest])), strict=False):
+            members.append(SliceMembers(column, str(names[k]), inside, len(inside) >= limits.min_support))
+    return Slicing(tuple(members), left_out)
+
+
+def value_codes(values: pl.Series) -> tuple[Array, Array]:
+    """The number of each row's value, 0..k-1, and the k values as text; null is ``(none)``.
+
+    Raises:
+        ValueError: when values of this type have no text.
+    """
+    try:
+        text = values.cast(pl.String).fill_null(MISSING)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"column {values.name} is {values.dtype}, which has no values to tell groups by") from error
+    names = text.unique(maintain_order=True)
+    codes = text.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64)
+    return codes.to_numpy(), names.to_numpy().astype(str)
+
+
+def _coded(rows: pl.DataFrame, column: str) -> tuple[Array, Array]:
+    if column not in rows.columns:
+        raise ValueError(f"the hold-out has no column {column}")
+    return value_codes(rows[column])
+
+
+def _keys(coded: dict[str, tuple[Array, Array]], pairs: bool) -> Iterator[tuple[str, Array, Array]]:
+    """Name, code of every row and text of every code, of each column and each pair."""
+    for column, (codes, names) in coded.items():
+        yield column, codes, names
+    for (one, (first, first_names)), (other, (second, second_names)) in combinations(coded.items(), 2) if pairs else ():
+        found, codes = np.unique(first * len(second_names) + second, return_inverse=True)
+        left, right = np.divmod(found, len(second_names))
+        text = np.array([f"{first_names[a]} & {second_names[b]}" for a, b in zip(left, right, strict=True)])
+        yield f"{one} & {other}", codes, text
