@@ -111,13 +111,32 @@ class Contract(Part):
             estimated = [ESTIMATED + metric for metric in metrics if metric in ESTIMATED_METRICS]
             if name not in (*DRIFT_METRICS, *estimated, *self.experiment.success):
                 known = ", ".join((*DRIFT_METRICS, *estimated, *self.experiment.success))
-                raise ValueError(f"cadence.on_drift.limits: {name!r} is not a drift metric; write one of {known}")
+                why = (
+                    self._why_not_estimated(name.removeprefix(ESTIMATED))
+                    if name.startswith(ESTIMATED)
+                    else "is not a drift metric"
+                )
+                raise ValueError(f"cadence.on_drift.limits: {name!r} {why}; write one of {known}")
+            if name == "segment_loss" and not self.experiment.segments and self.gates.offline.slices is None:
+                raise ValueError(
+                    "cadence.on_drift.limits: 'segment_loss' needs segments, and there are none; "
+                    "set experiment.segments or gates.offline.slices, or remove the limit"
+                )
             if self.task == "multiclass" and name in LABEL_METRICS:
                 raise ValueError(f"cadence.on_drift.limits: {name!r} is not defined for multiclass; remove it")
             measure = self.experiment.success.get(name)
             if measure is not None and measure.column_of(name) not in self.experiment.outcomes:
                 raise ValueError(f"cadence.on_drift.limits: {name!r} is not read from an outcome; remove it")
         return self
+
+    def _why_not_estimated(self, metric: str) -> str:
+        if self.task == "regression":
+            return "is estimated from calibrated probabilities, and regression has none"
+        if metric not in METRICS[self.task]:
+            return f"is no estimate: {metric!r} is not a metric of {self.task}"
+        if metric not in ESTIMATED_METRICS:
+            return f"is no estimate: {metric} cannot be estimated from scores alone"
+        return f"is estimated only where gates.offline.metrics has {metric}"
 
     def to_json(self) -> dict[str, Any]:
         """The contract as JSON-able values, field names as in the YAML."""

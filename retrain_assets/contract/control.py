@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal
 
+from cronsim import CronSim
 from pydantic import Field, StringConstraints, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import Cron, Duration, MonthDay, Owner, Period
+from retrain_assets.contract.quantities import Cron, Duration, MonthDay, Owner, Period, format_duration
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
@@ -120,11 +122,29 @@ class Cadence(Part):
     on_drift: DriftRule | None = Field(default=None, description="Retrain on drift.")
     min_interval: Period = Field(description="Shortest time between the starts of two retrains launched by the system.")
     freeze: list[Freeze] = Field(default_factory=list, description="Change freezes.")
-    seasons: list[Season] = Field(default_factory=list, description="Days of every year on which drift launches no retrain.")
+    seasons: list[Season] = Field(
+        default_factory=list, description="Days of every year on which drift launches no retrain; cron goes on."
+    )
     wait_for_cron: Duration = Field(
         default=timedelta(days=1),
         description="Drift launches no retrain when cron launches one within this time.",
     )
+
+    @model_validator(mode="after")
+    def _drift_can_launch(self) -> Cadence:
+        if self.on_drift is None:
+            if self.seasons:
+                raise ValueError("seasons hold back drift only, and on_drift is not set; set on_drift or write a freeze")
+            return self
+        if all(any(season.covers(day) for season in self.seasons) for day in _LEAP_YEAR):
+            raise ValueError("the seasons cover the whole year, so drift would never launch a retrain; shorten one")
+        if self.cron is not None and not _pauses_longer(self.cron, self.wait_for_cron):
+            wait = format_duration(self.wait_for_cron)
+            raise ValueError(
+                f"cron {self.cron!r} is due at least every {wait}, so with wait_for_cron {wait} drift would never launch a "
+                "retrain; shorten wait_for_cron or remove on_drift"
+            )
+        return self
 
     def season_at(self, moment: datetime) -> Season | None:
         """The season in force on the UTC day of an aware moment."""
@@ -135,6 +155,27 @@ class Cadence(Part):
         """The change freeze in force on the UTC day of an aware moment."""
         today = moment.astimezone(UTC).date()
         return next((freeze for freeze in self.freeze if freeze.start <= today <= freeze.end), None)
+
+
+_LEAP_YEAR = [date(2000, 1, 1) + timedelta(days=day) for day in range(366)]
+_PAUSES_LOOKED_AT = 1000
+
+
+@lru_cache(maxsize=64)
+def _pauses_longer(cron: str, period: timedelta) -> bool:
+    """Whether two neighbouring ticks of a cron expression are ever further apart than a period.
+
+    Between a tick and the last tick within a period after it no such pause can begin and end, so it is enough to look at the
+    pause after that last one.
+    """
+    at = next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
+    for _ in range(_PAUSES_LOOKED_AT):
+        within = (at + period).replace(second=0, microsecond=0)
+        last = next(CronSim(cron, within + timedelta(minutes=1), reverse=True))
+        at, before = next(CronSim(cron, last)), last
+        if at - before > period:
+            return True
+    return False
 
 
 __all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "Season", "ToggleTerms"]
