@@ -1,19 +1,27 @@
 """The drift sensor: launches a retrain when the champion's live traffic has drifted and the cadence allows it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
 from retrain_assets.assets import TRIGGER_TAG, Platform, Road
-from retrain_assets.automation.cadence import held_back
+from retrain_assets.assets.drift_history import reports_of
+from retrain_assets.automation.attempts import run_key, under_way
+from retrain_assets.automation.cadence import Launcher, earliest, holds, in_words
+from retrain_assets.automation.held_alarms import held_before, is_recorded, observation
 from retrain_assets.contract import DriftRule
-from retrain_assets.drift import DriftReport, drift_verdicts
-from retrain_assets.release import next_retrain_key
+from retrain_assets.drift import DriftAlarm, DriftReport, drift_verdicts
+from retrain_assets.release import ModelState, next_retrain_key
 
 
 def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
-    """Watches the drift reports; names metric, window, value and threshold as trigger of the retrain it launches."""
+    """Watches the drift reports; names metric, window, value and threshold as trigger of the retrain it launches.
+
+    What the cadence holds back is told in the tick and, once for each window and set of reasons, recorded on the drift report.
+    """
 
     @dg.sensor(
         name=f"{road.model}_drift_sensor",
@@ -21,32 +29,39 @@ def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Launches a retrain of {road.model} when {rule.at_least} of the last {rule.of_last} drift reports, the "
-        "latest included, are above a limit; holds back during freezes, ramps and the minimum interval.",
+        "latest included, are above a limit; holds back during freezes, seasons and ramps, within the minimum interval and when "
+        "a scheduled retrain is due.",
     )
     def watch(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
         state = platform.controller.state(road.model)
         if state.champion is None:
             return dg.SkipReason(f"{road.model} has no champion yet; bootstrap one")
-        reports = reports_of(context.instance, road, state.champion.version, rule.of_last)
+        champion = state.champion.version
+        reports = reports_of(context.instance, road, champion, rule.of_last)
         if not reports:
-            return dg.SkipReason(f"no drift report of champion version {state.champion.version} yet")
+            return dg.SkipReason(f"no drift report of champion version {champion} yet")
         alarms = drift_verdicts(reports, rule)
         if not alarms:
-            return dg.SkipReason(f"no drift: {len(reports)} reports, the latest until {reports[-1].end:%Y-%m-%d}")
-        now = platform.clock.now()
-        if (reason := held_back(road.contract.cadence, state, now)) is not None:
-            return dg.SkipReason(f"drift of {alarms[0].metric}, held back: {reason}")
-        worst = alarms[0]
+            return dg.SkipReason(f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}")
+        now, cadence = platform.clock.now(), road.contract.cadence
+        held = holds(cadence, state, now, Launcher.DRIFT, under_way(context.instance, road.retrain_job))
+        if held:
+            opens = earliest(cadence, state, now)
+            record = observation(road, champion, alarms, held, now, opens)
+            when = f" A retrain at the earliest on {opens:%Y-%m-%d %H:%M} UTC." if opens is not None and opens > now else ""
+            return dg.SensorResult(
+                skip_reason=f"drift held back. {alarms[0].message}. Held back by {in_words(held)}.{when}",
+                asset_events=[] if is_recorded(context.instance, record) else [record],
+            )
         retrain = next_retrain_key(state.retrains, now.date())
-        history = [{"end": report.end.isoformat(), "value": report.metrics.get(worst.metric)} for report in reports]
-        trigger = {"kind": "drift", **worst.to_json(), "history": history}
+        before = held_before(context.instance, road, champion, _latest_launch(state))
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=f"{road.model}:{retrain}",
+                    run_key=run_key(context.instance, road.retrain_job, retrain, f"{road.model}:{retrain}"),
                     job_name=road.retrain_job,
                     partition_key=retrain,
-                    tags={TRIGGER_TAG: json.dumps(trigger, sort_keys=True)},
+                    tags={TRIGGER_TAG: json.dumps(trigger_of(alarms, reports, champion, before), sort_keys=True)},
                 )
             ],
             dynamic_partitions_requests=[road.partitions.build_add_request([retrain])],
@@ -55,15 +70,27 @@ def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
     return watch
 
 
-def reports_of(instance: dg.DagsterInstance, road: Road, champion: str, count: int) -> list[DriftReport]:
-    """The latest drift reports of one champion version, oldest first."""
-    found: list[DriftReport] = []
-    fetched = instance.fetch_materializations(road.key("drift_report"), limit=count)
-    for record in reversed(fetched.records):
-        materialization = record.asset_materialization
-        metadata = materialization.metadata if materialization else {}
-        if "report" in metadata and metadata["champion"].value == champion:
-            report = metadata["report"].value
-            if isinstance(report, Mapping):
-                found.append(DriftReport.from_json(report))
-    return found
+def trigger_of(
+    alarms: Sequence[DriftAlarm], reports: Sequence[DriftReport], champion: str, held_back: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What set the retrain off, as the ledger keeps it.
+
+    The alarm farthest above its limit with every window it was judged on, the other alarms, and when and by what it was held
+    back.
+    """
+    worst = alarms[0]
+    history = [{"end": report.end.isoformat(), "value": report.metrics.get(worst.metric)} for report in reports]
+    trigger: dict[str, Any] = {"kind": "drift", **worst.to_json(), "champion": champion, "history": history}
+    if len(alarms) > 1:
+        trigger["also"] = [f"{alarm.metric} {alarm.value:.4g} > {alarm.threshold:g}" for alarm in alarms[1:]]
+    if held_back:
+        trigger["held_back"] = list(held_back)
+    return trigger
+
+
+def _latest_launch(state: ModelState) -> datetime | None:
+    return max((retrain.launched_at for retrain in state.retrains.values()), default=None)
+
+
+def _counted(reports: Sequence[DriftReport]) -> str:
+    return "1 report" if len(reports) == 1 else f"{len(reports)} reports"

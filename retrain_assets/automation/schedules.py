@@ -5,7 +5,8 @@ import json
 import dagster as dg
 
 from retrain_assets.assets import TRIGGER_TAG, Platform, Road
-from retrain_assets.automation.cadence import held_back
+from retrain_assets.automation.attempts import under_way
+from retrain_assets.automation.cadence import Launcher, holds, in_words
 from retrain_assets.release import next_retrain_key
 
 
@@ -35,8 +36,8 @@ def cadence_schedule(road: Road, cron: str) -> dg.ScheduleDefinition:
     def launch_on_cadence(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         state = platform.controller.state(road.model)
         now = platform.clock.now()
-        if (reason := held_back(road.contract.cadence, state, now)) is not None:
-            return dg.SkipReason(f"held back: {reason}")
+        if held := holds(road.contract.cadence, state, now, Launcher.CRON, under_way(context.instance, road.retrain_job)):
+            return dg.SkipReason(f"held back by {in_words(held)}")
         retrain = next_retrain_key(state.retrains, now.date())
         context.instance.add_dynamic_partitions(road.partitions.name or "", [retrain])
         return dg.RunRequest(

@@ -53,7 +53,10 @@ class Engine:
         context = dg.build_sensor_context(
             instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
         )
-        requests, partitions = _asked_for(definition(context))
+        answered = definition(context)
+        for event in answered.asset_events if isinstance(answered, dg.SensorResult) else ():
+            self.instance.report_runless_asset_event(event)
+        requests, partitions = _asked_for(answered)
         for addition in partitions:
             self.instance.add_dynamic_partitions(addition.partitions_def_name, list(addition.partition_keys))
         done = []

@@ -1,26 +1,22 @@
-"""When a look is due, and what holds a retrain back."""
+"""When a look is due."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from retrain_assets.automation.cadence import held_back
 from retrain_assets.automation.canary_sensor import look_due, step_due
-from retrain_assets.contract import Cadence, Freeze
 from retrain_assets.home import Home, ReplayClock
-from retrain_assets.release import LookRecord, ModelState, RetrainState, ToggleState, ToggleStatus
+from retrain_assets.release import LookRecord, ToggleState, ToggleStatus
 from retrain_assets.routing import VersionRef
 from retrain_assets.serving import ExposureLog
 from retrain_assets_tests.simulation import contract_with
 
 ARMED = datetime(2024, 3, 1, 6, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-CADENCE = Cadence(min_interval="7d", freeze=[Freeze(start=date(2024, 12, 20), end=date(2025, 1, 2), reason="holidays")])
 
 
 @pytest.fixture
@@ -109,21 +105,3 @@ def test_the_longest_duration_asks_for_a_last_look_even_without_traffic(home: Ho
     ReplayClock(home.replay_clock_path).set(ARMED + 20 * DAY)
     assert look_due(home, toggle_looked_at(ARMED + 13 * DAY)) == "max-duration"
     assert look_due(home, toggle_looked_at(ARMED + 15 * DAY)) is None, "it was made"
-
-
-def test_the_cadence_says_why_it_holds_a_retrain_back() -> None:
-    """Freeze, active toggle, open retrain, minimum interval; a retrain that a person launched does not start the interval."""
-    now = ARMED + 3 * DAY
-    retrain = RetrainState("2024-03-01", "churn", {}, "system:retrain_assets", ARMED, "sha256:c")
-    ended = replace(retrain, ended="rejected")
-    idle = ModelState("churn")
-    assert held_back(CADENCE, idle, now) is None
-    assert "holidays" in str(held_back(CADENCE, idle, datetime(2024, 12, 24, tzinfo=UTC)))
-    active = replace(idle, toggles={"churn-2024-03-01": toggle_looked_at(None)})
-    assert "one challenger at a time" in str(held_back(CADENCE, active, now))
-    assert "has not ended" in str(held_back(CADENCE, replace(idle, retrains={"2024-03-01": retrain}), now))
-    recent = replace(idle, retrains={"2024-03-01": ended})
-    assert "min_interval 7d" in str(held_back(CADENCE, recent, now))
-    assert held_back(CADENCE, recent, ARMED + 7 * DAY) is None
-    by_hand = replace(idle, retrains={"2024-03-01": replace(ended, launched_by="person:dana@example.org")})
-    assert held_back(CADENCE, by_hand, now) is None

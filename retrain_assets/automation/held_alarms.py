@@ -1,0 +1,97 @@
+"""The record of a drift alarm that the cadence held back: an observation of the drift report, kept as long as its history.
+
+The ledger holds what decides about activation; an alarm that launches nothing decides nothing yet. When it launches a retrain
+after all, the trigger in the ledger says how long it was held back, and by what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from retrain_assets.assets import Road
+from retrain_assets.automation.cadence import Hold, in_words
+from retrain_assets.drift import DriftAlarm
+
+LISTED = 4
+"""Groups of held-back windows a trigger names, the latest ones; a run tag must stay below 2,700 bytes for PostgreSQL's index."""
+LETTERS = 240
+"""Letters of the reasons that a trigger keeps of each; the observation has all."""
+LOOKED_AT = 60
+"""Observations that are read."""
+
+
+def observation(
+    road: Road, champion: str, alarms: Sequence[DriftAlarm], held: Sequence[Hold], now: datetime, opens: datetime | None
+) -> dg.AssetObservation:
+    """What was held back and why, as a person reads it on the drift report's page a year later.
+
+    Args:
+        road: the model's.
+        champion: version the alarms are about.
+        alarms: the worst first.
+        held: every rule that holds.
+        now: the clock's time.
+        opens: when a retrain may start at the earliest; None where that is not known.
+    """
+    worst = alarms[0]
+    return dg.AssetObservation(
+        asset_key=road.key("drift_report"),
+        description=f"Drift held back. {worst.message}. Held back by {in_words(held)}.",
+        metadata={
+            "held_back_at": now.isoformat(),
+            "held_back_by": ", ".join(hold.rule for hold in held),
+            "reasons": in_words(held),
+            "alarms": "; ".join(alarm.message for alarm in alarms),
+            "metric": worst.metric,
+            "value": float(worst.value),
+            "threshold": float(worst.threshold),
+            "window_end": worst.window[1].isoformat(),
+            "champion": champion,
+            "earliest_retrain": opens.isoformat() if opens else "not known",
+        },
+    )
+
+
+def is_recorded(instance: dg.DagsterInstance, seen: dg.AssetObservation) -> bool:
+    """Whether the latest observation says the same: this champion, window and metric, held back by these rules."""
+    latest = next(_observations(instance, seen.asset_key), None)
+    same = ("champion", "window_end", "metric", "held_back_by")
+    return latest is not None and all(latest.get(name) == seen.metadata[name].value for name in same)
+
+
+def held_before(instance: dg.DagsterInstance, road: Road, champion: str, since: datetime | None) -> list[dict[str, Any]]:
+    """Why and how long alarms about a champion were held back since a moment, oldest first: neighbouring windows with the same
+    reasons together, the latest :data:`LISTED` groups.
+
+    Args:
+        instance: Dagster's record.
+        road: the model's.
+        champion: version the alarm is about.
+        since: when the latest retrain was launched: what was held back before it, it answered; None for all.
+    """
+    groups: list[dict[str, Any]] = []
+    for one in _observations(instance, road.key("drift_report")):
+        at = one["held_back_at"]
+        if one["champion"] != champion or (since is not None and datetime.fromisoformat(at) <= since):
+            break
+        if groups and groups[-1]["by"] == one["held_back_by"]:
+            groups[-1] |= {"first": at, "windows": groups[-1]["windows"] + 1}
+        elif len(groups) == LISTED:
+            break
+        else:
+            words = {"by": one["held_back_by"], "because": str(one["reasons"])[:LETTERS]}
+            groups.append({**words, "metric": one["metric"], "first": at, "last": at, "windows": 1})
+    return groups[::-1]
+
+
+def _observations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[dict[str, Any]]:
+    """Metadata of this module's observations of an asset, the latest first."""
+    for record in instance.fetch_observations(asset, limit=LOOKED_AT).records:
+        observed = record.asset_observation
+        values = {name: value.value for name, value in (observed.metadata if observed else {}).items()}
+        if "held_back_by" in values:
+            yield values
