@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from retrain_assets.ledger import timestamp
@@ -28,15 +28,18 @@ _SHOWN = {
     "kind": "Kind",
     "metric": "Metric",
     "column": "Feature",
+    "segment": "Segment",
     "value": "Value",
     "threshold": "Threshold",
     "window": "Window",
     "history": "Windows looked at",
+    "also": "Other alarms",
+    "champion": "Champion version",
     "reason": "Reason",
     "cron": "Schedule",
     "run_id": "Run",
 }
-_SAID = ("above", "of", "message")
+_SAID = ("above", "of", "message", "held_back")
 
 
 def _rows(recorded: Mapping[str, Any], launched_by: str, at: str) -> Iterator[dict[str, Any]]:
@@ -48,16 +51,22 @@ def _rows(recorded: Mapping[str, Any], launched_by: str, at: str) -> Iterator[di
             value = f"{words.moment(str(value[0]))} to {words.moment(str(value[1]))}"
         if name == "history" and isinstance(value, list):
             value = ", ".join(f"{words.number(one['value'])} until {words.day(str(one['end']))}" for one in value)
+        if name == "also" and isinstance(value, list):
+            value = "; ".join(map(str, value))
         if value is not None:
             yield {"field": _SHOWN.get(name, words.words(name).capitalize()), "value": value}
     if "above" in recorded and "of" in recorded:
         yield {"field": "Above the limit in", "value": f"{recorded['above']} of the last {recorded['of']} windows"}
+    for one in _held_back(recorded):
+        windows = "1 window" if one["windows"] == 1 else f"{one['windows']} windows"
+        days = " to ".join(dict.fromkeys(words.day(str(one[end])) for end in ("first", "last")))
+        yield {"field": "Held back before", "value": f"{days}, {windows} above: {one['because']}"}
 
 
 def _sentence(recorded: Mapping[str, Any], launched_by: str) -> str:
     kind = recorded.get("kind")
     if kind == "drift":
-        metric = words.words(str(recorded.get("metric", "a drift metric")))
+        metric = words.words(str(recorded.get("metric", "a drift metric"))) + _where(recorded)
         value, threshold = recorded.get("value"), recorded.get("threshold")
         sentence = f"Drift: {metric} was {words.number(value)}, above its limit of {words.number(threshold)}"
         window = _window(recorded.get("window") or recorded)
@@ -66,13 +75,34 @@ def _sentence(recorded: Mapping[str, Any], launched_by: str) -> str:
             if "above" in recorded and "of" in recorded
             else ""
         )
-        return f"{sentence}, {window}{often}." if window else f"{sentence}{often}."
+        held = _held_back(recorded)
+        waited = f"; held back since {words.day(str(held[0]['first']))} by {_by(held)}" if held else ""
+        return f"{sentence}, {window}{often}{waited}." if window else f"{sentence}{often}{waited}."
     if kind == "person" or launched_by.startswith("person:"):
         why = str(recorded.get("reason", "")).rstrip(".")
         return f"{words.actor(launched_by)} launched it: {why}." if why else f"{words.actor(launched_by)} launched it."
     if kind in ("cadence", "schedule"):
         return "The business cadence was due."
     return f"Launched by {words.actor(launched_by)} ({kind or 'no trigger recorded'})."
+
+
+def _where(recorded: Mapping[str, Any]) -> str:
+    """The feature or segment an alarm comes from, in brackets."""
+    place = recorded.get("column") or recorded.get("segment")
+    return f" ({place})" if place else ""
+
+
+def _held_back(recorded: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The windows in which the cadence held the alarm back, as the drift sensor wrote them."""
+    value = recorded.get("held_back")
+    listed = value if isinstance(value, list) else []
+    return [one for one in listed if isinstance(one, Mapping) and one.keys() >= {"by", "because", "first", "last", "windows"}]
+
+
+def _by(held: Sequence[Mapping[str, Any]]) -> str:
+    """The rules that held it back, each once, in the order they came."""
+    rules = dict.fromkeys(rule for one in held for rule in str(one["by"]).split(", "))
+    return ", ".join(words.words(rule) for rule in rules)
 
 
 def _window(value: Any) -> str:
