@@ -1,12 +1,18 @@
 """Asset ``dataset``: an immutable snapshot of the training window and the held-out window after it."""
 
+from datetime import datetime
+from typing import Any
+
 import dagster as dg
 
 from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road, cutoff_of
 from retrain_assets.assets.stages import launch, metadata_of
-from retrain_assets.contract import Gate
+from retrain_assets.contract import Gate, Outcome, RetrainError
+
+EARLIER_RETRAINS = 5
+"""Earlier retrains that the data gate compares the source with, at most."""
 
 
 def dataset_asset(road: Road) -> dg.AssetsDefinition:
@@ -28,7 +34,8 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         retrain = context.partition_key
         cutoff = cutoff_of(retrain)
         launch(context, platform, road, retrain)
-        result = platform.run_stage(road, retrain, "dataset", parameters={"cutoff": cutoff.isoformat()})
+        parameters = {"cutoff": cutoff.isoformat(), "history": earlier_datasets(platform, road, retrain)}
+        result = platform.run_stage(road, retrain, "dataset", parameters=parameters)
         verdicts = result.verdicts_of(Gate.DATA)
         digest = result.outputs["dataset"]["digest"]
         subjects = {"dataset": digest, "limits": road.contract.limits_digest}
@@ -39,3 +46,25 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         )
 
     return dataset
+
+
+def earlier_datasets(platform: Platform, road: Road, retrain: str) -> list[dict[str, Any]]:
+    """What the data gate of a retrain compares its source with: the ``as_history`` of earlier retrains of the model.
+
+    Those count that were launched before this one, end before its cut-off and passed gate data; of retrains of one cut-off the
+    last. At most the last five, by cut-off. Later retrains never change it, so that running a partition again asks the same.
+    """
+    found: dict[datetime, dict[str, Any]] = {}
+    for key, known in platform.controller.state(road.model).retrains.items():
+        if key == retrain:
+            break
+        record = known.verdicts.get(Gate.DATA)
+        if record is None or record.outcome is not Outcome.PASS or cutoff_of(key) >= cutoff_of(retrain):
+            continue
+        try:
+            seen = platform.stage_result(road.model, key, "dataset").metadata.get("as_history")
+        except RetrainError:
+            continue  # its working files were cleared away
+        if seen is not None:
+            found[cutoff_of(key)] = seen
+    return [found[cutoff] for cutoff in sorted(found)[-EARLIER_RETRAINS:]]

@@ -6,11 +6,11 @@ import dagster as dg
 
 from retrain_assets.assets.faces import check_result
 from retrain_assets.assets.gate_rules import (
-    DATASET_RULES,
     FEATURE_RULES,
     PROMOTION_RULES,
     TRAINING_RULES,
     canary_rules,
+    dataset_rules,
     offline_rules,
 )
 from retrain_assets.assets.platform import Platform
@@ -35,7 +35,7 @@ def gate_checks(road: Road) -> list[dg.AssetChecksDefinition]:
         return promotion_verdicts(platform, road, retrain)
 
     return [
-        gate_check(road, Gate.DATA, "dataset", DATASET_RULES, recorded(Gate.DATA)),
+        gate_check(road, Gate.DATA, "dataset", dataset_rules(contract), recorded(Gate.DATA)),
         gate_check(road, Gate.DATA, "feature_snapshot", FEATURE_RULES, recorded(Gate.DATA)),
         gate_check(road, Gate.TRAINING, "candidate_model", TRAINING_RULES, recorded(Gate.TRAINING)),
         gate_check(road, Gate.OFFLINE, "evaluation_report", offline_rules(contract), recorded(Gate.OFFLINE)),

@@ -7,15 +7,22 @@ from retrain_assets.contract import Contract
 DATASET_RULES: Mapping[str, str] = {
     "schema_holds": "every row fits the schema of the source",
     "fresh_enough": "the newest row is young enough at the cut-off",
+    "source_keeps_its_cadence": "no time without a row is far longer than the longest in training",
     "enough_rows": "training and hold-out windows have enough labelled rows",
-    "volume_is_steady": "rows a day in the hold-out are like those in training",
+    "volume_is_steady": "rows a day in the hold-out are like those in training and in earlier retrains",
+    "days_are_complete": "no day of the hold-out has far more or fewer rows than its weekday in training",
     "missingness_within_limits": "no column has more nulls than the contract allows",
+    "missingness_is_steady": "no column has far more nulls than in training and in earlier retrains",
+    "categories_are_known": "text columns have the categories they had in training, no new ones and none vanished",
+    "both_classes_present": "the label varies in both windows",
+    "label_balance_is_steady": "the label is distributed as in training and in earlier retrains",
+    "labels_arrive": "rows that are old enough to have a label have one",
+    "labels_are_mature": "no label was known only after the cut-off",
+    "columns_are_known_in_time": "no column is empty until the label is known, but for those declared as known later",
     "keys_are_unique": "no unit and moment stands twice",
     "time_order_holds": "no hold-out row lies before or inside the training window",
-    "labels_are_mature": "no label was known only after the cut-off",
-    "both_classes_present": "the label varies in both windows",
 }
-"""Checks of gate 1 on the data set."""
+"""Checks of gate 1 on the data set, for every contract."""
 
 FEATURE_RULES: Mapping[str, str] = {
     "no_single_feature_separates_label": "no feature alone separates the label suspiciously well",
@@ -45,6 +52,14 @@ PROMOTION_RULES: Mapping[str, str] = {
     "toggle_awaits_approval": "the toggle has finished its ramp",
 }
 """Checks of gate 5."""
+
+
+def dataset_rules(contract: Contract) -> dict[str, str]:
+    """Checks of gate 1 on the data set, as far as the contract asks for them."""
+    names = dict(DATASET_RULES)
+    if (group := contract.source.group) is not None:
+        names["groups_are_separate"] = f"no {group} stands in both windows"
+    return names
 
 
 def offline_rules(contract: Contract) -> dict[str, str]:

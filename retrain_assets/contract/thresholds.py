@@ -26,13 +26,17 @@ class DataThresholds(Part):
         description="Longest time without a row, hold-out and cut-off included, as a multiple of the longest in training.",
     )
     max_missing_rise: Portion = Field(
-        default=0.1, description="Largest rise of a column's share of nulls, against training and against earlier retrains."
+        default=0.1,
+        description="Largest rise of a column's share of nulls, against training and against earlier retrains; "
+        "columns of max_missing are left to their own limit.",
     )
     max_volume_change: Share = Field(
-        default=0.5, gt=0, description="Largest relative change of rows a day, hold-out against training window."
+        default=0.5,
+        gt=0,
+        description="Largest relative change of rows a day: hold-out against training, training against earlier retrains.",
     )
     max_day_change: Share = Field(
-        default=0.6, gt=0, description="Largest relative change of one hold-out day's rows against the same weekday in training."
+        default=0.45, gt=0, description="Largest relative change of one hold-out day's rows against the same weekday in training."
     )
     max_new_categories: Portion = Field(
         default=0.01, description="Largest share of hold-out rows with a category that training does not have."
@@ -42,11 +46,11 @@ class DataThresholds(Part):
     )
     max_label_shift: Portion = Field(
         default=0.3,
-        description="Largest change of the label's distribution, hold-out against training: of a class's share, "
-        "or of the mean in standard deviations (regression).",
+        description="Largest change of the label's distribution, hold-out against training, training against earlier retrains: "
+        "of a class's share, or of the mean in standard deviations (regression).",
     )
     max_unlabelled: Portion = Field(
-        default=0.2, description="Largest share of rows that should have a label by now and have none; they are left out."
+        default=0.25, description="Largest share of rows that should have a label by now and have none; they are left out."
     )
     max_feature_auc: Annotated[float, Field(gt=0.5, le=1)] = Field(
         default=0.8, description="A single feature that separates the label better than this is taken for a leak."
@@ -54,6 +58,11 @@ class DataThresholds(Part):
     max_value_agreement: Annotated[float, Field(gt=0.5, le=1)] = Field(
         default=0.98,
         description="Rows that share a feature's value and agree in the label more than this are taken for a leak.",
+    )
+    max_feature_shift: Annotated[float, Field(gt=1)] = Field(
+        default=2.0,
+        description="Largest distance of a feature's hold-out values from training, as a multiple of the farthest stretch of "
+        "training from the rest.",
     )
     max_duplicate_share: Portion = Field(
         default=0.01, description="Largest share of hold-out rows that also stand, feature by feature, in training."

@@ -1,6 +1,8 @@
 """The gates: pure functions from evidence and thresholds to verdicts. No I/O, no clock, no Dagster."""
 
-from retrain_assets.gates.data.gate import DATA_CHECKS, data_gate
+from retrain_assets.gates.data.gate import DATA_CHECKS, data_checks, data_gate
+from retrain_assets.gates.data.history import EarlierDataset
+from retrain_assets.gates.data.rows import LeftOut, SourceRows
 from retrain_assets.gates.features.availability import availability_probe
 from retrain_assets.gates.features.gate import FEATURE_CHECKS, features_gate
 from retrain_assets.gates.offline.evaluation import Backtest, OfflineEvaluation
@@ -24,12 +26,16 @@ __all__ = [
     "TRAINING_CHECKS",
     "ApprovalDecision",
     "Backtest",
+    "EarlierDataset",
+    "LeftOut",
     "OfflineEvaluation",
     "PromotionEvidence",
     "RecordedApproval",
     "RecordedGate",
+    "SourceRows",
     "TrainingEvidence",
     "availability_probe",
+    "data_checks",
     "data_gate",
     "evaluate",
     "features_gate",

@@ -12,8 +12,8 @@ from retrain_assets.compute.code import import_path
 from retrain_assets.compute.frames import Tables, write_tables
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.source import bounds, read_source
-from retrain_assets.contract import Contract, Gate, Source, StageError
-from retrain_assets.gates import data_gate
+from retrain_assets.contract import Contract, Gate, SourceError, StageError
+from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +42,77 @@ class Windows:
 def dataset(request: StageRequest) -> StageResult:
     """Snapshot the source.
 
-    Parameters: ``cutoff`` (ISO-8601 with offset): nothing at or after it is read; ``history`` (optional): training rows of
+    Parameters: ``cutoff`` (ISO-8601 with offset): nothing at or after it is read; ``history`` (optional): the ``as_history`` of
     earlier retrains, for the gate.
 
     Output ``dataset``: folder with ``train.parquet`` and ``holdout.parquet``: the schema's columns of rows whose label is known
     at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Rows
-    whose label is not known yet (event time + label delay after the cut-off, or null) are left out and counted. Verdicts:
-    gate data.
+    whose label is not known yet (event time + label delay after the cut-off) or missing, and hold-out rows of a group
+    (``source.group``) that training has, are left out and counted. Verdicts: gate data.
 
     Raises:
         SourceError: when the source is not what the contract says.
-        StageError: when the cut-off is missing or has no offset.
+        StageError: when the cut-off is missing or has no offset, or the history is not one.
     """
     contract = request.parsed_contract()
     windows = Windows.of(contract, _cutoff(request))
+    history = _history(request)
     schema = import_path(contract.source.schema_, "source.schema")
-    rows = read_source(contract.source, schema, windows.train_start, windows.cutoff)
-    known, counts = _labelled(rows, contract.source, windows.cutoff)
+    source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff)
+    rows = split(source_rows, contract, windows)
 
-    (train_end,) = bounds(rows.schema[contract.source.event_time], windows.train_end)
-    moment = pl.col(contract.source.event_time)
-    train, holdout = known.filter(moment < train_end), known.filter(moment >= train_end)
-    tables = Tables(train, holdout, {"window": windows.to_json()})
+    tables = Tables(rows.train, rows.holdout, {"window": windows.to_json()})
     folder = request.directory / "dataset"
     write_tables(folder, tables)
-    history = [int(count) for count in request.parameters.get("history", ())]
-    verdicts = data_gate(train, holdout, contract=contract, schema=schema, cutoff=windows.cutoff, history=history)
+    verdicts = data_gate(rows, schema=schema, history=history)
     metadata: dict[str, Any] = {
         "window": windows.to_json(),
-        "rows": {"train": train.height, "holdout": holdout.height},
-        "left_out": counts,
-        "label_mean": {"train": _label_mean(train, contract), "holdout": _label_mean(holdout, contract)},
+        "rows": {"train": rows.train.height, "holdout": rows.holdout.height},
+        "left_out": {
+            "label_not_known_yet": rows.left_out.too_young.height,
+            "label_missing": rows.left_out.unlabelled.height,
+            **({"group_in_training": rows.left_out.group_in_training.height} if contract.source.group is not None else {}),
+        },
+        "label_mean": dict(rows.label_mean),
+        "as_history": rows.as_history(request.retrain).to_json(),
+        "compared_with": [earlier.retrain for earlier in history],
     }
     return answer(request, {"dataset": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
+
+
+def split(rows: pl.DataFrame, contract: Contract, windows: Windows) -> SourceRows:
+    """Source rows from the start of training to the cut-off as the snapshot's two windows and what is left out of them.
+
+    Raises:
+        SourceError: when ``source.group`` is not a column of the rows.
+    """
+    source = contract.source
+    latest, train_end = bounds(rows.schema[source.event_time], windows.cutoff - source.label_delay, windows.train_end)
+    moment, label = pl.col(source.event_time), pl.col(source.label)
+    too_young = moment > latest
+    without = label.is_null() | label.is_nan() if rows.schema[source.label].is_float() else label.is_null()
+    known = rows.filter(~too_young & ~without)
+    train, holdout = known.filter(moment < train_end), known.filter(moment >= train_end)
+    shared = holdout.clear()
+    if source.group is not None:
+        if source.group not in rows.columns:
+            remedy = f"add it to the schema or correct source.group; the schema has {', '.join(rows.columns)}"
+            raise SourceError(f"source.group {source.group!r} is not a column of the schema", where=source.schema_, remedy=remedy)
+        returning = pl.col(source.group).is_in(train[source.group].drop_nulls().unique().implode()).fill_null(False)
+        holdout, shared = holdout.filter(~returning), holdout.filter(returning)
+    left_out = LeftOut(too_young=rows.filter(too_young), unlabelled=rows.filter(~too_young & without), group_in_training=shared)
+    return SourceRows(train, holdout, contract, windows.cutoff, left_out)
+
+
+def _history(request: StageRequest) -> list[EarlierDataset]:
+    try:
+        return [EarlierDataset.from_json(value) for value in request.parameters.get("history", ())]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StageError(
+            f"history is not a list of earlier data sets ({error!r})",
+            where="stage dataset",
+            remedy="pass the as_history of earlier results of this stage",
+        ) from error
 
 
 def _cutoff(request: StageRequest) -> datetime:
@@ -88,18 +126,3 @@ def _cutoff(request: StageRequest) -> datetime:
     if cutoff.tzinfo is None:
         raise StageError(f"cutoff {text!r} has no offset", where="stage dataset", remedy=f"write {text}+00:00")
     return cutoff
-
-
-def _labelled(rows: pl.DataFrame, source: Source, cutoff: datetime) -> tuple[pl.DataFrame, dict[str, int]]:
-    (latest,) = bounds(rows.schema[source.event_time], cutoff - source.label_delay)
-    too_young = pl.col(source.event_time) > latest
-    without = pl.col(source.label).is_null()
-    counts = rows.select(label_not_known_yet=too_young.sum(), label_missing=(without & ~too_young).sum()).row(0, named=True)
-    return rows.filter(~too_young & ~without), {name: int(count) for name, count in counts.items()}
-
-
-def _label_mean(frame: pl.DataFrame, contract: Contract) -> float | None:
-    label = frame[contract.source.label]
-    if frame.is_empty() or not (label.dtype.is_numeric() or label.dtype == pl.Boolean):
-        return None
-    return float(label.cast(pl.Float64).mean())  # type: ignore[arg-type]

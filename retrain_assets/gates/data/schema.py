@@ -1,68 +1,193 @@
-"""Whether source rows are what the team's pandera schema says. The other checks of gate DATA are in data.py."""
+"""Whether source rows are what the team's pandera schema says, with the rows that are not."""
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.gates.data.rows import SourceRows
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed
 
 if TYPE_CHECKING:
     import pandera.polars
+    from pandera.errors import SchemaError
+
+LONGEST_VALUE = 120
+"""Characters of a failing value that a table shows."""
 
 
-def schema_holds(windows: dict[str, pl.DataFrame], schema: type[pandera.polars.DataFrameModel]) -> Verdict:
-    """Validate every window against the schema and report all violations, not the first one.
+def schema_holds(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) -> Verdict:
+    """Validate the whole snapshot, both windows as one table, and report every broken rule with the rows that break it.
+
+    pandera decides row by row; which rows and how many is read from its masks, not from its own table of failure cases, which
+    would turn every failing row into Python objects.
 
     Args:
-        windows: name of the window (``train``, ``holdout``) to its rows.
-        schema: pandera model of one source row.
+        rows: the snapshot.
+        schema: pandera model of one source row: types, ranges, categories, nullability, uniqueness, ``dataframe_check``.
 
     Returns:
-        ``pass``; ``fail`` with a table of at most 20 failure cases (and the full count); ``error`` when the schema cannot
-        be used, or its own checks raised and nothing else was found; ``no_data`` when every window is empty.
+        ``pass``; ``fail`` with the broken rules (worst first, counted in full) and at most 20 failing rows, in which every shown
+        rule has its share; ``error`` when the schema cannot be used, or its own checks raised and nothing else was
+        found; ``no_data`` when every window is empty.
     """
-    from pandera.errors import SchemaDefinitionError, SchemaErrors, SchemaInitError
+    from pandera.errors import SchemaDefinitionError, SchemaInitError
 
-    rows = sum(frame.height for frame in windows.values())
-    if rows == 0:
-        return Verdict(Gate.DATA, "schema_holds", Outcome.NO_DATA, "there are no rows to validate", threshold=schema.__name__)
+    check, name = "schema_holds", schema.__name__
+    snapshot = _snapshot(rows)
+    if snapshot.is_empty():
+        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no rows to validate", threshold=name)
     try:
-        schema.to_schema()
-    except (SchemaDefinitionError, SchemaInitError, TypeError, ValueError) as fault:
-        message = f"schema {schema.__name__} cannot be used: {fault}"
-        return Verdict(Gate.DATA, "schema_holds", Outcome.ERROR, message, threshold=schema.__name__)
-    tables: list[dict[str, Any]] = []
-    reasons: set[str] = set()
-    for name, frame in windows.items():
+        broken = _broken_rules(snapshot, schema)
+    except (
+        SchemaDefinitionError,
+        SchemaInitError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+        pl.exceptions.PolarsError,
+    ) as fault:
+        message = f"schema {name} cannot be used: {fault}"
+        return Verdict(Gate.DATA, check, Outcome.ERROR, message, threshold=name)
+    if not broken:
+        message = f"{counted(snapshot.height, 'row')} are as schema {name} says"
+        return Verdict(Gate.DATA, check, Outcome.PASS, message, observed=0, threshold=name)
+    failing = _failing_rows(broken, snapshot.height)
+    evidence = {
+        "broken_rules": [rule.to_json(rows.train.height) for rule in broken[:TABLE_ROWS]],
+        "broken_rules_total": len(broken),
+        "failing_rows": _examples(broken, snapshot, rows),
+        "failing_rows_total": failing,
+        "rows": snapshot.height,
+    }
+    if all(rule.raised for rule in broken):
+        message = f"schema {name} could not be evaluated: {listed([f'{rule.title}: {rule.value}' for rule in broken], most=3)}"
+        return Verdict(Gate.DATA, check, Outcome.ERROR, message, len(broken), name, evidence)
+    titles = [f"{rule.title} ({counted(rule.rows, 'row') if rule.mask is not None else rule.value})" for rule in broken]
+    share = f"{failing:,} of {counted(snapshot.height, 'row')} break" if failing else "the table breaks"
+    message = f"{share} {counted(len(broken), 'rule')} of schema {name}: {listed(titles, most=3)}"
+    return Verdict(Gate.DATA, check, Outcome.FAIL, message, failing or len(broken), name, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A broken rule: ``mask`` is true where a row breaks it, None when the table as a whole does; then ``value`` says how."""
+
+    column: str
+    check: str
+    mask: pl.Series | None
+    value: str
+    raised: bool
+    rows: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.column}: {self.check}"
+
+    def to_json(self, train_rows: int) -> dict[str, Any]:
+        in_train = 0 if self.mask is None else int(self.mask.head(train_rows).sum())
+        found = {"column": self.column, "rule": self.check, "found": self.value or "rows"}
+        return found | {"rows": self.rows, "train_rows": in_train, "holdout_rows": self.rows - in_train}
+
+
+def _snapshot(rows: SourceRows) -> pl.DataFrame:
+    """Training and hold-out as one table; windows whose columns differ keep every column of both."""
+    frames = [frame for frame in rows.windows.values() if frame.height] or [rows.train]
+    same = all(frame.schema == frames[0].schema for frame in frames)
+    return pl.concat(frames, how="vertical" if same else "diagonal_relaxed")
+
+
+def _broken_rules(snapshot: pl.DataFrame, schema: type[pandera.polars.DataFrameModel]) -> list[_Rule]:
+    """Broken rules: of the table as a whole first, then by rows, most first."""
+    from pandera.config import ValidationDepth, config_context
+    from pandera.errors import SchemaErrors
+
+    with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
         try:
-            schema.validate(frame, lazy=True)
+            _few_cases(schema).validate(snapshot, lazy=True)
         except SchemaErrors as problems:
-            tables.extend({"window": name, **case} for case in _cases(problems.failure_cases))
-            reasons.update(str(problem.reason_code.name) for problem in problems.schema_errors if problem.reason_code)
-    if not tables:
-        message = f"{counted(rows, 'row')} are as schema {schema.__name__} says"
-        return Verdict(Gate.DATA, "schema_holds", Outcome.PASS, message, observed=0, threshold=schema.__name__)
-    outcome = Outcome.ERROR if reasons == {"CHECK_ERROR"} else Outcome.FAIL
-    what = "could not be evaluated" if outcome is Outcome.ERROR else "is violated"
-    broken = sorted({f"{case['column']}: {case['check']}" for case in tables})
-    return Verdict(
-        Gate.DATA,
-        "schema_holds",
-        outcome,
-        f"schema {schema.__name__} {what} in {counted(len(tables), 'case')} ({listed(broken)})",
-        observed=len(tables),
-        threshold=schema.__name__,
-        evidence={"failure_cases": tables[:TABLE_ROWS], "failure_cases_total": len(tables), "reasons": sorted(reasons)},
+            rules = [_rule(problem, snapshot.height) for problem in problems.schema_errors]
+            return sorted(rules, key=lambda rule: (rule.mask is not None, -rule.rows, rule.title))
+    return []
+
+
+def _few_cases(schema: type[pandera.polars.DataFrameModel]) -> Any:
+    """The schema with checks that keep few failure cases each; the model's own is shared and stays as it is."""
+    limited = copy.copy(schema.to_schema())
+    limited.checks = [_few(check) for check in limited.checks]
+    limited.columns = {name: copy.copy(column) for name, column in limited.columns.items()}
+    for column in limited.columns.values():
+        column.checks = [_few(check) for check in column.checks]
+    return limited
+
+
+def _few(check: Any) -> Any:
+    limited = copy.copy(check)
+    limited.n_failure_cases = TABLE_ROWS
+    return limited
+
+
+def _rule(problem: SchemaError, rows: int) -> _Rule:
+    from pandera.constants import CHECK_OUTPUT_KEY
+
+    check = problem.check
+    name = check if isinstance(check, str) else getattr(check, "error", None) or getattr(check, "name", None) or str(check)
+    column = str(problem.column_name or "row") if problem.schema is not None else "row"
+    reason = problem.reason_code.name if problem.reason_code is not None else ""
+    output = problem.check_output
+    mask: pl.Series | None = None
+    if isinstance(output, pl.DataFrame) and output.height == rows and isinstance(problem.failure_cases, pl.DataFrame):
+        mask = ~output[CHECK_OUTPUT_KEY].fill_null(True)
+    value = "" if mask is not None else str(problem.failure_cases if problem.failure_cases is not None else reason.lower())
+    return _Rule(
+        column, str(name), mask, value[:LONGEST_VALUE], reason == "CHECK_ERROR", int(mask.sum()) if mask is not None else 0
     )
 
 
-def _cases(failures: pl.DataFrame) -> list[dict[str, Any]]:
-    return failures.select(
-        pl.col("column").cast(pl.String),
-        pl.col("check").cast(pl.String),
-        pl.col("failure_case").cast(pl.String),
-        row=pl.col("index").cast(pl.Int64),
-    ).to_dicts()
+def _failing_rows(broken: list[_Rule], rows: int) -> int:
+    masks = [rule.mask for rule in broken if rule.mask is not None]
+    if not masks:
+        return 0
+    together = pl.DataFrame({str(at): mask for at, mask in enumerate(masks)})
+    return int(together.select(pl.any_horizontal(pl.all()).sum()).item())
+
+
+def _examples(broken: list[_Rule], snapshot: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
+    """Failing rows, worst rule first; each of the rules that fit has at least one, then the worst take what is left."""
+    shown = [rule for rule in broken if rule.mask is not None][:TABLE_ROWS]
+    if not shown:
+        return []
+    share = max(TABLE_ROWS // len(shown), 1)
+    table: list[dict[str, Any]] = []
+    for rank, rule in enumerate(shown):
+        left = TABLE_ROWS - len(table) - (len(shown) - rank - 1)
+        wanted = min(left, TABLE_ROWS if len(shown) == 1 else share)
+        table.extend(_rows_of(rule, wanted, snapshot, rows))
+    return table
+
+
+def _rows_of(rule: _Rule, wanted: int, snapshot: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
+    assert rule.mask is not None
+    positions = rule.mask.arg_true().head(wanted)
+    source = rows.contract.source
+    found: list[dict[str, Any]] = []
+    for position, row in zip(positions.to_list(), snapshot[positions].to_dicts(), strict=True):
+        others = (f"{name}={item}" for name, item in row.items() if name not in (source.unit, source.event_time))
+        value = row[rule.column] if rule.column in row else ", ".join(others)
+        in_train = position < rows.train.height
+        found.append(
+            {
+                "window": "train" if in_train else "holdout",
+                "column": rule.column,
+                "rule": rule.check,
+                "value": str(value)[:LONGEST_VALUE],
+                source.unit: str(row.get(source.unit)),
+                source.event_time: str(row.get(source.event_time)),
+                "row": position if in_train else position - rows.train.height,
+            }
+        )
+    return found

@@ -1,0 +1,65 @@
+"""The checks of gate DATA on identity: no row twice, no group on both sides of the split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.gates.data.rows import SourceRows
+from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed
+
+
+def keys_are_unique(rows: SourceRows) -> Verdict:
+    """No unit and event time stands twice, in one window or across both, and every row has a unit."""
+    check, key = "keys_are_unique", [rows.contract.source.unit, rows.contract.source.event_time]
+    keys = pl.concat([frame.select(key) for frame in rows.windows.values() if frame.height], how="vertical_relaxed")
+    if nulls := keys[key[0]].null_count():
+        return Verdict(Gate.DATA, check, Outcome.FAIL, f"{counted(nulls, 'row')} have no {key[0]}", nulls, 0)
+    repeated = _repeated(keys)
+    surplus = int(repeated["rows"].sum()) - repeated.height
+    examples = repeated.head(TABLE_ROWS).with_columns(pl.col(key).cast(pl.String)).to_dicts()
+    first = f" (first {examples[0][key[0]]} at {examples[0][key[1]]})" if examples else ""
+    what = f"number of surplus rows with the same {key[0]} and {key[1]}{first}"
+    evidence = {"repeated_keys": examples, "keys": repeated.height, "rows": keys.height}
+    return at_most(Gate.DATA, check, surplus, 0, what=what, evidence=evidence)
+
+
+def groups_are_separate(rows: SourceRows) -> Verdict:
+    """No value of ``source.group`` stands in both windows; rows without a group belong to none."""
+    check, group = "groups_are_separate", rows.contract.source.group or ""
+    if not rows.train.height or not rows.holdout.height:
+        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "one window has no rows, so there are no groups to compare")
+    shared = (
+        rows.holdout.select(pl.col(group).cast(pl.String))
+        .drop_nulls()
+        .join(rows.train.select(pl.col(group).cast(pl.String)).unique(), on=group, how="semi")
+        .group_by(group)
+        .agg(holdout_rows=pl.len())
+        .sort("holdout_rows", group, descending=[True, False])
+    )
+    examples: list[dict[str, Any]] = shared.head(TABLE_ROWS).to_dicts()
+    evidence = {
+        "shared_groups": examples,
+        "holdout_rows_of_shared_groups": int(shared["holdout_rows"].sum()),
+        "holdout_rows_left_out": rows.left_out.group_in_training.height,
+        "rows_without_group": sum(frame[group].null_count() for frame in rows.windows.values()),
+    }
+    names = f" ({listed([str(row[group]) for row in examples])})" if examples else ""
+    what = f"number of values of {group} on both sides of the split{names}"
+    return at_most(Gate.DATA, check, shared.height, 0, what=what, evidence=evidence)
+
+
+def _repeated(keys: pl.DataFrame) -> pl.DataFrame:
+    """Keys that stand more than once with their number of rows, most first. A hash finds who may repeat; they are then counted
+    exactly, so that sound data costs one pass over integers."""
+    unit, moment = keys.columns
+    hashed = keys.select(pl.struct(pl.col(unit).hash(1), pl.col(moment)).hash(2)).to_series()
+    suspects = keys.clear() if hashed.n_unique() == keys.height else keys.filter(hashed.is_duplicated())
+    return (
+        suspects.group_by(unit, moment)
+        .agg(rows=pl.len())
+        .filter(pl.col("rows") > 1)
+        .sort("rows", unit, moment, descending=[True, False, False])
+    )
