@@ -1,20 +1,20 @@
-"""The sketch of one column: counts per bin or level, missing values, mean and spread. Sketches of parts add up to the whole's."""
+"""The sketch of one column: counts per bin or level, missing values, range, moments. Sketches of parts add up to the whole's."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from retrain_assets.contract import StageError
+from retrain_assets.drift.moments import Moments
 
 Kind = Literal["numeric", "categorical"]
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class ColumnSketch:
         n: all rows.
         mean: mean of the numeric values; None without any.
         std: their standard deviation (divisor n); None without any.
+        skewness: their skewness; None without any, and in sketches that were stored before it was kept.
+        minimum: the smallest value; None likewise.
+        maximum: the largest value; None likewise.
+        whole: whether every value is known to be a whole number.
+        fitted_on: rows that edges or levels were fitted on (all of the reference, or a systematic sample of it); None where it
+            was not recorded.
     """
 
     kind: Kind
@@ -43,9 +49,14 @@ class ColumnSketch:
     n: int
     mean: float | None
     std: float | None
+    skewness: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    whole: bool = False
+    fitted_on: int | None = None
 
     def __add__(self, more: ColumnSketch) -> ColumnSketch:
-        """The sketch of both parts together.
+        """The sketch of both parts together: counts and range exactly, in any order and grouping; moments up to rounding.
 
         Raises:
             StageError: where the parts were not counted over the same bins or levels.
@@ -58,9 +69,9 @@ class ColumnSketch:
         counts = (
             tuple(one + other for one, other in zip(self.counts, more.counts, strict=True))
             if self.levels == more.levels
-            else tuple(self.count_of(level) + more.count_of(level) for level in levels)
+            else tuple(one + other for one, other in zip(self.counts_of(levels), more.counts_of(levels), strict=True))
         )
-        mean, std = _pooled(self, more)
+        moments = self.moments + more.moments
         return ColumnSketch(
             kind=self.kind,
             edges=self.edges,
@@ -69,123 +80,86 @@ class ColumnSketch:
             other=self.other + more.other,
             missing=self.missing + more.missing,
             n=self.n + more.n,
-            mean=mean,
-            std=std,
+            mean=moments.mean,
+            std=moments.std,
+            skewness=moments.skewness,
+            minimum=_of_both(min, self, more, "minimum"),
+            maximum=_of_both(max, self, more, "maximum"),
+            whole=self.whole and more.whole,
+            fitted_on=max((rows for rows in (self.fitted_on, more.fitted_on) if rows is not None), default=None),
         )
+
+    @property
+    def values(self) -> int:
+        """Rows with a value."""
+        return self.n - self.missing
+
+    @property
+    def moments(self) -> Moments:
+        """Moments of the numeric values."""
+        return Moments(self.values, self.mean, self.std, self.skewness)
+
+    def counts_of(self, levels: tuple[str, ...]) -> list[int]:
+        """Rows of each of some levels; 0 for a level that is not counted."""
+        known = dict(zip(self.levels, self.counts, strict=True))
+        return [known.get(level, 0) for level in levels]
 
     def count_of(self, level: str) -> int:
         """Rows of a counted level; 0 for any other."""
-        return self.counts[self.levels.index(level)] if level in self.levels else 0
+        return self.counts_of((level,))[0]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able values, field names as keys."""
-        return {
-            "kind": self.kind,
-            "edges": list(self.edges),
-            "levels": list(self.levels),
-            "counts": list(self.counts),
-            "other": self.other,
-            "missing": self.missing,
-            "n": self.n,
-            "mean": self.mean,
-            "std": self.std,
-        }
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {name: list(values[name]) for name in ("edges", "levels", "counts")}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ColumnSketch:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`; also of documents written before range, skewness and ``fitted_on`` were kept."""
         lists = {"edges": tuple(map(float, value["edges"])), "levels": tuple(value["levels"]), "counts": tuple(value["counts"])}
         return cls(**{**value, **lists})
-
-
-def numeric_sketch(values: pl.Series, edges: tuple[float, ...] | None, bins: int) -> ColumnSketch:
-    """Sketch of numbers, over the given edges or over edges fitted to the values (see :func:`fitted_edges`)."""
-    every = values.cast(pl.Float64).to_numpy()
-    finite = every[np.isfinite(every)]
-    ordered = np.sort(finite)  # looking up few edges in ordered values is quicker than many values among the edges
-    edges = fitted_edges(ordered, bins) if edges is None else edges
-    below = np.searchsorted(ordered, edges[1:-1])
-    return ColumnSketch(
-        kind="numeric",
-        edges=edges,
-        levels=(),
-        counts=tuple(np.diff(below, prepend=0, append=len(ordered)).tolist()),
-        other=0,
-        missing=len(every) - len(finite),
-        n=len(every),
-        mean=float(finite.mean()) if len(finite) else None,
-        std=float(finite.std()) if len(finite) else None,
-    )
-
-
-def categorical_sketch(values: pl.Series, levels: tuple[str, ...] | None, max_levels: int) -> ColumnSketch:
-    """Sketch of text or booleans, over the given levels or over the most frequent ones."""
-    texts = values.cast(pl.String)
-    found: dict[str, int] = dict(texts.drop_nulls().value_counts().iter_rows())
-    if levels is None:
-        levels = tuple(sorted(sorted(found, key=lambda level: (-found[level], level))[:max_levels]))
-    counts = tuple(found.get(level, 0) for level in levels)
-    return ColumnSketch(
-        kind="categorical",
-        edges=(),
-        levels=levels,
-        counts=counts,
-        other=len(texts) - texts.null_count() - sum(counts),
-        missing=texts.null_count(),
-        n=len(texts),
-        mean=None,
-        std=None,
-    )
-
-
-def fitted_edges(ordered: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:
-    """Edges for a reference sample of finite values in ascending order.
-
-    At most ``bins`` distinct values: one bin for each, and an empty one on either side, so that a constant or a 0/1 column that
-    starts to vary is seen. Otherwise bins of equal mass (quantiles), where a value that makes up a bin's mass by itself has its
-    own bin, so that a mostly zero column does not end in one bin.
-    """
-    if not len(ordered):
-        return (0.0, 1.0)
-    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    distinct, ties = ordered[begins], np.diff(begins, append=len(ordered))
-    if len(distinct) <= bins:
-        below, last = np.nextafter(distinct[0], -np.inf), distinct[-1]
-        above = np.nextafter(last, np.inf)
-        return tuple(map(float, (below, *distinct, above, np.nextafter(above, np.inf))))
-    atoms = distinct[ties >= len(ordered) / bins]
-    spread = ordered[~np.isin(ordered, atoms)]
-    quantiles = np.quantile(spread, np.linspace(0, 1, max(bins - len(atoms), 1) + 1), method="inverted_cdf")
-    return tuple(np.unique(np.concatenate([quantiles, atoms, np.nextafter(atoms, np.inf)])).tolist())
 
 
 def aligned_counts(reference: ColumnSketch, current: ColumnSketch) -> tuple[Counts, Counts]:
     """Counts of both sketches over the same cells: bins or levels, other levels, missing; cells empty in both left out.
 
     Raises:
-        StageError: where the sketches have different bins.
+        StageError: where the two were not counted over the same bins.
     """
     if (reference.kind, reference.edges) != (current.kind, current.edges):
         raise StageError(
             "two sketches have different bins", where="drift", remedy="sketch the live rows with the reference's edges"
         )
-    if reference.kind == "numeric":
+    if reference.levels == current.levels:
         pairs = list(zip(reference.counts, current.counts, strict=True))
     else:
-        levels = sorted({*reference.levels, *current.levels})
-        pairs = [(reference.count_of(level), current.count_of(level)) for level in levels]
+        levels = tuple(sorted({*reference.levels, *current.levels}))
+        pairs = list(zip(reference.counts_of(levels), current.counts_of(levels), strict=True))
     pairs += [(reference.other, current.other), (reference.missing, current.missing)]
     cells = np.array([pair for pair in pairs if any(pair)], dtype=np.int64).reshape(-1, 2)
     return cells[:, 0], cells[:, 1]
 
 
-def _pooled(one: ColumnSketch, other: ColumnSketch) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of both parts (Chan, Golub and LeVeque, "Updating formulae", 1979)."""
-    if one.mean is None or one.std is None:
-        return other.mean, other.std
-    if other.mean is None or other.std is None:
-        return one.mean, one.std
-    size, added = one.n - one.missing, other.n - other.missing
-    total, gap = size + added, other.mean - one.mean
-    squares = size * one.std**2 + added * other.std**2 + gap**2 * size * added / total
-    return one.mean + gap * added / total, math.sqrt(squares / total)
+def cell_ranges(*sketches: ColumnSketch) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Lowest and highest value each bin can hold in any of the numeric sketches, which share edges, and where that is one value.
+
+    Outer bins also hold what lies outside the edges: they reach to the recorded range, or to infinity where none was recorded.
+    """
+    edges = np.array(sketches[0].edges, dtype=np.float64)
+    low, high = edges[:-1].copy(), edges[1:].copy()
+    inside = np.nextafter(high, -np.inf)  # bins are open above, but for the last one
+    inside[-1] = high[-1]
+    for sketch in sketches:
+        if sketch.values:
+            low[0] = min(low[0], -np.inf if sketch.minimum is None else sketch.minimum)
+            inside[-1] = max(inside[-1], np.inf if sketch.maximum is None else sketch.maximum)
+    if all(sketch.whole for sketch in sketches):
+        low, inside = np.ceil(low), np.floor(inside)
+        inside = np.maximum(low, inside)
+    high = np.where(low == inside, low, np.maximum(high, inside))
+    return low, high, low == inside
+
+
+def _of_both(choose: Any, one: ColumnSketch, other: ColumnSketch, name: str) -> float | None:
+    known = [getattr(sketch, name) for sketch in (one, other) if sketch.values]
+    return None if not known or None in known else float(choose(known))

@@ -1,9 +1,10 @@
-"""Distances between two histograms over the same cells. Functions of the counts alone."""
+"""Distances between two histograms over the same cells, as functions of the counts (and bin edges where the unit matters)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,81 @@ def kolmogorov_smirnov_binned(reference: Counts, current: Counts) -> float:
     """
     p, q = _shares(reference, current)
     return float(np.max(np.abs(np.cumsum(p) - np.cumsum(q))))
+
+
+def kolmogorov_smirnov_bound(
+    reference: Counts, current: Counts, one_value: Sequence[bool] | npt.NDArray[np.bool_] | None = None
+) -> float:
+    """Upper bound of the Kolmogorov-Smirnov distance of the values behind two binned counts, 0..1.
+
+    With F_i and G_i the cumulative shares at the upper edge of bin i, nothing inside the bin can be further apart than
+    ``max(F_i - G_i-1, G_i - F_i-1)``; the true distance lies between :func:`kolmogorov_smirnov_binned` and the largest of these.
+
+    Args:
+        reference: counts per bin, ascending.
+        current: counts per bin.
+        one_value: per bin, whether it can hold one value only: there the edge is exact.
+
+    Raises:
+        ValueError: as :func:`population_stability_index`.
+    """
+    p, q = _shares(reference, current)
+    upper_p, upper_q = np.cumsum(p), np.cumsum(q)
+    inside = np.maximum(upper_p - (upper_q - q), upper_q - (upper_p - p))
+    exact = np.zeros(len(p), dtype=bool) if one_value is None else np.asarray(one_value, dtype=bool)
+    return min(1.0, float(np.max(np.where(exact, np.abs(upper_p - upper_q), inside))))
+
+
+def wasserstein_binned(reference: Counts, current: Counts, positions: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Wasserstein-1 distance of two histograms whose rows sit at one position per bin, in the unit of the positions.
+
+    Args:
+        reference: counts per bin.
+        current: counts per bin.
+        positions: ascending position of each bin, mostly its middle.
+
+    Raises:
+        ValueError: as :func:`population_stability_index`.
+
+    Source: Vallender, "Calculation of the Wasserstein distance between probability distributions on the line", Theory of
+    Probability and its Applications 18, 1974: the area between the cumulative shares.
+    """
+    p, q = _shares(reference, current)
+    return float(np.sum(np.abs(np.cumsum(p - q)[:-1]) * np.diff(np.asarray(positions, dtype=np.float64))))
+
+
+class ChiSquare(NamedTuple):
+    """Pearson's test that two histograms come from one distribution.
+
+    Args:
+        statistic: Pearson's chi-square of the 2 x m table; None where all rows are in one cell.
+        dof: degrees of freedom, m - 1.
+        p_value: its upper tail; None where there is no statistic.
+    """
+
+    statistic: float | None
+    dof: int
+    p_value: float | None
+
+
+def chi_square(reference: Counts, current: Counts) -> ChiSquare:
+    """Pearson's chi-square test of homogeneity; cells empty in both are left out, no correction for continuity.
+
+    Raises:
+        ValueError: as :func:`population_stability_index`.
+    """
+    from scipy.special import chdtrc
+
+    p, q = _shares(reference, current)
+    rows = np.array([np.sum(np.asarray(counts, dtype=np.float64)) for counts in (reference, current)])
+    held = (p > 0) | (q > 0)
+    dof = int(held.sum()) - 1
+    if dof == 0:
+        return ChiSquare(None, 0, None)
+    p, q = p[held], q[held]
+    middle = (rows[0] * p + rows[1] * q) / rows.sum()
+    statistic = float(np.sum((p - q) ** 2 / middle) * rows[0] * rows[1] / rows.sum())
+    return ChiSquare(statistic, dof, float(chdtrc(dof, statistic)))
 
 
 def _relative_entropy(p: Shares, q: Shares) -> float:

@@ -1,59 +1,16 @@
-"""The drift report: one live window of a champion against what it was trained on, as a few numbers. Says nothing about limits."""
+"""The drift report: one live window of a champion against what it was trained on, as numbers. Says nothing about limits."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from retrain_assets.contract import finite
-from retrain_assets.drift.column import aligned_counts
-from retrain_assets.drift.distances import population_stability_index
-from retrain_assets.drift.sketch import Sketch
-
-
-@dataclass(frozen=True, slots=True)
-class LiveLabels:
-    """Rows of the window whose label is known.
-
-    Args:
-        rows: how many.
-        label_mean: mean label (share of positives for a binary task); None without rows.
-        prediction_mean: mean prediction of the same rows; None without rows.
-        reference_label_mean: mean label of the reference; None where it is unknown.
-    """
-
-    rows: int
-    label_mean: float | None
-    prediction_mean: float | None
-    reference_label_mean: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureChange:
-    """One success measure, reference window against live window.
-
-    Args:
-        rows: live rows with the measure.
-        reference: its mean in the reference.
-        current: its mean in the window.
-        direction: which way is better.
-    """
-
-    rows: int
-    reference: float | None
-    current: float | None
-    direction: Literal["increase", "decrease"]
-
-    @property
-    def worsening(self) -> float | None:
-        """Change in the bad direction, relative to the reference; None where it is undefined."""
-        if self.reference is None or self.current is None or self.reference == 0:
-            return None
-        change = (self.current - self.reference) / abs(self.reference)
-        return change if self.direction == "decrease" else -change
+from retrain_assets.drift.changes import MetricTest
+from retrain_assets.drift.comparison import ColumnDrift
+from retrain_assets.drift.segments import SegmentDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +21,17 @@ class DriftReport:
         start: begin of the window, aware UTC.
         end: its end.
         rows: live rows in it.
-        metrics: value per drift metric; None where it is undefined.
+        metrics: value per drift metric; None where it is undefined. Those that are tested are 0 within chance.
         metric_rows: rows each metric rests on.
-        per_column: population stability index per feature, not weighted.
-        worst_column: the feature that ``feature_psi`` comes from.
+        per_column: population stability index per feature, neither weighted nor corrected.
+        worst_column: the feature that ``feature_psi`` comes from; None where none drifted.
+        columns: every distance per feature.
+        predictions: the same per prediction column.
+        tests: test of the metrics that are one number in reference and window: ``label_share``, ``estimated_METRIC``.
+        segments: the segments with the largest increase of the loss, at most :data:`SEGMENTS_SHOWN`, the worst first.
+        segments_tested: how many were tested.
+        false_alarms: probability that anything at all is called drifted in a window without change; None in reports that were
+            made before chance was tested.
     """
 
     start: datetime
@@ -77,6 +41,22 @@ class DriftReport:
     metric_rows: Mapping[str, int] = field(default_factory=dict)
     per_column: Mapping[str, float | None] = field(default_factory=dict)
     worst_column: str | None = None
+    columns: Mapping[str, ColumnDrift] = field(default_factory=dict)
+    predictions: Mapping[str, ColumnDrift] = field(default_factory=dict)
+    tests: Mapping[str, MetricTest] = field(default_factory=dict)
+    segments: tuple[SegmentDrift, ...] = ()
+    segments_tested: int = 0
+    false_alarms: float | None = None
+
+    @property
+    def worst_prediction(self) -> str | None:
+        """The prediction column that ``prediction_psi`` comes from; None where none drifted."""
+        return worst(self.predictions)
+
+    @property
+    def worst_segment(self) -> SegmentDrift | None:
+        """The segment that ``segment_loss`` comes from; None where none got worse beyond chance."""
+        return next((segment for segment in self.segments if segment.drifted and segment.increase > 0), None)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able values; times as ISO-8601, undefined numbers as None."""
@@ -88,78 +68,26 @@ class DriftReport:
             "metric_rows": dict(self.metric_rows),
             "per_column": finite(self.per_column),
             "worst_column": self.worst_column,
+            "columns": {name: column.to_json() for name, column in self.columns.items()},
+            "predictions": {name: column.to_json() for name, column in self.predictions.items()},
+            "tests": {name: test.to_json() for name, test in self.tests.items()},
+            "segments": [segment.to_json() for segment in self.segments],
+            "segments_tested": self.segments_tested,
+            "false_alarms": self.false_alarms,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DriftReport:
-        """The inverse of :meth:`to_json`."""
-        times = {name: datetime.fromisoformat(value[name]) for name in ("start", "end")}
-        return cls(**{**value, **times})
+        """The inverse of :meth:`to_json`; also of reports made before there were tests and distances per column."""
+        parsed: dict[str, Any] = {name: datetime.fromisoformat(value[name]) for name in ("start", "end")}
+        for name in ("columns", "predictions"):
+            parsed[name] = {column: ColumnDrift.from_json(drift) for column, drift in value.get(name, {}).items()}
+        parsed["tests"] = {name: MetricTest.from_json(test) for name, test in value.get("tests", {}).items()}
+        parsed["segments"] = tuple(map(SegmentDrift.from_json, value.get("segments", ())))
+        return cls(**{**value, **parsed})
 
 
-def drift_report(
-    *,
-    start: datetime,
-    end: datetime,
-    features: tuple[Sketch, Sketch],
-    predictions: tuple[Sketch, Sketch],
-    importance: Mapping[str, float],
-    labels: LiveLabels | None = None,
-    measures: Mapping[str, MeasureChange] | None = None,
-) -> DriftReport:
-    """The report of one window.
-
-    ``feature_psi`` is the largest population stability index of a feature times its importance relative to the most important
-    feature: the feature the model leans on most counts in full, one it does not use not at all. ``prediction_psi`` is the largest
-    index of a prediction column, ``label_share`` the absolute difference of the label means, ``calibration_bias`` the absolute
-    difference of mean prediction and mean label in the window, and each success measure its relative worsening.
-
-    Args:
-        start: begin of the window.
-        end: its end.
-        features: sketches of the reference's and the window's features, the second made with the edges of the first.
-        predictions: the same for the prediction columns.
-        importance: importance per feature, any non-negative unit; a feature that is not named has none.
-        labels: the window's known labels.
-        measures: the success measures.
-    """
-    per_column = {name: _psi(features, name) for name in sorted(features[0].columns)}
-    weighted = _weighted(per_column, importance)
-    worst = max(weighted, key=lambda name: weighted[name], default=None)
-    rows = max(features[1].rows, predictions[1].rows)
-    scores = [psi for name in predictions[0].columns if (psi := _psi(predictions, name)) is not None]
-    metrics: dict[str, float | None] = {
-        "feature_psi": None if worst is None else weighted[worst],
-        "prediction_psi": max(scores, default=None),
-    }
-    metric_rows = {"feature_psi": features[1].rows, "prediction_psi": predictions[1].rows}
-    if labels is not None:
-        metrics["label_share"] = _gap(labels.label_mean, labels.reference_label_mean)
-        metrics["calibration_bias"] = _gap(labels.prediction_mean, labels.label_mean)
-        metric_rows |= {"label_share": labels.rows, "calibration_bias": labels.rows}
-    for name, change in (measures or {}).items():
-        metrics[name], metric_rows[name] = change.worsening, change.rows
-    return DriftReport(
-        start=start, end=end, rows=rows, metrics=metrics, metric_rows=metric_rows, per_column=per_column, worst_column=worst
-    )
-
-
-def _psi(sketches: tuple[Sketch, Sketch], name: str) -> float | None:
-    reference, current = (sketch.columns.get(name) for sketch in sketches)
-    if reference is None or current is None or reference.n == 0 or current.n == 0:
-        return None
-    return population_stability_index(*aligned_counts(reference, current))
-
-
-def _weighted(per_column: Mapping[str, float | None], importance: Mapping[str, float]) -> dict[str, float]:
-    weights = {name: importance[name] for name in per_column if math.isfinite(importance.get(name, math.nan))}
-    largest = max(weights.values(), default=0.0)
-    return {
-        name: psi * (weights.get(name, 0.0) / largest if largest > 0 else 0.0)
-        for name, psi in per_column.items()
-        if psi is not None
-    }
-
-
-def _gap(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else abs(one - other)
+def worst(columns: Mapping[str, ColumnDrift]) -> str | None:
+    """The column that counts most towards a limit; None where none counts."""
+    counting = {name: value for name, drift in columns.items() if (value := drift.weighted_psi)}
+    return max(counting, key=lambda name: counting[name], default=None)

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.contract import StageError
-from retrain_assets.drift.column import ColumnSketch, categorical_sketch, numeric_sketch
+from retrain_assets.drift.column import ColumnSketch
+from retrain_assets.drift.counting import categorical_sketch, numeric_sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ def _column(frame: pl.DataFrame, name: str, edges: Sketch | None, bins: int, max
             remedy="give the column the type it had in training",
         )
     if kind == "numeric":
-        return numeric_sketch(values, reference.edges if reference else None, bins)
-    return categorical_sketch(values, reference.levels if reference else None, max_levels)
+        return numeric_sketch(values, reference, bins)
+    return categorical_sketch(values, reference, max_levels)
 
 
 def _kind(dtype: pl.DataType, name: str) -> str:

@@ -69,6 +69,7 @@ def test_the_alarm_names_metric_value_threshold_and_window_the_worst_first() -> 
         "above": 2,
         "of": 2,
         "column": "hour",
+        "segment": None,
         "message": "feature_psi (hour) is 0.3, above 0.2, in the window from 2013-06-08 to 2013-06-15; "
         "above in 2 of the last 2 windows",
     }

@@ -1,0 +1,69 @@
+"""Mean, standard deviation and skewness of a sample, and of two samples together without their values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of finite values.
+
+    Args:
+        size: number of values.
+        mean: their mean; None without any.
+        std: their standard deviation (divisor n); None without any.
+        skewness: third central moment over the cube of std; 0 for equal values; None without any, or where it was not recorded.
+    """
+
+    size: int
+    mean: float | None
+    std: float | None
+    skewness: float | None
+
+    def __add__(self, more: Moments) -> Moments:
+        """The moments of both samples together, up to rounding (some 1e-15 of the largest value).
+
+        Source: Pébay, "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order statistical
+        moments", Sandia report SAND2008-6212, 2008, section 3.
+        """
+        if self.mean is None or self.std is None:
+            return more
+        if more.mean is None or more.std is None:
+            return self
+        total, gap = self.size + more.size, more.mean - self.mean
+        mean = self.mean + gap * (more.size / total)
+        scale = max(self.std, more.std, abs(gap))
+        if scale == 0:
+            return Moments(total, mean, 0.0, None if self.skewness is None or more.skewness is None else 0.0)
+        one, other, gap = self.std / scale, more.std / scale, gap / scale
+        part, rest = self.size / total, more.size / total
+        variance = part * one**2 + rest * other**2 + part * rest * gap**2
+        skewness = None
+        if self.skewness is not None and more.skewness is not None:
+            third = part * self.skewness * one**3 + rest * more.skewness * other**3
+            third += part * rest * (part - rest) * gap**3 + 3 * part * rest * gap * (other**2 - one**2)
+            skewness = third / variance**1.5
+        return Moments(total, mean, scale * math.sqrt(variance), skewness)
+
+
+def moments_of(ordered: npt.NDArray[np.float64]) -> Moments:
+    """Moments of finite values in ascending order."""
+    if not len(ordered):
+        return Moments(0, None, None, None)
+    largest = max(abs(float(ordered[0])), abs(float(ordered[-1])))
+    cubes_fit = largest == 0 or 1e-90 < largest < 1e90
+    scale = 1.0 if cubes_fit else math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    values = ordered if scale == 1 else ordered / scale
+    mean = float(values.mean())
+    away = values - mean
+    squares = away * away
+    variance = float(squares.mean())
+    if ordered[0] == ordered[-1] or variance == 0:
+        return Moments(len(ordered), float(ordered[0]), 0.0, 0.0)
+    skewness = float(squares @ away) / len(ordered) / variance**1.5
+    return Moments(len(ordered), mean * scale, math.sqrt(variance) * scale, skewness)
