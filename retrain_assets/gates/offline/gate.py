@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.contract.offline import BacktestThreshold
-from retrain_assets.gates.limits import at_most, counted, number, within
+from retrain_assets.gates.limits import counted, number, within
+from retrain_assets.gates.offline.backtests import backtests_hold
+from retrain_assets.gates.offline.budgets import latency_within_budget, size_within_budget
+from retrain_assets.gates.offline.calibration_check import calibrated
+from retrain_assets.gates.offline.decision_threshold import decision_rows, decision_words
 from retrain_assets.gates.offline.evaluation import Comparison, OfflineEvaluation
-from retrain_assets.gates.offline.slices import fairness_holds, slices_hold, without_champion
+from retrain_assets.gates.offline.fairness_check import fairness_holds
+from retrain_assets.gates.offline.slices import slices_hold, without_champion
+from retrain_assets.gates.offline.stability_check import decisions_are_stable, stability_evidence
 
 
 def offline_checks(contract: Contract) -> tuple[str, ...]:
@@ -24,8 +28,10 @@ def offline_checks(contract: Contract) -> tuple[str, ...]:
     checks += ["slices_hold"] * (offline.slices is not None)
     checks += [f"fairness_holds_{limits.column}" for limits in offline.fairness]
     checks += ["calibrated"] * (offline.calibration is not None)
+    checks += ["decisions_are_stable"] * (offline.stability is not None)
     checks += ["backtests_hold"] * (offline.backtests is not None)
     checks += ["latency_within_budget"] * (offline.max_latency_ms is not None)
+    checks += ["size_within_budget"] * (offline.max_size_mb is not None)
     return tuple(checks)
 
 
@@ -66,13 +72,28 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
         verdicts.append(slices_hold(evaluation, offline.slices.max_regression, offline.slices.metric))
     verdicts += [fairness_holds(evaluation, part) for part in offline.fairness]
     if offline.calibration is not None:
-        verdicts.append(_calibrated(evaluation, offline.calibration.max_ece, offline.calibration.max_bias))
+        verdicts.append(calibrated(evaluation, offline.calibration))
+    if offline.stability is not None:
+        verdicts.append(decisions_are_stable(evaluation, offline.stability))
     if offline.backtests is not None:
-        verdicts.append(_backtests(evaluation, offline.backtests, contract.window.backtests))
+        verdicts.append(backtests_hold(evaluation, offline.backtests, contract.window.backtests))
     if offline.max_latency_ms is not None:
-        what = "median latency of scoring one row in ms"
-        verdicts.append(at_most(Gate.OFFLINE, "latency_within_budget", evaluation.latency_ms, offline.max_latency_ms, what=what))
-    return verdicts
+        verdicts.append(latency_within_budget(evaluation, offline.max_latency_ms))
+    if offline.max_size_mb is not None:
+        verdicts.append(size_within_budget(evaluation, offline.max_size_mb))
+    return [replace(verdicts[0], evidence={**verdicts[0].evidence, **_shown(evaluation, contract)}), *verdicts[1:]]
+
+
+def _shown(evaluation: OfflineEvaluation, contract: Contract) -> dict[str, Any]:
+    """What is shown and no declared check carries: it stands with the gate's first check, and so in the record."""
+    offline, shown = contract.gates.offline, dict[str, Any]()
+    if evaluation.decision is not None:
+        shown["decision_in_words"] = decision_words(evaluation.decision)
+        if offline.calibration is None:
+            shown["decision"] = decision_rows(evaluation.decision)
+    if evaluation.stability is not None and offline.stability is None:
+        shown |= stability_evidence(evaluation.stability)
+    return shown
 
 
 def _limited(
@@ -119,57 +140,16 @@ def _undefined(check: str, comparison: Comparison, threshold: float) -> Verdict:
 
 
 def _evidence(evaluation: OfflineEvaluation, comparison: Comparison) -> dict[str, Any]:
-    method = "DeLong" if comparison.metric == "roc_auc" else f"paired bootstrap, {evaluation.resamples} resamples"
     return {
         "candidate": comparison.candidate,
         "champion": comparison.champion,
         "improvement": asdict(comparison.improvement),
         "rows": comparison.rows,
         "confidence": evaluation.confidence,
-        "method": method,
+        "method": comparison.method,
         "seed": evaluation.seed,
         "bootstrap": False,
     }
-
-
-def _calibrated(evaluation: OfflineEvaluation, max_ece: float, max_bias: float | None) -> Verdict:
-    check, found = "calibrated", evaluation.calibration
-    if found is None:
-        return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, "calibration was not measured", None, max_ece)
-    evidence = {
-        "ece": found.ece,
-        "bias": found.bias,
-        "max_ece": max_ece,
-        "max_bias": max_bias,
-        "bins": [asdict(part) for part in found.bins],
-        "decision": asdict(evaluation.decision) if evaluation.decision else None,
-    }
-    if max_bias is not None and abs(found.bias) > max_bias and found.ece <= max_ece:
-        what = "absolute difference of mean prediction and label share"
-        return at_most(Gate.OFFLINE, check, abs(found.bias), max_bias, what=what, evidence=evidence)
-    return at_most(Gate.OFFLINE, check, found.ece, max_ece, what="expected calibration error", evidence=evidence)
-
-
-def _backtests(evaluation: OfflineEvaluation, limits: BacktestThreshold, wanted: int) -> Verdict:
-    check = "backtests_hold"
-    evidence = {"backtests": [asdict(part) for part in evaluation.backtests], "metric": limits.metric}
-    values = [part.value for part in evaluation.backtests if part.value is not None]
-    if len(values) < wanted:
-        message = f"{counted(len(values), 'back-test')} of the {wanted} that window.backtests asks for gave a value"
-        return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, message, len(values), wanted, evidence)
-    worst = _furthest(values, limits.min, limits.max)
-    return _limited(check, worst, limits.min, limits.max, f"the worst {limits.metric} of {len(values)} back-tests", evidence)
-
-
-def _furthest(values: Sequence[float], lower: float | None, upper: float | None) -> float:
-    """The value that is furthest beyond, or nearest to, one of the limits; a NaN before all others."""
-
-    def excess(value: float) -> float:
-        if value != value:
-            return float("inf")
-        return max(lower - value if lower is not None else -float("inf"), value - upper if upper is not None else -float("inf"))
-
-    return max(values, key=excess)
 
 
 def _worse(loss: float) -> str:
