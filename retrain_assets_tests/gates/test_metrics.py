@@ -10,7 +10,8 @@ import pytest
 from sklearn import metrics as sk
 
 from retrain_assets.contract import METRICS
-from retrain_assets.gates.offline.calibration import calibration_of, cheapest_threshold
+from retrain_assets.gates.offline.calibration import calibration_of
+from retrain_assets.gates.offline.decision_threshold import cheapest_threshold
 from retrain_assets.gates.offline.fairness import group_rates, largest_difference
 from retrain_assets.gates.offline.metrics import metric_resampled, metric_value
 
@@ -28,15 +29,26 @@ EXPECTED: dict[tuple[str, str], Callable[..., float]] = {
     ("binary_classification", "average_precision"): lambda w: sk.average_precision_score(TRUTH, SCORE, sample_weight=w),
     ("binary_classification", "log_loss"): lambda w: sk.log_loss(TRUTH, SCORE, sample_weight=w),
     ("binary_classification", "brier_score"): lambda w: sk.brier_score_loss(TRUTH, SCORE, sample_weight=w),
+    ("binary_classification", "balanced_accuracy"): lambda w: sk.balanced_accuracy_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("binary_classification", "matthews_corrcoef"): lambda w: sk.matthews_corrcoef(TRUTH, SCORE >= 0.5, sample_weight=w),
     ("binary_classification", "accuracy"): lambda w: sk.accuracy_score(TRUTH, SCORE >= 0.5, sample_weight=w),
     ("binary_classification", "f1"): lambda w: sk.f1_score(TRUTH, SCORE >= 0.5, sample_weight=w),
     ("binary_classification", "precision"): lambda w: sk.precision_score(TRUTH, SCORE >= 0.5, sample_weight=w),
     ("binary_classification", "recall"): lambda w: sk.recall_score(TRUTH, SCORE >= 0.5, sample_weight=w),
+    ("multiclass", "roc_auc_ovr"): lambda w: sk.roc_auc_score(KINDS, SHARES, multi_class="ovr", sample_weight=w),
+    ("multiclass", "matthews_corrcoef"): lambda w: sk.matthews_corrcoef(KINDS, SHARES.argmax(1), sample_weight=w),
+    ("multiclass", "f1_weighted"): lambda w: sk.f1_score(KINDS, SHARES.argmax(1), average="weighted", sample_weight=w),
+    ("multiclass", "precision_macro"): lambda w: sk.precision_score(KINDS, SHARES.argmax(1), average="macro", sample_weight=w),
+    ("multiclass", "recall_macro"): lambda w: sk.recall_score(KINDS, SHARES.argmax(1), average="macro", sample_weight=w),
     ("multiclass", "log_loss"): lambda w: sk.log_loss(KINDS, SHARES, sample_weight=w),
     ("multiclass", "accuracy"): lambda w: sk.accuracy_score(KINDS, SHARES.argmax(1), sample_weight=w),
     ("multiclass", "balanced_accuracy"): lambda w: sk.balanced_accuracy_score(KINDS, SHARES.argmax(1), sample_weight=w),
     ("multiclass", "f1_macro"): lambda w: sk.f1_score(KINDS, SHARES.argmax(1), average="macro", sample_weight=w),
     ("regression", "mean_absolute_error"): lambda w: sk.mean_absolute_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "mean_absolute_percentage_error"): lambda w: sk.mean_absolute_percentage_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "median_absolute_error"): lambda w: sk.median_absolute_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "mean_squared_error"): lambda w: sk.mean_squared_error(AMOUNT, GUESS, sample_weight=w),
+    ("regression", "explained_variance"): lambda w: sk.explained_variance_score(AMOUNT, GUESS, sample_weight=w),
     ("regression", "root_mean_squared_error"): lambda w: sk.root_mean_squared_error(AMOUNT, GUESS, sample_weight=w),
     ("regression", "r2"): lambda w: sk.r2_score(AMOUNT, GUESS, sample_weight=w),
 }
@@ -54,9 +66,9 @@ def test_a_metric_is_what_scikit_learn_says(task: str, name: str) -> None:
 
 @pytest.mark.parametrize(("task", "name"), sorted(EXPECTED))
 def test_a_resample_is_the_weighted_metric_of_scikit_learn(task: str, name: str) -> None:
-    weights = np.random.default_rng(3).multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=3).astype(np.float32)
+    weights = np.random.default_rng(3).multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=3).astype(float)
     found = metric_resampled(name, *INPUT[task], weights)
-    assert found == pytest.approx([EXPECTED[task, name](row) for row in weights], abs=2e-6)
+    assert found == pytest.approx([EXPECTED[task, name](row) for row in weights], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS["binary_classification"])

@@ -185,7 +185,7 @@ def evaluation(*, bootstrap: bool = False) -> OfflineEvaluation:
         return (
             Comparison(metric, rows, candidate, None, UNDEFINED)
             if bootstrap
-            else Comparison(metric, rows, candidate, champion, gain)
+            else Comparison(metric, rows, candidate, champion, gain, "DeLong" if metric == "roc_auc" else "paired bootstrap")
         )
 
     draw = np.random.default_rng(5)
@@ -196,7 +196,8 @@ def evaluation(*, bootstrap: bool = False) -> OfflineEvaluation:
     ]:
         gain, half = float(draw.normal(0.008, 0.006)), float(0.45 / rows**0.5)
         improvement = Improvement(gain, gain - half, gain + half)
-        slices.append(Slice(column, value, rows >= 200, compared("brier_score", 0.171 - gain, 0.171, improvement, rows)))
+        found = compared("brier_score", 0.171 - gain, 0.171, improvement, rows)
+        slices.append(Slice(column, value, rows >= 200, found, 0.9, 1.0) if rows >= 200 else Slice(column, value, False, found))
     scores = np.linspace(0.06, 0.62, 10)
     shares = np.clip(scores + draw.normal(0.004, 0.018, 10), 0, 1)
     bins = tuple(CalibrationBin(1287, float(score), float(share)) for score, share in zip(scores, shares, strict=True))

@@ -21,6 +21,8 @@ class Comparison:
     candidate: float | None
     champion: float | None
     improvement: Improvement = UNDEFINED
+    method: str | None = None
+    """How the bounds were made, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,11 @@ class Decision:
     cost: float
     holdout_threshold: float
     holdout_cost: float
+    trivial_cost: float | None = None
+    """Of deciding alike for every row, the cheaper way."""
+    champion_cost: float | None = None
+    champion_holdout_threshold: float | None = None
+    champion_holdout_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +123,15 @@ class OfflineEvaluation:
         seed: of the resampling.
         resamples: number of bootstrap samples.
         metrics: one comparison per metric of the contract.
-        slices: per declared slice column, the 50 largest slices.
+        slices: per declared slice column (and pair of columns), the 50 largest slices.
+        slices_left_out: number of the slices beyond these.
+        groups_left_out: column of fairness to the number of groups beyond the 50 largest, where there are any.
         fairness: column to rates of its groups (binary classification).
         calibration: of the candidate's probabilities (for multiclass: of the decided class).
-        decision: of the candidate (binary classification).
+        decision: costs of candidate and champion at the contract's threshold and at the cheapest one (binary classification).
         backtests: as the caller gave them.
         latency_ms: median milliseconds for one row, as the caller measured it.
+        latency_p95_ms: 95th percentile of the same.
         size_mb: size of the bundle in MiB, as the caller measured it.
         slice_calibration: of the candidate, per declared slice (classification).
         stability: the candidate's predictions against the champion's; None without one.
@@ -144,10 +154,13 @@ class OfflineEvaluation:
     decision: Decision | None = None
     backtests: tuple[Backtest, ...] = ()
     latency_ms: float | None = None
+    latency_p95_ms: float | None = None
     size_mb: float | None = None
     slice_calibration: tuple[SliceCalibration, ...] = ()
     stability: Stability | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
+    slices_left_out: int = 0
+    groups_left_out: Mapping[str, int] = field(default_factory=dict)
 
     def metric(self, name: str) -> Comparison | None:
         """The comparison of one metric; None when it was not evaluated."""

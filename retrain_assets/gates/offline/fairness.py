@@ -1,4 +1,4 @@
-"""How differently a binary decision treats the groups of one column."""
+"""How differently a binary decision, and the score behind it, treat the groups of one column: rates by fairlearn."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retrain_assets.gates.offline.beyond_chance import design_effect
+
 Array = np.ndarray
+GROUPS_LISTED = 50
+"""Groups per column that are looked at, largest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRates:
-    """Rates of one group; ``tpr`` is None without positives, ``fpr`` without negatives: undefined is not zero."""
+    """Rates of one group; ``tpr`` is None without positives, ``fpr`` without negatives: undefined is not zero.
+
+    ``calibration`` is mean prediction minus share of positives. The ``effective`` counts are the denominators of the rates as
+    independent rows would have them: fewer than counted where rows of one unit are alike.
+    """
 
     group: str
     rows: int
@@ -20,43 +28,109 @@ class GroupRates:
     selection_rate: float
     tpr: float | None
     fpr: float | None
+    calibration: float | None = None
+    calibration_error: float | None = None
+    """Standard error of ``calibration``."""
+    effective_rows: float | None = None
+    effective_positives: float | None = None
+    effective_negatives: float | None = None
 
 
-def group_rates(labels: Array, scores: Array, groups: Sequence[str] | Array, threshold: float) -> tuple[GroupRates, ...]:
-    """Rates of every group, in the order of their names.
+def group_rates(
+    labels: Array, scores: Array, groups: Sequence[str] | Array, threshold: float, units: Array | None = None
+) -> tuple[GroupRates, ...]:
+    """Rates of the largest 50 groups, in the order of their names.
+
+    The rates are fairlearn's (Bird et al., Fairlearn: assessing and improving fairness of AI systems, JMLR 2023), on rows counted
+    by group, label and decision, so that their cost does not grow with the rows. Effective counts are those of Korn and Graubard
+    (Confidence intervals for proportions with small expected number of positive counts, Survey Methodology 1998).
 
     Args:
-        labels: 0/1, one a row.
+        labels: 0/1, one a row, at least one.
         scores: score of the positive class, one a row.
         groups: name of the group, one a row.
         threshold: the positive decision is taken at or above this score.
+        units: number of the unit of every row, 0..k-1; None when every row is a unit of its own.
     """
     names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return rates_of_groups(labels, scores, member, names, threshold, units)
+
+
+def rates_of_groups(
+    labels: Array, scores: Array, member: Array, names: Array, threshold: float, units: Array | None = None
+) -> tuple[GroupRates, ...]:
+    """As :func:`group_rates`, groups given as the number of each row's group and the name of each number."""
+    sizes = np.bincount(member, minlength=len(names))
+    kept = np.lexsort((names, -sizes))[:GROUPS_LISTED]
+    place = np.full(len(names), len(kept))
+    place[kept] = np.arange(len(kept))
+    inside = place[member]
+    order = np.argsort(inside, kind="stable")
+    rows_of = np.split(order, np.cumsum(sizes[kept]))
     positive, selected = labels.astype(bool), scores >= threshold
-
-    def count(rows: Array) -> Array:
-        return np.bincount(member[rows], minlength=len(names))
-
-    rows, positives = np.bincount(member, minlength=len(names)), count(positive)
-    chosen, hits = count(selected), count(selected & positive)
-    return tuple(
-        GroupRates(
-            group=str(name),
-            rows=int(rows[k]),
-            positives=int(positives[k]),
-            selection_rate=float(chosen[k] / rows[k]),
-            tpr=float(hits[k] / positives[k]) if positives[k] else None,
-            fpr=float((chosen[k] - hits[k]) / (rows[k] - positives[k])) if rows[k] > positives[k] else None,
+    cells = _cells(inside, positive, selected, len(kept))
+    rates = _by_fairlearn(cells)
+    found = []
+    for k in np.argsort(names[kept]):
+        rows = rows_of[k]
+        mine = None if units is None else units[rows]
+        hit, chosen, residual = positive[rows], selected[rows], scores[rows] - labels[rows]
+        positives = int(hit.sum())
+        found.append(
+            GroupRates(
+                group=str(names[kept[k]]),
+                rows=len(rows),
+                positives=positives,
+                selection_rate=rates["selection_rate"][k],
+                tpr=rates["tpr"][k] if positives else None,
+                fpr=rates["fpr"][k] if positives < len(rows) else None,
+                calibration=float(residual.mean()),
+                calibration_error=_error_of_mean(residual, mine),
+                effective_rows=_effective(chosen, mine),
+                effective_positives=_effective(chosen[hit], None if mine is None else mine[hit]),
+                effective_negatives=_effective(chosen[~hit], None if mine is None else mine[~hit]),
+            )
         )
-        for k, name in enumerate(names)
-    )
+    return tuple(found)
 
 
 def largest_difference(rates: Sequence[GroupRates], rate: str) -> float | None:
-    """Largest minus smallest value of one rate (``selection_rate``, ``tpr``, ``fpr``) over the groups that have it.
+    """Largest minus smallest value of one rate (a field of :class:`GroupRates`) over the groups that have it.
 
     Demographic parity difference, equal opportunity difference (Hardt, Price and Srebro, Equality of opportunity in
     supervised learning, NIPS 2016) and its counterpart for false alarms. None with fewer than two groups to compare.
     """
     values = [value for group in rates if (value := getattr(group, rate)) is not None]
     return max(values) - min(values) if len(values) > 1 else None
+
+
+def _cells(member: Array, positive: Array, selected: Array, groups: int) -> Array:
+    """Rows counted by group, label and decision: groups x 2 x 2. Rows of other groups have a number beyond them."""
+    counted = np.bincount(member * 4 + positive * 2 + selected, minlength=(groups + 1) * 4)
+    return counted[: groups * 4].reshape(groups, 2, 2)
+
+
+def _by_fairlearn(cells: Array) -> dict[str, list[float]]:
+    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+
+    groups = len(cells)
+    metrics = {"selection_rate": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
+    frame = MetricFrame(
+        metrics=metrics,
+        y_true=np.tile([0, 0, 1, 1], groups),
+        y_pred=np.tile([0, 1, 0, 1], groups),
+        sensitive_features=np.repeat(np.arange(groups), 4),
+        sample_params={name: {"sample_weight": cells.ravel()} for name in metrics},
+    )
+    by_group = frame.by_group
+    return {name: [float(by_group[name][k]) for k in range(groups)] for name in metrics}
+
+
+def _effective(hits: Array, units: Array | None) -> float:
+    return len(hits) / design_effect(hits.astype(float), units)
+
+
+def _error_of_mean(values: Array, units: Array | None) -> float | None:
+    if len(values) < 2:
+        return None
+    return float(np.sqrt(values.var(ddof=1) / len(values) * design_effect(values, units)))

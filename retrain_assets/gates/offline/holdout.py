@@ -1,4 +1,4 @@
-"""Both models on the same held-out rows: comparisons, slices, groups, calibration. Numbers only; verdicts are in offline.py."""
+"""Both models on the same held-out rows: comparisons, slices, groups, calibration. Numbers only; verdicts are in gate.py."""
 
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ import polars as pl
 
 from retrain_assets.contract import Contract
 from retrain_assets.gates.limits import counted, listed
-from retrain_assets.gates.offline.calibration import Calibration, calibration_of, cheapest_threshold
-from retrain_assets.gates.offline.evaluation import Backtest, Comparison, Decision, OfflineEvaluation, Slice
-from retrain_assets.gates.offline.fairness import GroupRates, group_rates
-from retrain_assets.gates.offline.intervals import (
-    UNDEFINED,
-    Improvement,
-    bootstrap_improvement,
-    delong_improvement,
-    resampling_weights,
-)
-from retrain_assets.gates.offline.metrics import metric_value
+from retrain_assets.gates.offline.behaviour import behaviour
+from retrain_assets.gates.offline.beyond_chance import repeated
+from retrain_assets.gates.offline.comparison import Pair
+from retrain_assets.gates.offline.evaluation import Backtest, OfflineEvaluation
+from retrain_assets.gates.offline.fairness import GroupRates, rates_of_groups
+from retrain_assets.gates.offline.scored_rows import label_numbers, score_problem, unit_numbers
+from retrain_assets.gates.offline.slice_members import Slicing, column_codes, slicing
 
 Array = np.ndarray
-RESAMPLES = 300
+RESAMPLES = 1000
 """Bootstrap samples of every comparison."""
-SLICES_LISTED = 50
-"""Slices per column that are kept in the evaluation, largest first."""
 
 
 def evaluate(
@@ -89,138 +83,64 @@ def evaluate(
         latency_ms=latency_ms,
         size_mb=size_mb,
     )
-    labels, problem = _labels(rows[source.label], contract.task, candidate, classes)
-    problem = problem or _score_problem(candidate, champion, contract.task)
+    labels, problem = label_numbers(rows[source.label], contract.task, candidate, classes)
+    units, unit_problem = unit_numbers(rows[source.unit])
+    problem = problem or score_problem(candidate, champion, contract.task) or unit_problem
     if problem or rows.height == 0:
         return replace(evaluation, problems={"scores": problem} if problem else {})
-    compare = _Compare(contract, labels, candidate, champion, rows[source.unit].cast(pl.String).to_numpy(), seed, resamples)
-    slices, slice_problems = _slices(rows, contract, compare)
-    fairness, fairness_problems = _fairness(rows, contract, labels, candidate)
+    problems: dict[str, str] = {}
+    pair = Pair(
+        labels=labels,
+        candidate=candidate,
+        champion=champion,
+        units=repeated(units),
+        confidence=offline.confidence,
+        threshold=contract.decision.threshold if contract.decision else 0.5,
+        seed=seed,
+        resample_count=resamples,
+    )
+    slices = _slicing(rows, contract, problems)
+    fairness, left_out = _fairness(rows, contract, pair, problems)
     return replace(
         evaluation,
-        metrics=tuple(compare(name) for name in offline.metrics),
-        slices=slices,
+        metrics=tuple(pair.compared(name) for name in offline.metrics),
+        slices=pair.slices(offline.slices.metric, slices.members) if offline.slices else (),
+        slices_left_out=slices.left_out,
         fairness=fairness,
-        calibration=_calibration(contract.task, labels, candidate),
-        decision=_decision(contract, labels, candidate),
-        problems={**slice_problems, **fairness_problems},
+        groups_left_out=left_out,
+        **behaviour(contract, labels, candidate, champion, units=units, members=slices.members, classes=classes),
+        problems=problems,
     )
 
 
-class _Compare:
-    """Both models on the same rows, or a part of them, under one set of resampling weights."""
-
-    def __init__(
-        self, contract: Contract, labels: Array, candidate: Array, champion: Array | None, units: Array, seed: int, resamples: int
-    ) -> None:
-        self.confidence = contract.gates.offline.confidence
-        self.threshold = contract.decision.threshold if contract.decision else 0.5
-        self.labels, self.candidate, self.champion = labels, candidate, champion
-        self.units = np.unique(units, return_inverse=True)[1]
-        self._draw = (resamples, seed)
-        self._weights: Array | None = None
-
-    def __call__(self, metric: str, rows: Array | None = None, *, bounds: bool = True) -> Comparison:
-        labels, candidate, champion = self.labels, self.candidate, self.champion
-        if rows is not None:
-            labels, candidate = labels[rows], candidate[rows]
-            champion = None if champion is None else champion[rows]
-        ours = metric_value(metric, labels, candidate, threshold=self.threshold)
-        if champion is None:
-            return Comparison(metric, len(labels), ours, None)
-        theirs = metric_value(metric, labels, champion, threshold=self.threshold)
-        improvement = self._improvement(metric, labels, candidate, champion, rows) if bounds else UNDEFINED
-        return Comparison(metric, len(labels), ours, theirs, improvement)
-
-    def _improvement(self, metric: str, labels: Array, candidate: Array, champion: Array, rows: Array | None) -> Improvement:
-        if metric == "roc_auc":
-            units = self.units if rows is None else self.units[rows]
-            return delong_improvement(labels, candidate, champion, units, confidence=self.confidence)
-        if self._weights is None:
-            resamples, seed = self._draw
-            self._weights = resampling_weights(self.units, resamples=resamples, seed=seed)
-        weights = self._weights if rows is None else self._weights[:, rows]
-        return bootstrap_improvement(
-            metric, labels, candidate, champion, weights, confidence=self.confidence, threshold=self.threshold
-        )
-
-
-def _labels(labels: pl.Series, task: str, scores: Array, classes: Sequence[Any] | None) -> tuple[Array, str]:
-    """Labels as numbers, and what is wrong with them."""
-    if task == "regression":
-        if not labels.dtype.is_numeric():
-            return np.empty(0), f"the label is {labels.dtype}; a regression needs numbers"
-        values = labels.cast(pl.Float64).to_numpy()
-        return values, "" if np.isfinite(values).all() else "the label has values that are not finite"
-    if (scores.ndim == 2) != (task == "multiclass"):
-        return np.empty(0), f"scores have {scores.ndim} dimensions; {task} needs {2 if task == 'multiclass' else 1}"
-    order = list(classes) if classes is not None else list(range(scores.shape[1] if scores.ndim == 2 else 2))
-    known = {value: position for position, value in enumerate(order)}
-    foreign = sorted({str(value) for value in labels.unique().to_list() if value not in known})
-    if foreign:
-        return np.empty(0), f"labels {listed(foreign)} are not among the classes {listed([str(value) for value in order])}"
-    return np.array([known[value] for value in labels.to_list()], dtype=float), ""
-
-
-def _score_problem(candidate: Array, champion: Array | None, task: str) -> str:
-    for who, scores in (("candidate", candidate), ("champion", champion)):
-        if scores is None:
-            continue
-        by_row = scores if scores.ndim == 2 else scores[:, None]
-        if broken := int((~np.isfinite(by_row)).any(axis=1).sum()):
-            return f"the {who}'s score is not a finite number in {counted(broken, 'row')}"
-        if task != "regression" and (outside := int(((by_row < 0) | (by_row > 1)).any(axis=1).sum())):
-            return f"the {who}'s score is outside 0..1 in {counted(outside, 'row')}; a probability is needed"
-    return ""
-
-
-def _slices(rows: pl.DataFrame, contract: Contract, compare: _Compare) -> tuple[tuple[Slice, ...], dict[str, str]]:
+def _slicing(rows: pl.DataFrame, contract: Contract, problems: dict[str, str]) -> Slicing:
     limits = contract.gates.offline.slices
     if limits is None:
-        return (), {}
-    if absent := [column for column in limits.columns if column not in rows.columns]:
-        return (), {"slices": f"the hold-out has no slice column {listed(absent)}"}
-    slices = []
-    for column in limits.columns:
-        names, member = np.unique(_names(rows[column]), return_inverse=True)
-        sizes = np.bincount(member)
-        for k in np.argsort(-sizes, kind="stable")[:SLICES_LISTED]:
-            judged = bool(sizes[k] >= limits.min_support)
-            comparison = compare(limits.metric, np.flatnonzero(member == k), bounds=judged)
-            slices.append(Slice(column, str(names[k]), judged, comparison))
-    return tuple(slices), {}
+        return Slicing((), 0)
+    try:
+        return slicing(rows, limits)
+    except ValueError as error:
+        problems["slices"] = str(error)
+        return Slicing((), 0)
 
 
 def _fairness(
-    rows: pl.DataFrame, contract: Contract, labels: Array, candidate: Array
-) -> tuple[dict[str, tuple[GroupRates, ...]], dict[str, str]]:
+    rows: pl.DataFrame, contract: Contract, pair: Pair, problems: dict[str, str]
+) -> tuple[dict[str, tuple[GroupRates, ...]], dict[str, int]]:
+    """Rates of the groups of each column, and the number of groups that were left out where there were too many."""
     groups: dict[str, tuple[GroupRates, ...]] = {}
-    problems: dict[str, str] = {}
+    left_out: dict[str, int] = {}
     for limits in contract.gates.offline.fairness:
+        column, key = limits.column, f"fairness_{limits.column}"
         if contract.decision is None:
-            problems[f"fairness_{limits.column}"] = f"fairness is judged on binary decisions, and {contract.task} takes none"
-        elif limits.column not in rows.columns:
-            problems[f"fairness_{limits.column}"] = f"the hold-out has no column {limits.column}"
-        else:
-            groups[limits.column] = group_rates(labels, candidate, _names(rows[limits.column]), contract.decision.threshold)
-    return groups, problems
-
-
-def _names(values: pl.Series) -> Array:
-    return values.cast(pl.String).fill_null("(none)").to_numpy().astype(str)
-
-
-def _calibration(task: str, labels: Array, scores: Array) -> Calibration | None:
-    if task == "regression":
-        return None
-    if task == "multiclass":
-        return calibration_of((scores.argmax(axis=1) == labels).astype(float), scores.max(axis=1))
-    return calibration_of(labels, scores)
-
-
-def _decision(contract: Contract, labels: Array, scores: Array) -> Decision | None:
-    if contract.decision is None:
-        return None
-    threshold = contract.decision.threshold
-    cheapest, cheapest_cost, cost = cheapest_threshold(labels, scores, threshold)
-    return Decision(threshold, cost, cheapest, cheapest_cost)
+            problems[key] = f"fairness is judged on binary decisions, and {contract.task} takes none"
+            continue
+        try:
+            member, names = column_codes(rows, column)
+        except ValueError as error:
+            problems[key] = str(error)
+            continue
+        groups[column] = rates_of_groups(pair.labels, pair.candidate, member, names, pair.threshold, pair.units)
+        if len(names) > len(groups[column]):
+            left_out[column] = len(names) - len(groups[column])
+    return groups, left_out

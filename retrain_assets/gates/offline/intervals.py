@@ -1,13 +1,14 @@
-"""One-sided bounds of the difference between two models scored on the same rows: paired bootstrap, DeLong for roc_auc."""
+"""One-sided bounds of the difference between two models scored on the same rows: paired bootstrap, or linearised (DeLong)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
-from retrain_assets.gates.offline.metrics import improvement_sign, metric_resampled, metric_value, mid_ranks
+from retrain_assets.gates.offline.influence import influence
+from retrain_assets.gates.offline.metrics import improvement_sign, metric_value
+from retrain_assets.gates.offline.resampling import Resamples, metric_of_resamples
 
 Array = np.ndarray
 
@@ -17,7 +18,7 @@ class Improvement:
     """How much better the candidate is than the champion, positive is better, in the metric's unit.
 
     ``lower`` and ``upper`` are one-sided bounds, each at the stated confidence; all three are None where the metric is
-    undefined on these rows.
+    undefined on these rows, the bounds also where there is but one unit.
     """
 
     estimate: float | None
@@ -28,32 +29,15 @@ class Improvement:
 UNDEFINED = Improvement(None, None, None)
 
 
-def resampling_weights(units: Array, *, resamples: int, seed: int) -> Array:
-    """How often each row stands in each bootstrap sample when whole units are drawn with replacement.
-
-    Rows of one unit stay together (cluster bootstrap; Field and Welsh, Bootstrapping clustered data, JRSS B 2007), so
-    that many rows of one unit do not pass for independent evidence.
-
-    Args:
-        units: unit of every row, any values that can be told apart.
-        resamples: number of bootstrap samples.
-        seed: seed of the draw; the same seed and units give the same weights.
-
-    Returns:
-        resamples x rows, float32.
-    """
-    names, member = np.unique(units, return_inverse=True)
-    count = len(names)
-    if count == 0:
-        return np.zeros((resamples, 0), dtype=np.float32)
-    drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    drawn += np.arange(resamples)[:, None] * count
-    weights = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count).astype(np.float32)
-    return weights if np.array_equal(member, np.arange(count)) else weights[:, member]
-
-
 def bootstrap_improvement(
-    name: str, labels: Array, candidate: Array, champion: Array, weights: Array, *, confidence: float, threshold: float = 0.5
+    name: str,
+    labels: Array,
+    candidate: Array,
+    champion: Array,
+    resamples: Resamples,
+    *,
+    confidence: float,
+    threshold: float = 0.5,
 ) -> Improvement:
     """Paired percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 
@@ -62,17 +46,18 @@ def bootstrap_improvement(
         labels: one a row.
         candidate: the candidate's scores.
         champion: the champion's scores of the same rows.
-        weights: as :func:`resampling_weights` gives them, for these rows.
+        resamples: as :func:`~retrain_assets.gates.offline.resampling.resampled_units` gives them, for these rows.
         confidence: of each bound, one-sided.
+        threshold: of the positive decision.
     """
     ours = metric_value(name, labels, candidate, threshold=threshold)
     theirs = metric_value(name, labels, champion, threshold=threshold)
     if ours is None or theirs is None:
         return UNDEFINED
-    drawn = metric_resampled(name, labels, candidate, weights, threshold=threshold)
-    drawn = drawn - metric_resampled(name, labels, champion, weights, threshold=threshold)
+    drawn = metric_of_resamples(name, labels, candidate, resamples, threshold=threshold)
+    drawn = drawn - metric_of_resamples(name, labels, champion, resamples, threshold=threshold)
     drawn = improvement_sign(name) * drawn[np.isfinite(drawn)]
-    if drawn.size < len(weights) / 2:
+    if drawn.size < len(resamples.weights) / 2:
         return UNDEFINED
     lower, upper = np.quantile(drawn, [1 - confidence, confidence])
     return Improvement(improvement_sign(name) * (ours - theirs), float(lower), float(upper))
@@ -81,40 +66,78 @@ def bootstrap_improvement(
 def delong_improvement(labels: Array, candidate: Array, champion: Array, units: Array, *, confidence: float) -> Improvement:
     """Bounds of a paired difference of two areas under the ROC curve, without resampling.
 
-    DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating characteristic
-    curves, Biometrics 1988, by mid-ranks (Sun and Xu, Fast implementation of DeLong's algorithm, IEEE SPL 2014);
-    the components are summed per unit before they are squared (Obuchowski, Nonparametric analysis of clustered ROC
-    curve data, Biometrics 1997).
+    DeLong's components (see :func:`~retrain_assets.gates.offline.influence.influence`) are summed per unit before they are
+    squared (Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 1997).
 
     Args:
         labels: 0/1, one a row.
         candidate: the candidate's scores.
         champion: the champion's scores of the same rows.
-        units: unit of every row.
+        units: number of the unit of every row, 0..k-1.
         confidence: of each bound, one-sided.
     """
-    positive = labels.astype(bool)
-    if positive.all() or not positive.any():
-        return UNDEFINED
-    ours, theirs = _placements(positive, candidate), _placements(positive, champion)
-    estimate = float((ours - theirs)[positive].mean())
-    influence = ours - theirs - estimate
-    influence[positive] /= positive.sum()
-    influence[~positive] /= (~positive).sum()
-    names, member = np.unique(units, return_inverse=True)
-    if len(names) < 2:
-        return UNDEFINED
-    per_unit = np.bincount(member, weights=influence)
-    error = float(np.sqrt((per_unit**2).sum() * len(names) / (len(names) - 1)))
-    reach = NormalDist().inv_cdf(confidence) * error
-    return Improvement(estimate, estimate - reach, estimate + reach)
+    return linearised_improvement("roc_auc", labels, candidate, champion, units, confidence=confidence)[0]
 
 
-def _placements(positive: Array, scores: Array) -> Array:
-    """For a positive the share of negatives below it, for a negative the share of positives above it, ties one half."""
-    ranks = mid_ranks(scores)
-    inside = np.empty(len(scores))
-    inside[positive], inside[~positive] = mid_ranks(scores[positive]), mid_ranks(scores[~positive])
-    n_positive, n_negative = positive.sum(), (~positive).sum()
-    below = ranks - inside
-    return np.asarray(np.where(positive, below / n_negative, 1 - below / n_positive))
+def linearised_improvement(
+    name: str,
+    labels: Array,
+    candidate: Array,
+    champion: Array,
+    units: Array | None,
+    *,
+    confidence: float,
+    threshold: float = 0.5,
+) -> tuple[Improvement, float | None]:
+    """Bounds of a paired difference from the influence of each unit, and the p-value of "not worse at all" (one-sided).
+
+    Arguments as :func:`bootstrap_improvement`; ``units`` is the number of the unit of every row, None when every row is a unit of
+    its own.
+    """
+    ours = metric_value(name, labels, candidate, threshold=threshold)
+    theirs = metric_value(name, labels, champion, threshold=threshold)
+    if ours is None or theirs is None:
+        return UNDEFINED, None
+    by_candidate = influence(name, labels, candidate, threshold=threshold)
+    by_champion = influence(name, labels, champion, threshold=threshold)
+    if by_candidate is None or by_champion is None:
+        return UNDEFINED, None
+    return improvement_of(name, ours, theirs, by_candidate - by_champion, units, confidence=confidence)
+
+
+def improvement_of(
+    name: str, ours: float, theirs: float, difference: Array, units: Array | None, *, confidence: float
+) -> tuple[Improvement, float | None]:
+    """Bounds and p-value out of both values and the difference of the rows' influences.
+
+    Student's t with Satterthwaite's degrees of freedom (An approximate distribution of estimates of variance components,
+    Biometrics Bulletin 1946), taken from how unequal the units' squared contributions are: where a few of many units make the
+    difference, there are few degrees of freedom, and the bounds are wide.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    sign = improvement_sign(name)
+    estimate = sign * (ours - theirs)
+    if abs(estimate) <= 1e-12 * (abs(ours) + abs(theirs)):
+        estimate = 0.0
+    squares = per_unit(difference, units) ** 2
+    count = len(squares)
+    if count < 2:
+        return Improvement(estimate, None, None), None
+    variance = float(squares.sum()) * count / (count - 1)
+    error = float(np.sqrt(variance))
+    if error <= 1e-12 * (abs(ours) + abs(theirs)):
+        return Improvement(estimate, estimate, estimate), 0.0 if estimate < 0 else 1.0
+    unequal = float((squares**2).sum()) - float(squares.sum()) ** 2 / count
+    freedom = min(count - 1.0, 2 * float(squares.sum()) ** 2 / unequal) if unequal > 0 else count - 1.0
+    reach = float(stdtrit(max(freedom, 1.0), confidence)) * error
+    return Improvement(estimate, estimate - reach, estimate + reach), float(stdtr(max(freedom, 1.0), estimate / error))
+
+
+def per_unit(values: Array, units: Array | None) -> Array:
+    """Sums over the rows of each unit that has rows; ``units`` as in :func:`linearised_improvement`."""
+    if units is None:
+        return values
+    if len(units) * 8 < int(units.max(initial=0)):
+        units = np.unique(units, return_inverse=True)[1]
+    return np.bincount(units, weights=values)[np.bincount(units) > 0]

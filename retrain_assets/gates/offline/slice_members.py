@@ -58,7 +58,7 @@ def slice_members(rows: pl.DataFrame, limits: SliceThreshold) -> tuple[SliceMemb
 
 def slicing(rows: pl.DataFrame, limits: SliceThreshold) -> Slicing:
     """As :func:`slice_members`, with the number of slices beyond the largest."""
-    coded = {column: _coded(rows, column) for column in limits.columns}
+    coded = {column: column_codes(rows, column) for column in limits.columns}
     members: list[SliceMembers] = []
     left_out = 0
     for column, codes, names in _keys(coded, limits.pairs):
@@ -83,12 +83,17 @@ def value_codes(values: pl.Series) -> tuple[Array, Array]:
         text = values.cast(pl.String).fill_null(MISSING)
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"column {values.name} is {values.dtype}, which has no values to tell groups by") from error
-    names = text.unique(maintain_order=True)
-    codes = text.replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64)
-    return codes.to_numpy(), names.to_numpy().astype(str)
+    names = pl.DataFrame({"value": text.unique(maintain_order=True)}).with_row_index("code")
+    coded = pl.DataFrame({"value": text}).join(names, on="value", how="left", maintain_order="left")
+    return coded["code"].to_numpy().astype(np.int64), names["value"].to_numpy().astype(str)
 
 
-def _coded(rows: pl.DataFrame, column: str) -> tuple[Array, Array]:
+def column_codes(rows: pl.DataFrame, column: str) -> tuple[Array, Array]:
+    """As :func:`value_codes`, of a column of a frame.
+
+    Raises:
+        ValueError: when there is no such column, or its values have no text.
+    """
     if column not in rows.columns:
         raise ValueError(f"the hold-out has no column {column}")
     return value_codes(rows[column])
@@ -99,7 +104,18 @@ def _keys(coded: dict[str, tuple[Array, Array]], pairs: bool) -> Iterator[tuple[
     for column, (codes, names) in coded.items():
         yield column, codes, names
     for (one, (first, first_names)), (other, (second, second_names)) in combinations(coded.items(), 2) if pairs else ():
-        found, codes = np.unique(first * len(second_names) + second, return_inverse=True)
+        found, codes = _dense(first * len(second_names) + second, len(first_names) * len(second_names))
         left, right = np.divmod(found, len(second_names))
         text = np.array([f"{first_names[a]} & {second_names[b]}" for a, b in zip(left, right, strict=True)])
         yield f"{one} & {other}", codes, text
+
+
+def _dense(codes: Array, possible: int) -> tuple[Array, Array]:
+    """The codes that occur, ascending, and the number of each row's among them."""
+    if possible > 4 * len(codes) + 1000:
+        found, dense = np.unique(codes, return_inverse=True)
+        return found, dense
+    found = np.flatnonzero(np.bincount(codes, minlength=possible))
+    number = np.zeros(possible, dtype=np.int64)
+    number[found] = np.arange(len(found))
+    return found, number[codes]
