@@ -26,9 +26,12 @@ DATASET_RULES: Mapping[str, str] = {
 
 FEATURE_RULES: Mapping[str, str] = {
     "no_single_feature_separates_label": "no feature alone separates the label suspiciously well",
-    "features_are_known_in_time": "no feature changes when what is known only later is blanked out",
+    "no_value_determines_label": "no value of a feature agrees with the label beyond what chance does",
+    "features_are_known_in_time": "no feature changes when outcomes not known at its row's time are taken away",
+    "features_match_serving": "a single request gets the features, names and types that training had",
     "no_rows_shared_across_split": "hold-out rows do not stand in the training window",
-    "features_vary": "no feature is empty",
+    "features_vary": "no feature is empty, constant, stuck, infinite or an identifier",
+    "holdout_resembles_training": "no feature moved farther from training than training moves from itself",
 }
 """Checks of gate 1 on the feature snapshot."""
 
@@ -78,11 +81,20 @@ def offline_rules(contract: Contract) -> dict[str, str]:
     for fairness in limits.fairness:
         names[f"fairness_holds_{fairness.column}"] = f"groups of {fairness.column} are treated alike within the limits"
     if limits.calibration is not None:
-        names["calibrated"] = "predicted probabilities match what happened"
+        names["calibrated"] = "predicted probabilities match what happened, on all rows and in slices"
+    if limits.stability is not None:
+        treated = (
+            "predictions stay near the champion's"
+            if contract.task == "regression"
+            else "few decisions differ from the champion's"
+        )
+        names["decisions_are_stable"] = treated
     if limits.backtests is not None:
-        names["backtests_hold"] = "every rolling-origin back-test meets its limit"
+        names["backtests_hold"] = "rolling-origin back-tests meet their limits"
     if limits.max_latency_ms is not None:
         names["latency_within_budget"] = "one row is scored fast enough"
+    if limits.max_size_mb is not None:
+        names["size_within_budget"] = "the bundle is small enough"
     return names
 
 

@@ -3,8 +3,9 @@
 from retrain_assets.gates.data.gate import DATA_CHECKS, data_checks, data_gate
 from retrain_assets.gates.data.history import EarlierDataset
 from retrain_assets.gates.data.rows import LeftOut, SourceRows
-from retrain_assets.gates.features.availability import availability_probe
+from retrain_assets.gates.features.availability import Availability, availability_probe
 from retrain_assets.gates.features.gate import FEATURE_CHECKS, features_gate
+from retrain_assets.gates.features.serving import Parity, serving_probe
 from retrain_assets.gates.offline.evaluation import Backtest, OfflineEvaluation
 from retrain_assets.gates.offline.gate import offline_checks, offline_gate
 from retrain_assets.gates.offline.holdout import evaluate
@@ -25,10 +26,12 @@ __all__ = [
     "PROMOTION_CHECKS",
     "TRAINING_CHECKS",
     "ApprovalDecision",
+    "Availability",
     "Backtest",
     "EarlierDataset",
     "LeftOut",
     "OfflineEvaluation",
+    "Parity",
     "PromotionEvidence",
     "RecordedApproval",
     "RecordedGate",
@@ -43,5 +46,6 @@ __all__ = [
     "offline_checks",
     "offline_gate",
     "promotion_gate",
+    "serving_probe",
     "training_gate",
 ]

@@ -1,4 +1,4 @@
-"""Stage ``features``: the feature snapshot, features with their key and label, and what the leakage checks say of it."""
+"""Stage ``features``: the feature snapshot, features with their key and label, and what gate data says of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from retrain_assets.compute.frames import Tables, read_tables, write_tables
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.building import Build, build_features
 from retrain_assets.contract import Contract, Gate, StageError, Verdict
-from retrain_assets.gates import availability_probe, features_gate
-
-PROBED_ROWS = 2000
-"""Rows of the training window on which the availability probe calls the feature function again."""
+from retrain_assets.gates import availability_probe, features_gate, serving_probe
 
 
 def features(request: StageRequest) -> StageResult:
@@ -22,7 +19,8 @@ def features(request: StageRequest) -> StageResult:
     Input ``dataset``. Output ``features``: folder with ``train.parquet`` and ``holdout.parquet``: unit, event time, label and
     features, the data set's rows in their order; the files say of themselves ``feature_names``, ``feature_dtypes``,
     ``feature_function``, ``feature_pipeline`` (version of the feature code), ``dataset`` (digest) and ``window``, as the metadata
-    does. The feature function sees each window alone. Verdicts: gate data (leakage).
+    does. The feature function sees each window alone, and is called again on a few rows to see what it depends on. Verdicts: gate
+    data.
 
     Raises:
         StageError: when the feature function does not do what :func:`build_features` asks.
@@ -46,7 +44,7 @@ def features(request: StageRequest) -> StageResult:
     folder = request.directory / "features"
     write_tables(folder, tables)
     metadata = {**about, "rows": {"train": train.height, "holdout": holdout.height}}
-    verdicts = _leakage(tables, data.train, build, contract)
+    verdicts = _judged(tables, data, names, build, contract)
     return answer(request, {"features": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
 
 
@@ -75,15 +73,21 @@ def _same_features(train: pl.DataFrame, holdout: pl.DataFrame, contract: Contrac
     return train.columns
 
 
-def _leakage(tables: Tables, rows: pl.DataFrame, build: Build, contract: Contract) -> list[Verdict]:
+def _judged(tables: Tables, data: Tables, names: list[str], build: Build, contract: Contract) -> list[Verdict]:
     source = contract.source
-
-    def build_keyed(sample: pl.DataFrame) -> pl.DataFrame:
-        return sample.select(source.unit).hstack(build_features(build, sample, source, contract.features))
-
-    probed = rows.gather_every(max(1, rows.height // PROBED_ROWS)).head(PROBED_ROWS)
     late = list(dict.fromkeys([*source.known_after_prediction, source.label]))
-    lookahead = availability_probe(build_keyed, probed, late, source.unit) if not probed.is_empty() else {}
+
+    def build_again(rows: pl.DataFrame) -> pl.DataFrame:
+        return build_features(build, rows, source, contract.features)
+
+    availability = availability_probe(build_again, data.train, late, event_time=source.event_time, label_delay=source.label_delay)
+    parity = serving_probe(build_again, data.holdout, tables.holdout.select(names), late)
     return features_gate(
-        tables.train, tables.holdout, contract=contract, unit=source.unit, label=source.label, lookahead=lookahead
+        tables.train,
+        tables.holdout,
+        contract=contract,
+        unit=source.unit,
+        label=source.label,
+        availability=availability,
+        parity=parity,
     )

@@ -1,24 +1,37 @@
-"""Gate DATA on the features: do they know the future, does the hold-out stand in training, do they vary?"""
+"""Gate DATA on the features: do they know the future, can they be served, does the hold-out stand in training, do they vary?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.gates.features.availability import FAILS_WITHOUT
-from retrain_assets.gates.features.separation import binary_targets, single_feature_auc
-from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, number
+from retrain_assets.gates.features.agreement import no_value_determines_label
+from retrain_assets.gates.features.availability import Availability, features_are_known_in_time
+from retrain_assets.gates.features.cells import Cells, binary_targets, sampled
+from retrain_assets.gates.features.resemblance import holdout_resembles_training
+from retrain_assets.gates.features.separation import no_single_feature_separates_label
+from retrain_assets.gates.features.serving import Parity, features_match_serving
+from retrain_assets.gates.features.split import no_rows_shared_across_split
+from retrain_assets.gates.features.variation import features_vary
+from retrain_assets.gates.limits import listed
 
 FEATURE_CHECKS = (
     "no_single_feature_separates_label",
+    "no_value_determines_label",
     "features_are_known_in_time",
+    "features_match_serving",
     "no_rows_shared_across_split",
     "features_vary",
+    "holdout_resembles_training",
 )
 """The checks :func:`features_gate` gives, in this order, always all of them. They belong to gate DATA."""
+
+JUDGED_ROWS = 100_000
+"""Most labelled rows of a window in which leaks are looked for; a seeded random sample where there are more."""
+JUDGED_ROWS_OF_MANY_CLASSES = 25_000
+"""The same where the label has more than two classes, each of which is looked for."""
 
 
 def features_gate(
@@ -28,20 +41,20 @@ def features_gate(
     contract: Contract,
     unit: str,
     label: str,
-    lookahead: Mapping[str, int],
+    availability: Availability,
+    parity: Parity,
 ) -> list[Verdict]:
     """Judge the feature snapshot of one retrain.
 
     Args:
-        train: features of the training window with unit and label; every column but unit, label and the contract's
-            event time is a feature.
+        train: features of the training window in order of time, with unit and label; every column but unit, label and the
+            contract's event time is a feature.
         holdout: the same of the held-out window.
         contract: thresholds in ``gates.data``, task, columns known only after the prediction.
         unit: column of the unit.
         label: column of the label, null where it is not known.
-        lookahead: as :func:`~retrain_assets.gates.features.availability.availability_probe` gives it: feature to number of rows
-            whose value changed when the columns known only after the prediction were blanked out. May be empty when the
-            contract names no such column.
+        availability: what :func:`~retrain_assets.gates.features.availability.availability_probe` found in the training rows.
+        parity: what :func:`~retrain_assets.gates.features.serving.serving_probe` found in the hold-out rows.
 
     Returns:
         One verdict per name in ``FEATURE_CHECKS``. Without rows or features they are ``no_data``; windows with
@@ -53,10 +66,12 @@ def features_gate(
         outcome, message = problem
         return [Verdict(Gate.DATA, check, outcome, message) for check in FEATURE_CHECKS]
     return [
-        _separation(train, holdout, features, label, contract),
-        _known_in_time(features, lookahead, contract),
-        _shared(train, holdout, features, contract),
-        _vary(train, holdout, features),
+        *_leaks(train, holdout, features, label, contract),
+        features_are_known_in_time(features, availability, contract),
+        features_match_serving(parity),
+        no_rows_shared_across_split(train, holdout, features, unit, contract),
+        features_vary(train, holdout, features),
+        holdout_resembles_training(train, holdout, features, contract),
     ]
 
 
@@ -75,79 +90,23 @@ def _unusable(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str
     return None
 
 
-def _separation(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], label: str, contract: Contract) -> Verdict:
-    check, limit = "no_single_feature_separates_label", contract.gates.data.max_feature_auc
-    areas: dict[str, dict[str, float | None]] = {name: {} for name in features}
-    for window, frame in (("train", train), ("holdout", holdout)):
-        labelled = frame.filter(pl.col(label).is_not_null())
-        targets = binary_targets(labelled[label], contract.task)
-        for name in features:
-            areas[name][window] = single_feature_auc(labelled[name], targets)
-    table: list[dict[str, Any]] = [
-        {"feature": name, "auc": max(known), "auc_train": area["train"], "auc_holdout": area["holdout"]}
-        for name, area in areas.items()
-        if (known := [value for value in area.values() if value is not None])
+def _leaks(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], label: str, contract: Contract) -> list[Verdict]:
+    """The two checks that look for the label in the features; both count over the same cells."""
+    most = JUDGED_ROWS
+    if contract.task == "multiclass" and train[label].n_unique() > 2:
+        most = JUDGED_ROWS_OF_MANY_CLASSES
+    parts = [sampled(frame.filter(_has_label(frame, label)).select(*features, label), most) for frame in (train, holdout)]
+    plain = [frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String)) for frame in parts]
+    rows = pl.concat(plain)
+    cells: Mapping[str, Cells] = {name: Cells.of(rows[name]) for name in features}
+    windows = {"train": slice(0, parts[0].height), "holdout": slice(parts[0].height, rows.height)}
+    targets = {window: binary_targets(rows[label][place], contract.task) for window, place in windows.items()}
+    return [
+        no_single_feature_separates_label(cells, windows, targets, contract),
+        no_value_determines_label(cells, rows[label], contract),
     ]
-    if not table:
-        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "no window has labels of two kinds to separate", threshold=limit)
-    table.sort(key=lambda row: (-row["auc"], row["feature"]))
-    leaks = [f"{row['feature']} (AUC {number(row['auc'])})" for row in table if row["auc"] > limit]
-    evidence = {"features": table[:TABLE_ROWS], "features_total": len(table), "above_limit": len(leaks)}
-    if leaks:
-        message = (
-            f"{listed(leaks)} alone separates {label} better than {number(limit)}; "
-            "find out whether it is known before the prediction, and remove it if not"
-        )
-        return Verdict(Gate.DATA, check, Outcome.FAIL, message, table[0]["auc"], limit, evidence)
-    what = f"AUC of the most separating feature ({table[0]['feature']})"
-    return at_most(Gate.DATA, check, table[0]["auc"], limit, what=what, evidence=evidence)
 
 
-def _known_in_time(features: Sequence[str], lookahead: Mapping[str, int], contract: Contract) -> Verdict:
-    check, late = "features_are_known_in_time", contract.source.known_after_prediction
-    evidence = {"rows_changed": dict(sorted(lookahead.items())), "known_after_prediction": list(late)}
-    dependent = sorted((name for name, rows in lookahead.items() if rows), key=lambda name: (-lookahead[name], name))
-    if dependent:
-        words = [name if name.startswith(FAILS_WITHOUT) else f"{name} ({counted(lookahead[name], 'row')})" for name in dependent]
-        message = f"values known only after the prediction are used: {listed(words)}; build the features without {listed(late)}"
-        return Verdict(Gate.DATA, check, Outcome.FAIL, message, lookahead[dependent[0]], 0, evidence)
-    if not late and not lookahead:
-        message = "source.known_after_prediction names no column, so no feature can depend on one"
-        return Verdict(Gate.DATA, check, Outcome.PASS, message, 0, 0, evidence)
-    if unprobed := [name for name in features if name not in lookahead]:
-        return Verdict(Gate.DATA, check, Outcome.NO_DATA, f"not probed: {listed(unprobed)}; run the probe", None, 0, evidence)
-    message = f"no feature changes without {listed(late)}" if late else "no feature changed in the probe"
-    return Verdict(Gate.DATA, check, Outcome.PASS, message, 0, 0, evidence)
-
-
-def _shared(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], contract: Contract) -> Verdict:
-    texts = [pl.col(name).cast(pl.String) for name in features if isinstance(train.schema[name], pl.Categorical | pl.Enum)]
-    left = holdout.select(features).with_columns(texts)
-    right = train.select(features).with_columns(texts).unique()
-    shared = left.join(right, on=list(features), how="semi", nulls_equal=True).height
-    evidence = {"shared_rows": shared, "holdout_rows": holdout.height, "train_rows": train.height}
-    limit = contract.gates.data.max_duplicate_share
-    what = "share of hold-out rows that stand, feature by feature, in training"
-    return at_most(Gate.DATA, "no_rows_shared_across_split", shared / holdout.height, limit, what=what, evidence=evidence)
-
-
-def _vary(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str]) -> Verdict:
-    check = "features_vary"
-    empty = {
-        name: [window for window, frame in (("train", train), ("holdout", holdout)) if _empty(frame[name])] for name in features
-    }
-    dead = [f"{name} ({' and '.join(windows)})" for name, windows in empty.items() if windows]
-    constant = [name for name in features if not empty[name] and train[name].n_unique() == 1]
-    evidence = {"empty": dead, "constant": constant, "features": len(features)}
-    if dead:
-        message = f"no value at all in {listed(dead)}; repair or remove it"
-        return Verdict(Gate.DATA, check, Outcome.FAIL, message, len(dead), 0, evidence)
-    if len(constant) == len(features):
-        return Verdict(Gate.DATA, check, Outcome.FAIL, "every feature is constant in training", len(constant), 0, evidence)
-    message = "every feature has values"
-    message += f"; constant in training: {listed(constant)}" if constant else " and varies"
-    return Verdict(Gate.DATA, check, Outcome.PASS, message, 0, 0, evidence)
-
-
-def _empty(values: pl.Series) -> bool:
-    return (values.fill_nan(None) if values.dtype.is_float() else values).null_count() == values.len()
+def _has_label(frame: pl.DataFrame, label: str) -> pl.Expr:
+    known = pl.col(label).is_not_null()
+    return known & pl.col(label).is_not_nan() if frame.schema[label].is_float() else known

@@ -1,11 +1,17 @@
-"""How well one feature alone separates the label: the tell-tale of a leak. Used by features.py."""
+"""How well one feature alone separates the label: the tell-tale of a leak, beside what permuted labels reach."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.gates.offline.metrics import roc_auc
+from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.gates.features.cells import Cells, Codes, Rows, shuffles
+from retrain_assets.gates.limits import TABLE_ROWS, at_most, listed, number
 
 FOLDS = 5
 """Folds of the out-of-fold target rates."""
@@ -13,11 +19,62 @@ BINS = 20
 """Equal-mass bins of a numeric feature for its target rates, nulls a bin of their own."""
 SMOOTHING = 20.0
 """Rows of the overall rate mixed into each category's rate (Micci-Barreca 2001, section 3)."""
-MOST_CLASSES = 20
-"""Classes of a multiclass label that are looked at one against the rest, most frequent first."""
+PERMUTATIONS = 3
+"""Permutations of the labels of which the largest area is the level that chance reaches."""
+
+Targets = Sequence[npt.NDArray[np.bool_]]
 
 
-def single_feature_auc(feature: pl.Series, targets: list[np.ndarray]) -> float | None:
+def no_single_feature_separates_label(
+    cells: Mapping[str, Cells], windows: Mapping[str, slice], targets: Mapping[str, Targets], contract: Contract
+) -> Verdict:
+    """No feature alone reaches more than ``gates.data.max_feature_auc``, in either window.
+
+    Args:
+        cells: features of the labelled rows of both windows.
+        windows: where the rows of ``train`` and ``holdout`` stand in them.
+        targets: per window the label as yes/no questions.
+        contract: the limit, the label's name.
+    """
+    check, limit = "no_single_feature_separates_label", contract.gates.data.max_feature_auc
+    table: list[dict[str, Any]] = []
+    chances = {window: _chances(targets[window]) for window in windows}
+    for name, feature in cells.items():
+        found: dict[str, tuple[float, float]] = {}
+        for window, rows in windows.items():
+            area = _areas(feature, rows, [np.flatnonzero(target) for target in _judged(targets[window])], chances[window])
+            if area is not None:
+                found[window] = area
+        if found:
+            auc, chance = max(found.values())
+            row: dict[str, Any] = {"feature": name, "auc": auc, "auc_by_chance": chance}
+            table.append(row | {f"auc_{window}": found[window][0] if window in found else None for window in windows})
+    looked = {f"{window}_rows_looked_at": rows.stop - rows.start for window, rows in windows.items()}
+    if not table:
+        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "no window has labels of two kinds to separate", None, limit, looked)
+    table.sort(key=lambda row: (-row["auc"], row["feature"]))
+    above = [row for row in table if row["auc"] > limit]
+    leaks = [row for row in above if row["auc"] > row["auc_by_chance"]]
+    evidence = {"features": table[:TABLE_ROWS], "features_total": len(table), "above_limit": len(above), **looked}
+    if leaks:
+        words = listed([f"{row['feature']} (AUC {number(row['auc'])})" for row in leaks])
+        message = (
+            f"{words} alone separates {contract.source.label} better than {number(limit)}; "
+            "find out whether it is known before the prediction, and remove it if not"
+        )
+        return Verdict(Gate.DATA, check, Outcome.FAIL, message, leaks[0]["auc"], limit, evidence)
+    if above:
+        row = above[0]
+        message = (
+            f"{row['feature']} separates {contract.source.label} with AUC {number(row['auc'])}, above {number(limit)}, but "
+            f"permuted labels reach {number(row['auc_by_chance'])}; lengthen the windows, they have too few labels of a kind"
+        )
+        return Verdict(Gate.DATA, check, Outcome.INCONCLUSIVE, message, row["auc"], limit, evidence)
+    what = f"AUC of the most separating feature ({table[0]['feature']}; chance reaches {number(table[0]['auc_by_chance'])})"
+    return at_most(Gate.DATA, check, table[0]["auc"], limit, what=what, evidence=evidence)
+
+
+def single_feature_auc(feature: pl.Series, targets: Targets) -> float | None:
     """The largest area under the ROC curve that this feature alone reaches on any of the targets.
 
     Every feature is tried as categories: each row gets the smoothed share of positives of its category among the
@@ -28,74 +85,73 @@ def single_feature_auc(feature: pl.Series, targets: list[np.ndarray]) -> float |
 
     Args:
         feature: one value a row; numeric, Boolean, temporal, text or categorical.
-        targets: Boolean arrays, one value a row, as :func:`binary_targets` gives them.
+        targets: Boolean arrays, one value a row, as ``binary_targets`` gives them.
 
     Returns:
         A number from 0.5 to 1; None when no target has both classes.
     """
-    judged = [target for target in targets if 0 < target.sum() < target.size]
-    if not judged:
+    found = _areas(Cells.of(feature), slice(0, len(feature)), [np.flatnonzero(target) for target in _judged(targets)], [])
+    return None if found is None else found[0]
+
+
+def _judged(targets: Targets) -> list[npt.NDArray[np.bool_]]:
+    return [target for target in targets if 0 < target.sum() < target.size]
+
+
+def _chances(targets: Targets) -> list[Rows]:
+    """For each target and permutation the positions of the rows that permuted labels make positive."""
+    judged = _judged(targets)
+    sizes = sorted({int(target.sum()) for target in judged})
+    return [order[:size] for order in shuffles(judged[0].size, PERMUTATIONS) for size in sizes] if judged else []
+
+
+def _areas(cells: Cells, window: slice, targets: Sequence[Rows], chances: Sequence[Rows]) -> tuple[float, float] | None:
+    """Largest area on the targets and on the permuted ones; both as positions of their positive rows."""
+    if not targets:
         return None
-    orders = _orders(feature)
-    categories = _categories(feature)
-    best = 0.5
-    for target in judged:
-        for order in orders:
-            area = roc_auc(target, order)
-            best = max(best, area, 1 - area)
-        best = max(best, roc_auc(target, _target_rates(categories, target)))
-    return float(best)
+    codes = cells.codes[window]
+    rows = np.bincount(codes, minlength=cells.size)
+    bin_of_code, bins = cells.bins(rows, BINS)
+    folded = bin_of_code[codes] * FOLDS + np.arange(codes.size) % FOLDS
+    folded_rows = np.bincount(folded, minlength=bins * FOLDS)
+
+    def area(positives: Rows) -> float:
+        found = [_area_of_rates(folded_rows, np.bincount(folded[positives], minlength=bins * FOLDS))]
+        if cells.ordered:
+            hits = np.bincount(codes[positives], minlength=cells.size)
+            found.append(_area(hits, rows))
+            if rows[0]:
+                found.append(_area(np.roll(hits, -1), np.roll(rows, -1)))
+        return max(max(value, 1 - value) if at else value for at, value in enumerate(found))
+
+    return max(0.5, *map(area, targets)), max(0.5, 0.5, *map(area, chances))
 
 
-def binary_targets(labels: pl.Series, task: str) -> list[np.ndarray]:
-    """The label as yes/no questions: itself, one class against the rest, or above its median for a regression."""
-    if task == "regression":
-        values = labels.cast(pl.Float64).to_numpy()
-        return [values > np.median(values)] if values.size else []
-    counts = labels.value_counts(sort=True, name="rows").sort(["rows", labels.name], descending=[True, False])
-    classes = counts[labels.name].to_list()
-    if len(classes) <= 2:
-        return [(labels == max(classes)).to_numpy()] if classes else []
-    return [(labels == value).to_numpy() for value in classes[:MOST_CLASSES]]
+def _area(positives: Codes, rows: Codes) -> float:
+    """Area under the ROC curve from counts per score in ascending order, ties counted one half."""
+    negatives = rows - positives
+    below = np.cumsum(negatives) - negatives / 2
+    return float((positives * below).sum() / (float(positives.sum()) * float(negatives.sum())))
 
 
-def _orders(feature: pl.Series) -> list[np.ndarray]:
-    if not (feature.dtype.is_numeric() or feature.dtype.is_temporal() or feature.dtype == pl.Boolean):
-        return []
-    ranks = _ordinal(feature).rank("average").cast(pl.Float64)
-    if ranks.null_count() == 0:
-        return [ranks.to_numpy()]
-    return [ranks.fill_null(0.0).to_numpy(), ranks.fill_null(float(len(ranks) + 1)).to_numpy()]
+def _area_of_rates(rows: Codes, positives: Codes) -> float:
+    rates = _target_rates(rows, positives)
+    held = np.flatnonzero(rows)
+    _, place = np.unique(rates[held], return_inverse=True)
+    size = int(place.max()) + 1
+    tied = np.bincount(place, weights=positives[held], minlength=size), np.bincount(place, weights=rows[held], minlength=size)
+    return _area(*tied)
 
 
-def _ordinal(feature: pl.Series) -> pl.Series:
-    if feature.dtype.is_temporal():
-        return feature.to_physical()
-    if feature.dtype == pl.Boolean:
-        return feature.cast(pl.Int8)
-    return feature.fill_nan(None) if feature.dtype.is_float() else feature
+def _target_rates(rows: Codes, positives: Codes) -> npt.NDArray[np.float64]:
+    """For each category and fold the share of positives of the category in the other folds, smoothed towards the overall share.
 
-
-def _categories(feature: pl.Series) -> np.ndarray:
-    """A category number for every row, nulls a category of their own."""
-    if feature.dtype.is_numeric() or feature.dtype.is_temporal():
-        values = _ordinal(feature)
-        share = (values.rank("average") - 0.5) / max(values.len() - values.null_count(), 1)
-        return (share * BINS).floor().cast(pl.Int64).clip(0, BINS - 1).fill_null(BINS).to_numpy()
-    text = feature.cast(pl.String) if not feature.dtype.is_nested() else pl.Series([str(value) for value in feature.to_list()])
-    return (text.rank("dense").cast(pl.Int64)).fill_null(0).to_numpy()
-
-
-def _target_rates(categories: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The share of positives of each row's category in the other folds, smoothed towards those folds' share."""
-    codes, inverse = np.unique(categories, return_inverse=True)
-    fold = np.arange(target.size) % FOLDS
-    cell = inverse * FOLDS + fold
-    size = codes.size * FOLDS
-    rows = np.bincount(cell, minlength=size).reshape(-1, FOLDS)
-    positives = np.bincount(cell, weights=target.astype(float), minlength=size).reshape(-1, FOLDS)
-    others_rows = rows.sum(1, keepdims=True) - rows
-    others_positives = positives.sum(1, keepdims=True) - positives
-    overall = target.mean()
-    rates = (others_positives + SMOOTHING * overall) / (others_rows + SMOOTHING)
-    return np.asarray(rates[inverse, fold])
+    Args:
+        rows: rows per category and fold, the folds of a category side by side.
+        positives: positive rows, likewise.
+    """
+    overall = positives.sum() / rows.sum()
+    by_category, hits = rows.reshape(-1, FOLDS), positives.reshape(-1, FOLDS)
+    others_rows = by_category.sum(1, keepdims=True) - by_category
+    others_positives = hits.sum(1, keepdims=True) - hits
+    return np.asarray((others_positives + SMOOTHING * overall) / (others_rows + SMOOTHING)).ravel()
