@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 
 import dagster as dg
-from cronsim import CronSim
 
 from retrain_assets.assets.road import Road
-from retrain_assets.drift import DriftReport
-
-AGAIN = timedelta(days=1)
-"""Reports nearer than this, between two ticks of ``drift_cron``, are one window reported again."""
+from retrain_assets.drift import DriftReport, distinct_windows
 
 
 def reports_of(instance: dg.DagsterInstance, road: Road, champion: str, count: int) -> list[DriftReport]:
-    """The latest drift reports of one champion version, oldest first, at most ``count``.
+    """The drift reports of the latest ``count`` windows of one champion version, oldest first.
 
-    A report that a person makes again on the same day, between two ticks of ``drift_cron``, replaces the earlier one: looking
-    twice at one window is not two windows.
+    A window that was looked at twice is one window (:func:`retrain_assets.drift.distinct_windows`), so reports that people made
+    in between neither count as windows nor hide the ones before.
     """
     found: list[DriftReport] = []
-    for report in _reports(instance, road, champion, count):
-        if found and _same_window(report, found[-1], road.contract.cadence.drift_cron):
-            continue
+    for report in _reports(instance, road, champion, 2 * count):
         found.append(report)
-        if len(found) == count:
+        if len(distinct_windows(found)) > count:
             break
-    return found[::-1]
+    return distinct_windows(found)[-count:]
 
 
 def _reports(instance: dg.DagsterInstance, road: Road, champion: str, page: int) -> Iterator[DriftReport]:
-    """Every report of a champion, the latest first; the ones of an earlier champion end it."""
+    """Every report of a champion, the latest first; one of an earlier champion ends it."""
     cursor = None
     while True:
         fetched = instance.fetch_materializations(road.key("drift_report"), limit=page, cursor=cursor)
@@ -47,7 +40,3 @@ def _reports(instance: dg.DagsterInstance, road: Road, champion: str, page: int)
         if not fetched.has_more or not fetched.records:
             return
         cursor = fetched.cursor
-
-
-def _same_window(earlier: DriftReport, later: DriftReport, drift_cron: str) -> bool:
-    return later.end - earlier.end < AGAIN and next(CronSim(drift_cron, earlier.end)) > later.end

@@ -64,10 +64,12 @@ def test_a_report_made_again_on_the_same_day_is_no_second_window(instance: dg.Da
     ]
 
 
-def test_reports_of_an_hourly_schedule_all_count(instance: dg.DagsterInstance) -> None:
-    hourly = Road(contract_with(cadence__drift_cron="0 * * * *"))
-    made(instance, *(report(MONDAY + hour * HOUR) for hour in range(4)))
-    assert len(reports_of(instance, hourly, "1", 10)) == 4
+def test_reports_that_share_most_of_their_window_are_one_window(instance: dg.DagsterInstance) -> None:
+    """A report every two hours of a window of a day: the latest counts, and what ends at least a quarter of a day before it."""
+    for hour in range(0, 20, 2):
+        end = MONDAY + hour * HOUR
+        made(instance, DriftReport(start=end - DAY, end=end, rows=500, metrics={"calibration_bias": 0.2}))
+    assert [one.end - MONDAY for one in reports_of(instance, ROAD, "1", 3)] == [6 * HOUR, 12 * HOUR, 18 * HOUR]
 
 
 def test_reports_of_an_earlier_champion_are_not_its_windows(instance: dg.DagsterInstance) -> None:

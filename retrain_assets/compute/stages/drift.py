@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from retrain_assets.bundle import IMPORTANCE, SKETCH, load_bundle
+from retrain_assets.bundle import IMPORTANCE, SKETCH, Bundle, load_bundle
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.building import build_features
-from retrain_assets.compute.stages.source import bounds, read_source
-from retrain_assets.contract import Contract, StageError, canonical_json, sha256_hex
-from retrain_assets.drift import LiveLabels, MeasureChange, Sketch, drift_report, sketch_frame
+from retrain_assets.compute.stages.drift_reasons import undefined_metrics
+from retrain_assets.compute.stages.live_rows import LiveRows, live_rows, read_traffic, served_rows
+from retrain_assets.compute.stages.reference import estimates_of, score_frame
+from retrain_assets.compute.stages.segment_losses import against_reference, losses_by_segment, row_losses, segment_columns
+from retrain_assets.compute.stages.source import read_source
+from retrain_assets.contract import Contract, DriftRule, StageError, canonical_json, sha256_hex
+from retrain_assets.drift import (
+    DriftReport,
+    Estimate,
+    LiveLabels,
+    MeasureChange,
+    SegmentLoss,
+    Sketch,
+    drift_report,
+    sketch_frame,
+)
+
+PICTURED = 5
+"""Features whose histograms go into the metadata, the worst of those that count."""
 
 
 def drift(request: StageRequest) -> StageResult:
@@ -26,9 +43,12 @@ def drift(request: StageRequest) -> StageResult:
     is the contract's ``cadence.on_drift.window`` before now.
 
     Features are built by the champion's own function from the source rows of the window; predictions are the scores it served as
-    champion; labels are those of the source known now, of the units it scored; success measures are compared with the champion's
-    own first window of service, and have no value before that window has passed. Output ``report``: the report's JSON, also in
-    the metadata as ``report``.
+    champion (of several classes: what it says of the source rows it served); labels are those of the source known now, of the
+    units it scored, and so are the losses per segment; metrics are estimated on the rows whose label is not known yet; success
+    measures are compared with the champion's own first window of service, and have no value before that window has passed.
+
+    Outputs: ``report``, the report's JSON, and ``window``, the sketches of the window over the reference's edges. Metadata:
+    ``report``; ``undefined``, why a metric has no value; ``histograms``, both sketches of the scores and of the worst features.
 
     Raises:
         SourceError: when the source is not what the contract says.
@@ -44,88 +64,120 @@ def drift(request: StageRequest) -> StageResult:
     now = datetime.fromisoformat(request.parameter("now"))
     start, since = now - rule.window, datetime.fromisoformat(request.parameter("since"))
     bundle = load_bundle(request.input("bundle"), request.parameters.get("bundle_digest"))
-    schema = import_path(contract.source.schema_, "source.schema")
-    rows = read_source(contract.source, schema, start, now)
-    served = _served(request.input("exposures"), bundle.digest, since, now)
+    reference = Reference.of(bundle)
+    rows = read_source(contract.source, import_path(contract.source.schema_, "source.schema"), start, now)
+    built = _features(rows, bundle, contract)
+    served = served_rows(request.input("exposures"), bundle.digest, since, now, segment_columns(contract))
     window = served.filter(pl.col("exposed_at") >= start)
-    sketch, names = bundle.document(SKETCH), list(bundle.manifest.feature_names)
-    reference = {part: Sketch.from_json(sketch[part]) for part in ("features", "predictions")}
-    function = bundle.manifest.feature_function
-    built = build_features(import_path(function, "the champion's features"), rows, contract.source, function)
-    scores = window.select(score=pl.col("score").cast(pl.Float64)).drop_nulls()
+    live = live_rows(window, rows, built, bundle, contract, now)
+    features = sketch_frame(built, columns=list(reference.features.columns), edges=reference.features)
+    predictions = _predictions(window, live, reference, bundle, contract)
     report = drift_report(
         start=start,
         end=now,
-        features=(reference["features"], sketch_frame(built, columns=names, edges=reference["features"])),
-        predictions=(reference["predictions"], _prediction_sketch(scores, reference["predictions"])),
-        importance=bundle.document(IMPORTANCE)["importance"] or dict.fromkeys(names, 1.0),
-        labels=_labels(rows, window, contract, sketch["reference"], now),
-        measures=_measures(served, request.input("outcomes"), contract, since, start, now),
+        features=(reference.features, features),
+        predictions=(reference.predictions, predictions),
+        importance=bundle.document(IMPORTANCE)["importance"] or dict.fromkeys(reference.features.columns, 1.0),
+        labels=_labels(live, reference, contract),
+        measures=_measures(served, request.input("outcomes"), contract, rule, since, start, now),
+        estimates=_estimates(live, reference, bundle, contract),
+        segments=_segments(live, reference, contract),
+        false_alarms=rule.false_alarms,
     )
     document = report.to_json()
-    request.directory.mkdir(parents=True, exist_ok=True)
-    path, data = request.directory / "drift.json", canonical_json(document)
-    path.write_bytes(data)
-    return answer(request, {"report": (path, "sha256:" + sha256_hex(data))}, {"report": document, "bundle_digest": bundle.digest})
+    sketches = {"features": features.to_json(), "predictions": predictions.to_json()}
+    metadata = {
+        "report": document,
+        "undefined": undefined_metrics(report, contract, live, reference.facts),
+        "histograms": _histograms(report, reference, features, predictions),
+        "bundle_digest": bundle.digest,
+    }
+    outputs = {"report": _written(request, "drift.json", document), "window": _written(request, "window_sketch.json", sketches)}
+    return answer(request, outputs, metadata)
 
 
-def _served(traffic: Path, digest: str, since: datetime, now: datetime) -> pl.DataFrame:
-    """What the bundle scored as champion in its reign before now; one row a request."""
-    columns = {"request_id": pl.String, "unit_id": pl.String, "exposed_at": pl.Datetime("us", "UTC"), "score": pl.Float64}
-    reign = (pl.col("exposed_at") >= since) & (pl.col("exposed_at") < now)
-    served = _traffic(traffic, (pl.col("bundle") == digest) & (pl.col("arm") == "champion") & reign, columns)
-    return served.unique("request_id", keep="first", maintain_order=True)
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a bundle keeps of its training data: sketches, and facts about its hold-out."""
+
+    features: Sketch
+    predictions: Sketch
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Reference:
+        """From ``training_sketch.json``, also where it was written before estimates, segments and label spread were kept."""
+        document = bundle.document(SKETCH)
+        return cls(Sketch.from_json(document["features"]), Sketch.from_json(document["predictions"]), document["reference"])
 
 
-def _traffic(traffic: Path, keep: pl.Expr, columns: Mapping[str, Any]) -> pl.DataFrame:
-    files = [traffic] if traffic.is_file() else sorted(traffic.rglob("*.parquet"))
-    if not files:
-        return pl.DataFrame(schema=dict(columns))
-    try:
-        return pl.concat([pl.scan_parquet(path, glob=False).filter(keep).select(list(columns)) for path in files]).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise StageError(f"traffic cannot be read ({error})", where=str(traffic), remedy="see docs/data-formats.md") from error
+def _features(rows: pl.DataFrame, bundle: Bundle, contract: Contract) -> pl.DataFrame:
+    """Features of the window's rows by the champion's own function, which is not asked about no rows."""
+    function = bundle.manifest.feature_function
+    if rows.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys(bundle.manifest.feature_names, pl.Null()))
+    return build_features(import_path(function, "the champion's features"), rows, contract.source, function)
 
 
-def _prediction_sketch(scores: pl.DataFrame, reference: Sketch) -> Sketch:
-    if "score" not in reference.columns:
-        return Sketch({})
-    return sketch_frame(scores, columns=["score"], edges=reference)
+def _predictions(window: pl.DataFrame, live: LiveRows, reference: Reference, bundle: Bundle, contract: Contract) -> Sketch:
+    if contract.task == "multiclass":
+        scores = score_frame(live.scores, bundle.manifest.classes)
+    else:
+        scores = window.select(score=pl.col("score").cast(pl.Float64)).drop_nulls()
+    columns = [name for name in reference.predictions.columns if name in scores.columns]
+    return sketch_frame(scores, columns=columns, edges=reference.predictions)
 
 
-def _labels(
-    rows: pl.DataFrame, window: pl.DataFrame, contract: Contract, reference: Mapping[str, Any], now: datetime
-) -> LiveLabels | None:
-    source = contract.source
+def _labels(live: LiveRows, reference: Reference, contract: Contract) -> LiveLabels | None:
     if contract.task == "multiclass":
         return None
-    (known,) = bounds(rows.schema[source.event_time], now - source.label_delay)
-    labelled = rows.filter((pl.col(source.event_time) <= known) & pl.col(source.label).is_not_null()).select(
-        unit_id=pl.col(source.unit).cast(pl.String), label=pl.col(source.label).cast(pl.Float64)
-    )
-    by_unit = labelled.group_by("unit_id").agg(pl.col("label").mean())
-    both = window.filter(pl.col("score").is_not_null()).join(by_unit, on="unit_id", how="inner")
+    labels, scores, facts = live.labels[live.known], live.scores[live.known], reference.facts
+    spread = facts.get("label", {}).get("std")
+    testable = contract.task != "regression" or spread is not None
     return LiveLabels(
-        rows=both.height,
-        label_mean=_mean(both["label"]),
-        prediction_mean=_mean(both["score"]),
-        reference_label_mean=reference.get("label_mean"),
+        rows=len(labels),
+        label_mean=float(labels.mean()) if len(labels) else None,
+        prediction_mean=float(scores.mean()) if len(labels) else None,
+        reference_label_mean=facts.get("label_mean"),
+        reference_rows=facts.get("rows") if testable else None,
+        label_variance=float(labels.var()) if contract.task == "regression" and len(labels) else None,
+        reference_label_variance=spread**2 if contract.task == "regression" and spread is not None else None,
     )
+
+
+def _estimates(
+    live: LiveRows, reference: Reference, bundle: Bundle, contract: Contract
+) -> dict[str, tuple[Estimate | None, Estimate | None]]:
+    """What the hold-out's scores and those of the rows without a label let expect, for the metrics the reference has."""
+    kept = {name: Estimate.from_json(value) for name, value in reference.facts.get("estimates", {}).items()}
+    threshold = bundle.manifest.decision["threshold"] if bundle.manifest.decision else 0.5
+    found = estimates_of(live.scores[~live.known], contract, threshold)
+    return {name: (kept[name], current) for name, current in found.items() if name in kept}
+
+
+def _segments(live: LiveRows, reference: Reference, contract: Contract) -> list[SegmentLoss] | None:
+    """None where the reference has no losses of these segments."""
+    facts = reference.facts
+    known = {name: facts.get("segments", {}).get(name) for name in segment_columns(contract)}
+    kept = {name: segments for name, segments in known.items() if segments}
+    losses = row_losses(contract.task, live.scores[live.known], live.labels[live.known], facts.get("label", {}).get("std"))
+    if not kept or losses is None:
+        return None
+    return against_reference(losses_by_segment(live.segments.filter(live.known), list(kept), losses), kept)
 
 
 def _measures(
-    served: pl.DataFrame, outcomes: Path, contract: Contract, since: datetime, start: datetime, now: datetime
+    served: pl.DataFrame, outcomes: Path, contract: Contract, rule: DriftRule, since: datetime, start: datetime, now: datetime
 ) -> dict[str, MeasureChange]:
-    rule = contract.cadence.on_drift
     wanted = {
         name: measure.column_of(name)
         for name, measure in contract.experiment.success.items()
-        if rule is not None and name in rule.limits and measure.column_of(name) in contract.experiment.outcomes
+        if name in rule.limits and measure.column_of(name) in contract.experiment.outcomes
     }
-    if rule is None or not wanted:
+    if not wanted:
         return {}
     columns = {"request_id": pl.String, "observed_at": pl.Datetime("us", "UTC"), **dict.fromkeys(wanted.values(), pl.Float64)}
-    seen = _traffic(outcomes, pl.col("observed_at") < now, columns).sort("observed_at")
+    seen = read_traffic(outcomes, pl.col("observed_at") < now, columns).sort("observed_at")
     latest = seen.group_by("request_id").agg(pl.col(column).drop_nulls().last() for column in set(wanted.values()))
     both = served.join(latest, on="request_id", how="inner")
     first_window = since + rule.window
@@ -140,6 +192,32 @@ def _measures(
             direction=contract.experiment.success[name].direction,
         )
     return found
+
+
+def _histograms(report: DriftReport, reference: Reference, features: Sketch, predictions: Sketch) -> dict[str, Any]:
+    """``scores`` and ``features``: by column the sketch of the reference and of the window."""
+    counting = {name: value for name, column in report.columns.items() if (value := column.weighted_psi)}
+    worst = sorted(counting, key=lambda name: -counting[name])[:PICTURED]
+
+    def both(before: Sketch, after: Sketch, names: list[str]) -> dict[str, Any]:
+        return {
+            name: {"reference": before.columns[name].to_json(), "window": after.columns[name].to_json()}
+            for name in names
+            if name in after.columns
+        }
+
+    shifted = sorted(predictions.columns, key=lambda name: -(report.predictions[name].corrected_psi or 0.0))[:PICTURED]
+    return {
+        "scores": both(reference.predictions, predictions, shifted),
+        "features": both(reference.features, features, worst),
+    }
+
+
+def _written(request: StageRequest, name: str, document: Mapping[str, Any]) -> tuple[Path, str]:
+    request.directory.mkdir(parents=True, exist_ok=True)
+    path, data = request.directory / name, canonical_json(document)
+    path.write_bytes(data)
+    return path, "sha256:" + sha256_hex(data)
 
 
 def _mean(values: pl.Series) -> float | None:
