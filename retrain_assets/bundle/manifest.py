@@ -23,7 +23,7 @@ class Manifest:
         retrain: key of the retrain that made it.
         task: ``binary_classification``, ``multiclass`` or ``regression``.
         estimator: import path of the estimator.
-        params: its keyword arguments, the fixed ones of determinism included.
+        params: all of its parameters: the contract's, the fixed ones of determinism, and the library's defaults.
         feature_names: columns the model reads, in the order of its matrix.
         feature_dtypes: kind per feature, ``numeric``, ``boolean`` or ``categorical``: the signature.
         feature_function: import path of the feature function.
@@ -35,8 +35,9 @@ class Manifest:
         decision: ``{"threshold"}``, or None where there is no decision.
         classes: labels by position, the positive one last for a binary task; empty for regression.
         seed: seed of the fit.
-        code: ``{"commit", "dirty"}``; commit None outside a checkout.
-        environment: ``{"python", "platform", "packages"}``.
+        code: ``{"commit", "dirty"}`` of the feature code, commit None outside a checkout; ``product``: version of this product;
+            ``estimator``: name and version of the estimator's package, or digest of its source where it is the team's own.
+        environment: ``{"python", "platform", "packages", "threads"}``, the last of them the threads of the fit.
         files: SHA-256 (hexadecimal) of every other file of the bundle by its name.
     """
 
@@ -90,8 +91,8 @@ class Manifest:
         return cls(**{**value, **tuples})
 
 
-def environment() -> dict[str, Any]:
-    """Python, platform and the versions of the packages that can change what a bundle computes."""
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """Python, platform, the versions of the packages that can change what a bundle computes, and the threads of the fit."""
     versions: dict[str, str] = {}
     for name in RECORDED_PACKAGES:
         try:
@@ -102,4 +103,5 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}".lower(),
         "packages": versions,
+        "threads": threads,
     }

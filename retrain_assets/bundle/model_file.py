@@ -38,15 +38,22 @@ class Predictor(Protocol):
 
 
 class LightGBMPredictor:
-    """A LightGBM booster."""
+    """A LightGBM booster.
 
-    def __init__(self, booster: Any) -> None:
+    Args:
+        booster: the booster.
+        threads: threads it scores with; None: one for few rows, all cores otherwise. LightGBM keeps their number for the whole
+            process: beside a running fit it must be the fit's own, or that fit would go on with another number.
+    """
+
+    def __init__(self, booster: Any, threads: int | None = None) -> None:
         self.booster = booster
+        self.threads = threads
 
     def predict(self, matrix: Floats) -> Floats:
         """See :class:`Predictor`."""
-        threads = {"num_threads": 1} if len(matrix) < _FEW_ROWS else {}
-        return np.asarray(self.booster.predict(matrix, **threads), dtype=np.float64)
+        threads = self.threads if self.threads is not None else 1 if len(matrix) < _FEW_ROWS else 0
+        return np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
 
     def file(self) -> tuple[str, bytes]:
         """See :class:`Predictor`."""

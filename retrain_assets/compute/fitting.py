@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.bundle import Calibration, Encoding, EstimatorPredictor, LightGBMPredictor, Predictor, fit_calibration
-from retrain_assets.compute.code import import_path
-from retrain_assets.contract import Contract, StageError, Trainer
+from retrain_assets.compute.estimator import is_lightgbm, make_estimator, repeatable_draws, threads_of
+from retrain_assets.contract import Contract, StageError
 
 Floats = npt.NDArray[np.float64]
 
 CALIBRATION_TAIL = 0.25
 """Share of the training rows, the latest ones, that calibration is fitted on."""
 
-LIGHTGBM_THREADS = 2
-"""Threads of a LightGBM fit where the contract sets none: fixed, because their number is part of the model file."""
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +75,12 @@ def read_labels(series: pl.Series, task: str, classes: tuple[str | int, ...] | N
     return Labels(values.to_numpy(), known)
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A fitted model with the calibration that belongs to it."""
+def fit_tail_calibration(contract: Contract, encoding: Encoding, matrix: Floats, labels: Labels) -> Calibration:
+    """A calibration fitted out of time, inside the training window.
 
-    predictor: Predictor
-    calibration: Calibration
-
-    def score(self, matrix: Floats) -> Floats:
-        """Calibrated scores of a matrix."""
-        return self.calibration.apply(self.predictor.predict(matrix))
-
-
-def fit_candidate(contract: Contract, encoding: Encoding, matrix: Floats, labels: Labels) -> Fit:
-    """Fit the estimator on all rows and its calibration out of time.
-
-    The calibration is fitted on the scores of a second model, fitted on the earlier three quarters of the rows, for the
-    latest quarter: those rows were not seen, and are the nearest in time to what will be scored. It costs three quarters
-    of one fit. Nothing of the hold-out enters.
+    It is fitted on the scores of a second model, fitted on the earlier three quarters of the rows, for the latest quarter: those
+    rows were not seen, and are the nearest in time to what will be scored. It costs three quarters of one fit. Nothing of the
+    hold-out enters.
 
     Args:
         contract: task and trainer.
@@ -102,17 +89,7 @@ def fit_candidate(contract: Contract, encoding: Encoding, matrix: Floats, labels
         labels: one per row.
 
     Raises:
-        StageError: when the estimator cannot be imported or made, or raises while fitting.
-    """
-    predictor = fit_model(contract, encoding, matrix, labels)
-    return Fit(predictor, fit_tail_calibration(contract, encoding, matrix, labels))
-
-
-def fit_tail_calibration(contract: Contract, encoding: Encoding, matrix: Floats, labels: Labels) -> Calibration:
-    """The calibration of :func:`fit_candidate` alone.
-
-    Raises:
-        StageError: as :func:`fit_candidate`, and when either part of the training window has one class only.
+        StageError: as :func:`fit_model`, and when either part of the training window has one class only.
     """
     kind = contract.trainer.calibration
     if kind == "none":
@@ -127,63 +104,76 @@ def fit_tail_calibration(contract: Contract, encoding: Encoding, matrix: Floats,
                 remedy="widen window.train or write calibration: none",
             )
     earlier = fit_model(contract, encoding, matrix[:cut], head)
-    return fit_calibration(kind, earlier.predict(matrix[cut:]), tail)
+    return fit_calibration(kind, raw_scores(earlier, matrix[cut:], contract, labels), tail)
 
 
 def fit_model(contract: Contract, encoding: Encoding, matrix: Floats, labels: Labels) -> Predictor:
-    """One fit of the contract's estimator, without calibration.
+    """One fit of the contract's estimator, without calibration; see :func:`quiet_fits` for its warnings.
 
     Raises:
         StageError: with the estimator and what it said.
     """
     trainer = contract.trainer
-    estimator = _make(trainer)
     targets = labels.values if contract.task == "regression" else labels.codes
-    options: dict[str, Any] = {}
-    if _is_lightgbm(estimator):
-        options = {"categorical_feature": encoding.categorical_positions}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with repeatable_draws(trainer):
+            estimator = make_estimator(trainer)
+            options = {"categorical_feature": encoding.categorical_positions} if is_lightgbm(estimator) else {}
             fitted = estimator.fit(matrix, targets, **options)
+    except StageError:
+        raise
     except Exception as error:
-        raise StageError(
-            f"fit raised {type(error).__name__}: {error}",
-            where=f"trainer.estimator {trainer.estimator}",
-            remedy="correct trainer.params, the features or the estimator",
-        ) from error
-    return LightGBMPredictor(fitted.booster_) if _is_lightgbm(fitted) else EstimatorPredictor(fitted, contract.task)
+        raise _wrong(f"fit raised {type(error).__name__}: {error}", contract) from error
+    if is_lightgbm(fitted):
+        return LightGBMPredictor(fitted.booster_, threads=threads_of(trainer))
+    return EstimatorPredictor(fitted, contract.task)
 
 
-def complete_params(trainer: Trainer) -> dict[str, Any]:
-    """The estimator's keyword arguments: the contract's, and what makes the fit repeatable."""
-    return dict(trainer.params) | _repeatable(trainer)
+def raw_scores(predictor: Predictor, matrix: Floats, contract: Contract, labels: Labels) -> Floats:
+    """Scores of a fitted model before calibration.
 
+    Args:
+        predictor: of :func:`fit_model`.
+        matrix: (rows, features).
+        contract: task and trainer.
+        labels: of the rows it was fitted on.
 
-def _make(trainer: Trainer) -> Any:
-    factory = import_path(trainer.estimator, "trainer.estimator")
-    params = complete_params(trainer)
+    Returns:
+        (rows,) probability of the positive class or regression value; (rows, classes) for a multiclass task.
+
+    Raises:
+        StageError: when predicting raises, or the scores have another shape, are not finite, or are no probabilities.
+    """
+    multiclass, probabilities = contract.task == "multiclass", contract.task != "regression"
     try:
-        return factory(**params)
-    except (TypeError, ValueError) as error:
-        raise StageError(
-            f"cannot be made with {', '.join(params)}: {error}",
-            where=f"trainer.estimator {trainer.estimator}",
-            remedy="correct trainer.params",
-        ) from error
+        scores = predictor.predict(matrix)
+    except Exception as error:
+        raise _wrong(f"predicting raised {type(error).__name__}: {error}", contract) from error
+    wanted = (len(matrix), len(labels.classes)) if multiclass else (len(matrix),)
+    if scores.shape != wanted:
+        raise _wrong(f"gives scores of shape {scores.shape} where {wanted} is wanted", contract)
+    if unscored := int((~np.isfinite(scores)).reshape(len(matrix), -1).any(axis=1).sum()):
+        raise _wrong(f"gives {unscored:,} of {len(matrix):,} rows no finite score", contract)
+    if probabilities and len(scores) and not (scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING):
+        raise _wrong(f"gives scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities", contract)
+    return scores
 
 
-def _repeatable(trainer: Trainer) -> dict[str, Any]:
-    fixed: dict[str, Any]
-    if trainer.estimator.startswith("lightgbm."):
-        fixed = {"random_state": trainer.seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-        if "num_threads" not in trainer.params:
-            fixed["n_jobs"] = LIGHTGBM_THREADS
-    else:
-        accepted = inspect.signature(import_path(trainer.estimator, "trainer.estimator")).parameters
-        fixed = {"random_state": trainer.seed} if "random_state" in accepted else {}
-    return {name: value for name, value in fixed.items() if name not in trainer.params}
+@contextmanager
+def quiet_fits() -> Iterator[None]:
+    """Fits in this block do not warn.
+
+    It is entered by the thread that starts them: filters of warnings are the whole process's, and threads that set them each for
+    itself would restore each other's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _is_lightgbm(estimator: Any) -> bool:
-    return type(estimator).__module__.startswith("lightgbm.")
+def _wrong(what: str, contract: Contract) -> StageError:
+    return StageError(
+        what,
+        where=f"trainer.estimator {contract.trainer.estimator}",
+        remedy="correct trainer.params, the features or the estimator",
+    )

@@ -19,7 +19,7 @@ class DataThresholds(Part):
 
     min_rows: Positive = Field(description="Fewest labelled rows in the training window.")
     min_holdout_rows: Positive = Field(default=200, description="Fewest labelled rows in the held-out window.")
-    max_age: Period = Field(description="How old the newest source row may be at the cut-off.")
+    max_age: Period = Field(description="How old the newest source row, labelled or not, may be at the cut-off.")
     max_missing: dict[ColumnName, Portion] = Field(default_factory=dict, description="Largest share of nulls per source column.")
     max_silence: Annotated[float, Field(gt=0)] = Field(
         default=3.0,
@@ -72,9 +72,9 @@ class DataThresholds(Part):
 class TrainingThresholds(Part):
     """Gate 2: is the artifact sound and repeatable?"""
 
-    max_duration: Period = Field(default=timedelta(hours=1), description="Longest allowed fit.")
+    max_duration: Period = Field(default=timedelta(hours=1), description="Longest allowed fit, its calibration included.")
     max_memory_mb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Largest peak memory of the process that trains, in MiB."
+        default=None, description="Largest peak memory of the process that trains, during the fit, in MiB."
     )
     max_cost: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Largest cost of the fit: its duration times cost_per_hour, in the same currency."
@@ -83,7 +83,9 @@ class TrainingThresholds(Part):
         default=None, description="Cost of an hour of the training machine."
     )
     min_gain_over_baseline: Share = Field(
-        default=0.0, description="Required relative gain in log loss (or squared error) over a constant prediction."
+        default=0.0,
+        description="Required relative gain in log loss (or squared error) over the better of two naive predictions: the rate of "
+        "the training window and the last known rate.",
     )
 
     @model_validator(mode="after")

@@ -10,13 +10,12 @@ from typing import Any
 import yaml
 
 from retrain_assets import __version__
+from retrain_assets.bundle import signature_columns
 
 BUNDLE_PATH = "data/bundle"
 """Where the bundle lies inside the MLflow model."""
 
 LOADER = "retrain_assets.bundle.pyfunc"
-
-_TYPES = {"numeric": "double", "boolean": "boolean", "categorical": "string"}
 
 
 def package(bundle_dir: Path, manifest: Mapping[str, Any], digest: str, target: Path, *, run_id: str, model_id: str) -> None:
@@ -63,7 +62,8 @@ def _signature(manifest: Mapping[str, Any]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    kinds = manifest["feature_dtypes"]
-    inputs = Schema([ColSpec(_TYPES[kinds[name]], name, required=False) for name in manifest["feature_names"]])
-    scores = [f"score_{label}" for label in manifest["classes"]] if manifest["task"] == "multiclass" else ["score"]
-    return ModelSignature(inputs=inputs, outputs=Schema([ColSpec("double", name) for name in scores]))
+    inputs, outputs = signature_columns(manifest)
+    return ModelSignature(
+        inputs=Schema([ColSpec(kind, name, required=False) for name, kind in inputs]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in outputs]),
+    )

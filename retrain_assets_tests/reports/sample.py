@@ -24,7 +24,7 @@ from retrain_assets.experiment import (
 )
 from retrain_assets.gates.canary import canary_gate
 from retrain_assets.gates.offline.gate import offline_gate
-from retrain_assets.gates.training import TrainingEvidence, training_gate
+from retrain_assets.gates.training import TrainingEvidence, recorded, training_gate
 from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger
 from retrain_assets.release import ModelState, ToggleState, deciding, fold, ramping, retrains
@@ -91,7 +91,9 @@ class Sample:
         )
         evidence = TrainingEvidence(
             duration_s=14.32, artifact_loaded=True, reload_max_difference=0.0, refit_same_digest=True, refit_max_difference=0.0,
-            loss=0.5312, baseline_loss=0.6021, loss_rows=12874,
+            loss=0.5312, baseline_loss=0.6021, recent_loss=0.5987, recent_rows=12930, loss_rows=12874,
+            recorded=recorded(manifest.to_json()),
+            signatures=dict.fromkeys(("snapshot", "hold-out", "bundle", "registry"), tuple(manifest.feature_dtypes.items())),
         )  # fmt: skip
         self.stage(key, "training", {"manifest": manifest.to_json(), "evidence": evidence.to_json()})
         self.do(SYSTEM, "candidate registered", lambda drafts: retrains.candidate_registered(drafts, key, version, subjects))

@@ -130,11 +130,17 @@ def manifest_of(key: str) -> Manifest:
         decision={"threshold": 0.3333},
         classes=(0, 1),
         seed=7,
-        code={"commit": "5f1c0d2e9a7b4c3d8e6f1a2b3c4d5e6f70819203", "dirty": False},
+        code={
+            "commit": "5f1c0d2e9a7b4c3d8e6f1a2b3c4d5e6f70819203",
+            "dirty": False,
+            "product": "0.1.0",
+            "estimator": "lightgbm 4.6.0",
+        },
         environment={
             "python": "3.11.9",
             "platform": "linux-x86_64",
             "packages": {"lightgbm": "4.6.0", "numpy": "2.3.1", "polars": "1.40.0"},
+            "threads": 1,
         },
         files={"model.txt": "0" * 64},
     )

@@ -1,23 +1,33 @@
-"""Stage ``training``: fit, calibrate, store, read back and fit again; the bundle and the evidence that it is sound."""
+"""Stage ``training``: fit, calibrate, store, try in a clean process, fit again; the bundle and the evidence that it is sound."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from retrain_assets.bundle import IMPORTANCE, SKETCH, Bundle, Encoding, Manifest, environment, load_bundle, save_bundle
-from retrain_assets.compute.code import commit_of
-from retrain_assets.compute.fitting import Fit, Labels, complete_params, fit_candidate, fit_model, read_labels
+from retrain_assets.bundle import MLFLOW_TYPES, Predictor, signature_columns
+from retrain_assets.bundle.encoding import kind_of
+from retrain_assets.compute.baselines import constant_scores, loss_of
+from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process
+from retrain_assets.compute.estimator import fits_at_once, room_beside_a_fit
+from retrain_assets.compute.fitting import Labels, fit_model, fit_tail_calibration, quiet_fits, raw_scores, read_labels
+from retrain_assets.compute.peak_memory import peak_memory
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.features import read_features
-from retrain_assets.compute.stages.reference import holdout_metrics, training_sketch
-from retrain_assets.contract import Contract, CustodyError, Gate, StageError, finite
-from retrain_assets.gates import TrainingEvidence, metric_value, training_gate
+from retrain_assets.compute.side_by_side import Timed, side_by_side, timed, usable_cores
+from retrain_assets.compute.stages.candidate import Candidate, TrainingRows, store_candidate
+from retrain_assets.compute.stages.reference import holdout_metrics
+from retrain_assets.compute.stages.source import bounds
+from retrain_assets.contract import Contract, Gate, finite, sha256_hex
+from retrain_assets.gates import TrainingEvidence, training_gate
+from retrain_assets.gates.training import recorded
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,121 +35,120 @@ Floats = npt.NDArray[np.float64]
 def training(request: StageRequest) -> StageResult:
     """Make the candidate.
 
-    Input ``features``. Output ``bundle``: the bundle's directory, its digest that
-    of the manifest. Cost: one fit, three quarters of one for calibration, and one more to see whether a fit repeats.
-    Verdicts: gate training.
+    Input ``features``. Output ``bundle``: the bundle's directory, its digest that of the manifest. Cost: one fit alone, so that
+    its time and memory are its own; then, side by side where cores allow, three quarters of one for calibration, after which the
+    stored bundle is tried in a clean process, and one more to see whether a fit repeats. Metadata ``seconds`` has the time of
+    each. Verdicts: gate training.
 
     Raises:
-        StageError: when the training window has no rows or one class, the estimator raises, or the model cannot be stored
-            without pickle.
+        StageError: when the training window has no rows or one class, the estimator raises or gives no usable scores, or the
+            model cannot be stored without pickle.
     """
     contract = request.parsed_contract()
-    snapshot = read_features(request)
-    train, holdout, about = snapshot.train, snapshot.holdout, snapshot.about
-    for name, frame in (("training window", train), ("hold-out", holdout)):
-        if frame.is_empty():
-            raise StageError(f"the {name} has no labelled rows", where="stage training", remedy="widen window or mend the source")
-    labels = read_labels(train[contract.source.label], contract.task)
-    judged = read_labels(holdout[contract.source.label], contract.task, labels.classes)
-    encoding = Encoding.of(train, about["feature_names"])
-    matrix, unseen = encoding.matrix(train), encoding.matrix(holdout)
+    rows = TrainingRows.of(request, contract)
+    fit = partial(fit_model, contract, rows.encoding, rows.matrix, rows.labels)
+    workers = fits_at_once(contract.trainer)
+    with quiet_fits(), ThreadPoolExecutor(1, thread_name_prefix="clean process") as background:
+        with peak_memory() as memory:
+            first = timed(fit)
 
-    started = time.perf_counter()
-    fit = fit_candidate(contract, encoding, matrix, labels)
-    duration_s = time.perf_counter() - started
-    scores = fit.score(unseen)
-    directory = request.directory / "bundle"
-    request.directory.mkdir(parents=True, exist_ok=True)
-    manifest = save_bundle(
-        directory,
-        _manifest(request, contract, about, encoding, labels),
-        predictor=fit.predictor,
-        encoding=encoding,
-        calibration=fit.calibration,
-        documents={
-            IMPORTANCE: _importance(fit, encoding),
-            SKETCH: training_sketch(train, list(encoding.names), scores, judged, contract),
-        },
-    )
-    loaded, load_error = _read_back(directory, manifest.digest)
-    again = fit_model(contract, encoding, matrix, labels)
+        def complete() -> tuple[Candidate, float, Future[Timed[CleanAnswer]] | Callable[[], CleanAnswer]]:
+            calibration = timed(partial(fit_tail_calibration, contract, rows.encoding, rows.matrix, rows.labels))
+            made = store_candidate(request, contract, rows, first.value, calibration.value)
+            holdout = request.input("features") / "holdout.parquet"
+            trial = partial(in_clean_process, made.directory, made.manifest.digest, holdout)
+            return made, calibration.seconds, background.submit(timed, trial) if room_beside_a_fit(contract.trainer) else trial
+
+        tasks: list[Callable[[], Any]] = [complete, fit]
+        completed, second = side_by_side(tasks, workers)
+        candidate, calibration_s, trial = completed.value
+        tried = trial.result() if isinstance(trial, Future) else timed(trial)
+        again = raw_scores(second.value, rows.unseen, contract, rows.labels)
+    metrics = holdout_metrics(candidate.scores, rows.judged, contract)
     evidence = TrainingEvidence(
-        duration_s=duration_s,
-        load_error=load_error,
-        artifact_loaded=loaded is not None,
-        reload_max_difference=_largest(loaded.score(holdout), scores) if loaded else None,
-        refit_same_digest=again.file() == fit.predictor.file(),
-        refit_max_difference=_largest(again.predict(unseen), fit.predictor.predict(unseen)),
-        loss=_loss(contract, judged, scores),
-        baseline_loss=_loss(contract, judged, _constant(contract, labels, len(scores))),
-        loss_rows=len(scores),
+        duration_s=first.seconds + calibration_s,
+        memory_mb=memory.mb,
+        memory_of=memory.of,
+        load_error=tried.value.error,
+        artifact_loaded=tried.value.error is None,
+        reload_max_difference=_largest(tried.value.scores, candidate.scores),
+        refit_same_digest=_same_files(second.value, candidate),
+        refit_max_difference=_largest(again, raw_scores(first.value, rows.unseen, contract, rows.labels)),
+        metrics=metrics,
+        refit_metrics=holdout_metrics(candidate.calibration.apply(again), rows.judged, contract),
+        **_losses(contract, rows, candidate.scores),
+        recorded=recorded(candidate.manifest.to_json()),
+        signatures=_signatures(contract, rows, candidate, tried.value),
     )
     metadata = {
         "evidence": evidence.to_json(),
-        "holdout_metrics": finite(holdout_metrics(scores, judged, contract)),
-        "rows": {"train": train.height, "holdout": holdout.height},
-        "manifest": manifest.to_json(),
-        "feature_importance": _importance(fit, encoding),
+        "seconds": {
+            "fit": first.seconds,
+            "calibration": calibration_s,
+            "refit": second.seconds,
+            "clean process": tried.seconds,
+        },
+        "machine": {"cores": os.cpu_count(), "usable cores": usable_cores(), "fits side by side": min(workers, 2)},
+        "holdout_metrics": finite(metrics),
+        "rows": {"train": rows.snapshot.train.height, "holdout": rows.snapshot.holdout.height},
+        "manifest": candidate.manifest.to_json(),
+        "feature_importance": candidate.importance,
     }
-    return answer(
-        request, {"bundle": (directory, manifest.digest)}, metadata, {Gate.TRAINING: training_gate(evidence, contract=contract)}
-    )
+    verdicts = training_gate(evidence, contract=contract)
+    return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
 
 
-def _manifest(
-    request: StageRequest, contract: Contract, about: Mapping[str, Any], encoding: Encoding, labels: Labels
-) -> Manifest:
-    trainer = contract.trainer
-    return Manifest(
-        model=contract.model,
-        retrain=request.retrain,
-        task=contract.task,
-        estimator=trainer.estimator,
-        params=complete_params(trainer),
-        feature_names=encoding.names,
-        feature_dtypes=dict(encoding.kinds),
-        feature_function=about["feature_function"],
-        feature_pipeline=about["feature_pipeline"],
-        dataset=about["dataset"],
-        label={"column": contract.source.label, "delay": contract.to_json()["source"]["label_delay"]},
-        window=about["window"],
-        calibration={"kind": trainer.calibration, "fitted_on": "latest quarter of the training window, out of time"},
-        decision={"threshold": contract.decision.threshold} if contract.decision else None,
-        classes=labels.classes,
-        seed=trainer.seed,
-        code=commit_of(contract.features),
-        environment=environment(),
-        files={},
-    )
+def _largest(found: Floats | None, expected: Floats) -> float | None:
+    """The largest difference of two scores: absolute up to 1, relative above; infinite where the shapes differ."""
+    if found is None:
+        return None
+    if found.shape != expected.shape:
+        return float("inf")
+    return float((np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max(initial=0.0))
 
 
-def _importance(fit: Fit, encoding: Encoding) -> dict[str, Any]:
-    kind, values = fit.predictor.importance()
-    total = float(values.sum())
-    shares = values / total if total > 0 else values
-    return {"kind": kind, "importance": {name: float(share) for name, share in zip(encoding.names, shares, strict=False)}}
+def _same_files(predictor: Predictor, candidate: Candidate) -> bool:
+    name, data = predictor.file()
+    return candidate.manifest.files.get(name) == sha256_hex(data)
 
 
-def _read_back(directory: Path, digest: str) -> tuple[Bundle | None, str | None]:
-    try:
-        return load_bundle(directory, digest), None
-    except CustodyError as error:
-        return None, error.line
+def _losses(contract: Contract, rows: TrainingRows, scores: Floats) -> dict[str, Any]:
+    recent = _recent_labels(contract, rows)
+    count = len(scores)
+
+    def loss(known: Labels) -> float | None:
+        return loss_of(contract, rows.judged, constant_scores(contract, known, count)) if len(known.values) else None
+
+    return {
+        "loss": loss_of(contract, rows.judged, scores),
+        "baseline_loss": loss(rows.labels),
+        "recent_loss": loss(recent),
+        "recent_rows": len(recent.values),
+        "loss_rows": count,
+    }
 
 
-def _largest(left: Floats, right: Floats) -> float:
-    return float(np.abs(left - right).max(initial=0.0))
+def _recent_labels(contract: Contract, rows: TrainingRows) -> Labels:
+    """Labels of the last hold-out length of training; where it has no rows, of the latest, as many as the hold-out's."""
+    train, source = rows.snapshot.train, contract.source
+    end = datetime.fromisoformat(rows.snapshot.about["window"]["train_end"])
+    (start,) = bounds(train.schema[source.event_time], end - contract.window.holdout)
+    latest = train.filter(pl.col(source.event_time) >= start)
+    latest = latest if latest.height else train.tail(rows.snapshot.holdout.height)
+    return read_labels(latest[source.label], contract.task, rows.labels.classes)
 
 
-def _loss(contract: Contract, labels: Labels, scores: Floats) -> float | None:
-    if contract.task != "regression":
-        return metric_value("log_loss", labels.values, scores)
-    root = metric_value("root_mean_squared_error", labels.values, scores)
-    return None if root is None else root**2
+def _signatures(contract: Contract, rows: TrainingRows, candidate: Candidate, tried: CleanAnswer) -> dict[str, Any]:
+    kinds = {mlflow_type: kind for kind, mlflow_type in MLFLOW_TYPES.items()}
+    inputs, _ = signature_columns(candidate.manifest.to_json())
+    said: dict[str, Any] = {
+        "snapshot": _features(rows.snapshot.train, contract),
+        "hold-out": _features(rows.snapshot.holdout, contract),
+        "registry": tuple((name, kinds[mlflow_type]) for name, mlflow_type in inputs),
+    }
+    return said if tried.features is None else {**said, "bundle": tried.features}
 
 
-def _constant(contract: Contract, labels: Labels, rows: int) -> Floats:
-    if contract.task == "multiclass":
-        shares = np.bincount(labels.codes, minlength=len(labels.classes)) / len(labels.values)
-        return np.tile(shares, (rows, 1))
-    return np.full(rows, labels.values.mean())
+def _features(frame: pl.DataFrame, contract: Contract) -> tuple[tuple[str, str], ...]:
+    keys = {contract.source.unit, contract.source.event_time, contract.source.label}
+    return tuple((name, kind_of(name, dtype)) for name, dtype in frame.schema.items() if name not in keys)
