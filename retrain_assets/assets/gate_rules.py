@@ -36,12 +36,14 @@ FEATURE_RULES: Mapping[str, str] = {
 """Checks of gate 1 on the feature snapshot."""
 
 TRAINING_RULES: Mapping[str, str] = {
-    "training_succeeded": "the fit ended without an error",
-    "artifact_loads": "the bundle loads from its files",
-    "predictions_survive_reload": "the reloaded bundle predicts the same",
-    "refit_reproduces": "the same data and seed give the same model",
-    "beats_baseline": "the model beats a constant prediction",
-    "within_budget": "training took no longer than the contract allows",
+    "training_succeeded": "the fit ended without an error and every hold-out row has a finite score",
+    "artifact_loads": "the bundle loads from its files and scores in a clean process",
+    "predictions_survive_reload": "the bundle loaded in a clean process predicts the same",
+    "signature_matches_features": "bundle and MLflow signature name the features of the snapshot, in order and of their kinds",
+    "refit_reproduces": "the same data and seed give the same model files, or the same scores and metrics",
+    "recorded_for_reproduction": "the manifest holds all that is needed to make the model again",
+    "beats_baseline": "the model beats a constant prediction and the last known rate",
+    "within_budget": "training took no more time, memory and money than the contract allows",
 }
 """Checks of gate 2."""
 
@@ -83,12 +85,8 @@ def offline_rules(contract: Contract) -> dict[str, str]:
     if limits.calibration is not None:
         names["calibrated"] = "predicted probabilities match what happened, on all rows and in slices"
     if limits.stability is not None:
-        treated = (
-            "predictions stay near the champion's"
-            if contract.task == "regression"
-            else "few decisions differ from the champion's"
-        )
-        names["decisions_are_stable"] = treated
+        what = "predictions stay near" if contract.task == "regression" else "few decisions differ from"
+        names["decisions_are_stable"] = f"{what} the champion's on the same rows"
     if limits.backtests is not None:
         names["backtests_hold"] = "rolling-origin back-tests meet their limits"
     if limits.max_latency_ms is not None:

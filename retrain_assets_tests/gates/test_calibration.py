@@ -246,7 +246,12 @@ def test_a_slice_biased_beyond_chance_fails_and_is_named_though_all_rows_are_cal
 
 
 def test_many_sound_slices_do_not_raise_a_false_alarm(contract_with: ContractWith) -> None:
-    contract = contract_with({"gates.offline.calibration": {"max_slice_bias": 0.03}, "gates.offline.slices.min_support": 100})
+    offline = {
+        "metrics": {"accuracy": {"min": 0.0}},
+        "slices": {"columns": ["region"], "metric": "accuracy", "max_regression": 1, "min_support": 100},
+        "calibration": {"max_slice_bias": 0.03},
+    }
+    contract = contract_with({"gates.offline": offline})
     beyond = 0
     for seed in range(20):
         many = Holdout(40 * 150, seed=seed, regions=40)

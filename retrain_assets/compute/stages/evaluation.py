@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,11 @@ from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.backtests import backtests
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.features import read_features
+from retrain_assets.compute.stages.latency import latency_of
 from retrain_assets.contract import Contract, Gate, StageError, canonical_json, sha256_hex
 from retrain_assets.gates import evaluate, offline_gate
 
 Floats = npt.NDArray[np.float64]
-
-TIMED_ROWS = 60
-"""Single rows that are scored, one call each, to measure latency; the first ten warm up."""
 
 
 def evaluation(request: StageRequest) -> StageResult:
@@ -49,7 +46,7 @@ def evaluation(request: StageRequest) -> StageResult:
     champion = _champion(request)
     theirs, how = _champion_scores(champion, candidate, rows, frame, about, contract) if champion else (None, None)
 
-    latency_ms = _latency_ms(candidate, frame)
+    latency = latency_of(candidate.score, frame)
     found = evaluate(
         rows.hstack(frame.select(name for name in frame.columns if name not in rows.columns)),
         candidate.score(frame),
@@ -59,8 +56,10 @@ def evaluation(request: StageRequest) -> StageResult:
         bootstrap=champion is None,
         classes=candidate.manifest.classes or None,
         backtests=backtests(snapshot.train, about, contract),
-        latency_ms=latency_ms,
+        latency_ms=latency.median_ms if latency else None,
+        size_mb=_size_mb(Path(request.input("candidate"))),
     )
+    found = replace(found, latency_p95_ms=latency.p95_ms if latency else None)
     document: dict[str, Any] = {
         "model": request.model,
         "retrain": request.retrain,
@@ -69,7 +68,7 @@ def evaluation(request: StageRequest) -> StageResult:
         "champion_features": how,
         "dataset": about["dataset"],
         "feature_pipeline": about["feature_pipeline"],
-        "evaluation": replace(found, latency_ms=None).to_json(),
+        "evaluation": replace(found, latency_ms=None, latency_p95_ms=None).to_json(),
     }
     path = request.directory / "evaluation.json"
     request.directory.mkdir(parents=True, exist_ok=True)
@@ -156,12 +155,6 @@ def _rebuilt(path: str, rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     return build_features(import_path(path, "the champion's features"), rows, contract.source, path)
 
 
-def _latency_ms(bundle: Bundle, frame: pl.DataFrame) -> float | None:
-    """Median milliseconds of scoring one row of features."""
-    times = []
-    for index in range(min(TIMED_ROWS, frame.height)):
-        row = frame[index : index + 1]
-        started = time.perf_counter()
-        bundle.score(row)
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times[10:] or times) if times else None
+def _size_mb(directory: Path) -> float:
+    """All files of a bundle together, in MiB."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 2**20

@@ -56,7 +56,7 @@ def cheapest_threshold(labels: Array, scores: Array, threshold: float) -> tuple[
     costs[-1] = cost(np.array(len(hits)), np.array(len(others)))
     lowest = np.flatnonzero(costs <= costs.min() + 1e-15)
     best = lowest[np.argmin(np.abs(candidates[lowest] - threshold))]
-    here = cost(np.searchsorted(hits, threshold), np.searchsorted(others, threshold))
+    here = cost(np.searchsorted(hits, [threshold]), np.searchsorted(others, [threshold]))[0]
     return float(candidates[best]), float(costs[best]), float(here)
 
 
