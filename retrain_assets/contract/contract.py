@@ -70,12 +70,11 @@ class Contract(Part):
     @model_validator(mode="after")
     def _labels_come_in_time(self) -> Contract:
         delay = self.source.label_delay
-        for field, value in (("gates.data.max_age", self.gates.data.max_age), ("window.holdout", self.window.holdout)):
-            if value <= delay:
-                raise ValueError(
-                    f"{field} must be longer than source.label_delay ({format_duration(delay)}): rows are used once their label "
-                    f"is known, so gate data could never pass; lengthen {field}"
-                )
+        if self.window.holdout <= delay:
+            raise ValueError(
+                f"window.holdout must be longer than source.label_delay ({format_duration(delay)}): rows are used once their "
+                "label is known, so gate data could never pass; lengthen window.holdout"
+            )
         return self
 
     @model_validator(mode="after")

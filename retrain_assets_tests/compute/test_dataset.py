@@ -4,14 +4,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandera.polars as pa
 import polars as pl
 import pytest
 
 from retrain_assets.compute import StageRequest, StageResult, run_stage
 from retrain_assets.compute.frames import read_tables
-from retrain_assets.contract import Gate, Outcome, StageError
+from retrain_assets.contract import Gate, Outcome, SourceError, StageError
+from retrain_assets.gates import EarlierDataset
 from retrain_assets_tests.compute.conftest import Road
-from retrain_assets_tests.compute.parcels import CUTOFF, contract_values, parcels, write_source
+from retrain_assets_tests.compute.parcels import CUTOFF, Parcels, contract_values, parcels, write_source
+
+
+class FloatParcels(Parcels):
+    late: float = pa.Field(nullable=True)
 
 
 def snapshot(folder: Path, rows: pl.DataFrame, cutoff: Any = None) -> StageResult:
@@ -69,3 +75,84 @@ def test_a_cutoff_that_is_no_moment_is_refused(tmp_path: Path, cutoff: Any, mess
 def test_a_stage_that_does_not_exist_is_refused() -> None:
     with pytest.raises(StageError, match="there is no stage 'datset'; write one of dataset, features"):
         run_stage(StageRequest("datset", "m", "r", {}, {}, "x"))
+
+
+def test_rows_too_young_for_a_label_and_rows_whose_label_never_came_reach_the_gate(tmp_path: Path) -> None:
+    """The raw rows are as they were at the cut-off: nothing that is known later is there yet on the youngest."""
+    young = pl.col("sent_at") > CUTOFF - timedelta(days=1)
+    raw = parcels().with_columns(
+        pl.when(young).then(None).otherwise(pl.col(name)).alias(name) for name in ("late", "rain", "transit_hours")
+    )
+    result = snapshot(tmp_path, raw.with_columns(transit_hours=pl.col("transit_hours").fill_null(0.0)))
+    verdict = next(found for found in result.verdicts_of(Gate.DATA) if found.check == "columns_are_known_in_time")
+    assert verdict.outcome is Outcome.FAIL
+    assert "rain is null on 100.0% of 59 rows (too young for a label)" in verdict.message
+
+
+def test_a_label_that_is_not_a_number_is_no_label(tmp_path: Path) -> None:
+    broken = pl.col("parcel_id").is_in(["p01000", "p03500"])
+    rows = parcels().with_columns(late=pl.when(broken).then(float("nan")).otherwise(pl.col("late").cast(pl.Float64)))
+    contract = contract_values(write_source(tmp_path / "source", rows))
+    contract["source"] |= {"schema": f"{__name__}.FloatParcels"}
+    parameters = {"cutoff": CUTOFF.isoformat()}
+    result = run_stage(StageRequest("dataset", "parcel_delay", "r", contract, {}, str(tmp_path / "out"), parameters))
+    assert result.metadata["left_out"]["label_missing"] == 2
+
+
+def test_holdout_rows_of_a_group_that_training_has_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = parcels()
+    train_end = CUTOFF - timedelta(days=8)
+    early, late = pl.col("sent_at") < train_end, pl.col("sent_at") >= train_end
+    depot = (
+        pl.when(early & (pl.col("depot") == "harbour"))
+        .then(pl.lit("old"))
+        .when(late & (pl.col("depot") == "harbour"))
+        .then(pl.lit("new"))
+        .when(late & (pl.col("depot") == "south"))
+        .then(None)
+        .otherwise("depot")
+    )
+    rows = rows.with_columns(depot=depot)
+    contract = contract_values(write_source(tmp_path / "grouped", rows))
+    contract["source"] |= {"group": "depot"}
+    parameters = {"cutoff": CUTOFF.isoformat()}
+    result = run_stage(StageRequest("dataset", "parcel_delay", "r", contract, {}, str(tmp_path / "out"), parameters))
+    holdout = read_tables(Path(result.outputs["dataset"]["uri"])).holdout
+    assert set(holdout["depot"]) == {"new", None}
+    labelled = rows.filter(late & (pl.col("sent_at") <= CUTOFF - timedelta(days=1)))
+    assert result.metadata["left_out"]["group_in_training"] == labelled.filter(pl.col("depot") == "north").height > 0
+    found = {verdict.check: verdict for verdict in result.verdicts_of(Gate.DATA)}
+    assert found["groups_are_separate"].passed
+    assert found["days_are_complete"].passed, "rows left out for their group are still rows of the source"
+
+
+def test_a_group_that_is_not_in_the_schema_is_refused(tmp_path: Path) -> None:
+    contract = contract_values(write_source(tmp_path / "source"))
+    contract["source"] |= {"group": "household"}
+    request = StageRequest("dataset", "m", "r", contract, {}, str(tmp_path / "out"), {"cutoff": CUTOFF.isoformat()})
+    with pytest.raises(SourceError, match=r"source.group 'household' is not a column of the schema"):
+        run_stage(request)
+
+
+def test_the_gate_compares_with_what_earlier_retrains_saw(tmp_path: Path, road: Road) -> None:
+    seen = road.dataset.metadata["as_history"]
+    assert EarlierDataset.from_json(seen).to_json() == seen
+    assert (seen["rows_a_day"], seen["null_share"]["rain"]) == (60, 0)
+    contract = contract_values(write_source(tmp_path / "source"))
+    history = [seen | {"retrain": "2024-02-01", "rows_a_day": 20.0}]
+    parameters = {"cutoff": CUTOFF.isoformat(), "history": history}
+    result = run_stage(StageRequest("dataset", "parcel_delay", "r", contract, {}, str(tmp_path / "out"), parameters))
+    failed = [verdict.check for verdict in result.verdicts_of(Gate.DATA) if not verdict.passed]
+    assert failed == ["volume_is_steady"]
+    assert result.metadata["compared_with"] == ["2024-02-01"]
+    assert result.outputs["dataset"]["digest"] == road.dataset.outputs["dataset"]["digest"], "history judges, it does not select"
+
+
+@pytest.mark.parametrize("history", [[{"retrain": "2024-02-01"}], [7], 3, ["2024-02-01"]])
+def test_a_history_that_is_none_is_refused(tmp_path: Path, history: Any) -> None:
+    contract = contract_values(write_source(tmp_path / "source"))
+    request = StageRequest(
+        "dataset", "m", "r", contract, {}, str(tmp_path / "out"), {"cutoff": CUTOFF.isoformat(), "history": history}
+    )
+    with pytest.raises(StageError, match="history is not a list of earlier data sets"):
+        run_stage(request)

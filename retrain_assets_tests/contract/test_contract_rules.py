@@ -62,7 +62,6 @@ def test_a_rule_that_could_never_fail_is_refused(changes: dict[str, Any], words:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gates__data__max_age": "1d"}, "gates.data.max_age must be longer than source.label_delay"),
         ({"source__label_delay": "10d", "gates__data__max_age": "20d"}, "window.holdout must be longer than source.label_delay"),
         ({"window": {"train": "40d", "holdout": "0d", "backtests": 2}}, "must be longer than 0"),
         ({"approval__valid_for": "0d"}, "must be longer than 0"),

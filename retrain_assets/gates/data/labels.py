@@ -68,7 +68,7 @@ def label_balance_is_steady(rows: SourceRows, history: Sequence[EarlierDataset])
     if not changes:
         message = f"{label} does not vary in training, so a change of it has no measure"
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, message, None, limit)
-    changes.sort(key=lambda row: abs(row["change"]), reverse=True)
+    changes.sort(key=lambda row: (round(abs(row["change"]), 12), row["of"]), reverse=True)
     worst = changes[0]
     evidence |= {
         "changes": changes[:TABLE_ROWS],

@@ -161,13 +161,12 @@ def _examples(broken: list[_Rule], snapshot: pl.DataFrame, rows: SourceRows) -> 
     shown = [rule for rule in broken if rule.mask is not None][:TABLE_ROWS]
     if not shown:
         return []
-    share = max(TABLE_ROWS // len(shown), 1)
-    table: list[dict[str, Any]] = []
+    wanted = [min(rule.rows, TABLE_ROWS // len(shown)) for rule in shown]
+    left = TABLE_ROWS - sum(wanted)
     for rank, rule in enumerate(shown):
-        left = TABLE_ROWS - len(table) - (len(shown) - rank - 1)
-        wanted = min(left, TABLE_ROWS if len(shown) == 1 else share)
-        table.extend(_rows_of(rule, wanted, snapshot, rows))
-    return table
+        more = min(left, rule.rows - wanted[rank])
+        wanted[rank], left = wanted[rank] + more, left - more
+    return [row for rule, count in zip(shown, wanted, strict=True) for row in _rows_of(rule, count, snapshot, rows)]
 
 
 def _rows_of(rule: _Rule, wanted: int, snapshot: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
