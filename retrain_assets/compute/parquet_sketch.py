@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from retrain_assets.contract import StageError
 from retrain_assets.drift import Sketch, sketch_batches
 
-BATCH_ROWS = 1_000_000
+BATCH_ROWS = 262_144
 
 
 def sketch_parquet(

@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 
+BLOCK = 16_384
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Moments of finite values.
@@ -58,12 +61,28 @@ def moments_of(ordered: npt.NDArray[np.float64]) -> Moments:
     largest = max(abs(float(ordered[0])), abs(float(ordered[-1])))
     cubes_fit = largest == 0 or 1e-90 < largest < 1e90
     scale = 1.0 if cubes_fit else math.ldexp(1.0, math.frexp(largest)[1] - 1)
-    values = ordered if scale == 1 else ordered / scale
-    mean = float(values.mean())
-    away = values - mean
-    squares = away * away
-    variance = float(squares.mean())
+    mean = float(ordered.mean()) if cubes_fit else float((ordered / scale).mean())
+    second, third = _central_sums(ordered, mean, scale)
+    variance = second / len(ordered)
     if ordered[0] == ordered[-1] or variance == 0:
         return Moments(len(ordered), float(ordered[0]), 0.0, 0.0)
-    skewness = float(squares @ away) / len(ordered) / variance**1.5
-    return Moments(len(ordered), mean * scale, math.sqrt(variance) * scale, skewness)
+    return Moments(len(ordered), mean * scale, math.sqrt(variance) * scale, third / len(ordered) / variance**1.5)
+
+
+def _central_sums(values: npt.NDArray[np.float64], mean: float, scale: float) -> tuple[float, float]:
+    """Sums of squares and cubes around the mean, of values in units of scale, in blocks that stay in the processor's cache."""
+    second = third = 0.0
+    away, squares = np.empty(BLOCK), np.empty(BLOCK)
+    for begin in range(0, len(values), BLOCK):
+        block = values[begin : begin + BLOCK]
+        around, squared = away[: len(block)], squares[: len(block)]
+        if scale == 1:
+            np.subtract(block, mean, out=around)
+        else:
+            np.divide(block, scale, out=around)
+            around -= mean
+        np.multiply(around, around, out=squared)
+        second += float(np.add.reduce(squared))
+        squared *= around
+        third += float(np.add.reduce(squared))
+    return second, third

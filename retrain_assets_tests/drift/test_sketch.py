@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import skew
 
 from retrain_assets.contract import StageError, canonical_json
-from retrain_assets.drift import Sketch, aligned_counts, population_stability_index, sketch_frame
+from retrain_assets.drift import Sketch, aligned_counts, population_stability_index, quantile, sketch_frame, wasserstein
 
 numbers = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, math.nan, math.inf, -math.inf]))
 rows = st.lists(
@@ -39,6 +40,58 @@ def test_the_sketch_of_parts_adds_up_to_the_sketch_of_the_whole(reference, one, 
                 value, true_value = sums.pop(moment), expected.pop(moment)
                 assert value == (None if true_value is None else pytest.approx(true_value, rel=1e-9, abs=rounding))
             assert sums == expected
+
+
+@settings(max_examples=50)
+@given(rows, rows, rows, rows)
+def test_parts_add_up_in_any_order_and_grouping(reference, one, other, third) -> None:
+    edges = sketch_frame(frame_of(reference), columns=SCHEMA, bins=5)
+    a, b, c = (sketch_frame(frame_of(part), columns=SCHEMA, edges=edges) for part in (one, other, third))
+    assert exact_part((a + b) + c) == exact_part(a + (b + c)) == exact_part(c + (b + a))
+
+
+def exact_part(sketch: Sketch) -> dict:
+    moments = ("mean", "std", "skewness")
+    return {
+        name: {key: value for key, value in column.items() if key not in moments} for name, column in sketch.to_json().items()
+    }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.random.default_rng(1).exponential(size=5000), id="skewed"),
+        pytest.param(1e9 + np.random.default_rng(1).gamma(2, size=5000), id="far from zero"),
+        pytest.param(1e200 * np.random.default_rng(1).exponential(size=5000), id="huge"),
+        pytest.param(1e-200 * np.random.default_rng(1).exponential(size=5000), id="tiny"),
+    ],
+)
+def test_moments_and_range_are_those_of_the_values_also_after_adding_parts(values) -> None:
+    whole = sketch_frame(pl.DataFrame({"x": values}), columns=["x"])
+    parts = [sketch_frame(pl.DataFrame({"x": part}), columns=["x"], edges=whole) for part in np.split(values, [7, 1000, 4999])]
+    unit = np.max(np.abs(values))
+    for found in (whole, parts[0] + parts[1] + parts[2] + parts[3]):
+        column = found.columns["x"]
+        assert column.mean / unit == pytest.approx(np.mean(values / unit), rel=1e-9)
+        assert column.std / unit == pytest.approx(np.std(values / unit), rel=1e-6)
+        assert column.skewness == pytest.approx(skew(values / unit), rel=1e-5)
+        assert (column.minimum, column.maximum) == (values.min(), values.max())
+
+
+def test_a_sketch_stored_before_range_and_skewness_were_kept_is_read_and_compared() -> None:
+    new = sketch_frame(pl.DataFrame({"x": [1.0, 2.0, 5.0]}), columns=["x"])
+    old = {key: value for key, value in new.to_json()["x"].items() if key not in NEW_KEYS}
+    read = Sketch.from_json({"x": old})
+    assert read.columns["x"].skewness is read.columns["x"].minimum is read.columns["x"].fitted_on is None
+    current = sketch_frame(pl.DataFrame({"x": [1.0, 9.0]}), columns=["x"], edges=read)
+    assert population_stability_index(*aligned_counts(read.columns["x"], current.columns["x"])) > 0.25
+    assert wasserstein(read.columns["x"], current.columns["x"]).error is None
+    assert (quantile(read.columns["x"], 0.5).low, quantile(read.columns["x"], 0.5).high) == (2, 5)
+    assert (read + current).columns["x"].n == 5
+    assert (read + current).columns["x"].minimum is None
+
+
+NEW_KEYS = {"skewness", "minimum", "maximum", "whole", "fitted_on"}
 
 
 @given(rows)
