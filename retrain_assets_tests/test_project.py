@@ -18,7 +18,7 @@ PRODUCT = CHECKOUT / "retrain_assets"
 TESTS = CHECKOUT / "retrain_assets_tests"
 LONGEST_FILE = 400
 EVERYTHING_DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "processor"}
-BESIDE_THE_ROOMS = {"scenarios", "simulation", "workspace"}
+BESIDE_THE_ROOMS = {"faults", "scenarios", "simulation", "workspace"}
 
 # Written in pieces, so that this file is not the one that names them.
 INDEX_HOSTS = [
