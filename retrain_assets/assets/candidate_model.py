@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from retrain_assets.assets.faces import verdict_table
+from retrain_assets.assets.faces import evidence_metadata, verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.assets.stages import metadata_of
@@ -30,7 +30,8 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         retrain = context.partition_key
         dataset = platform.stage_result(road.model, retrain, "dataset")
         features = platform.stage_result(road.model, retrain, "features")
-        result = platform.run_stage(road, retrain, "training", inputs={"features": features.outputs["features"]["uri"]})
+        inputs = {"features": features.outputs["features"]["uri"], "dataset": dataset.outputs["dataset"]["uri"]}
+        result = platform.run_stage(road, retrain, "training", inputs=inputs)
         verdicts = result.verdicts_of(Gate.TRAINING)
         bundle = result.outputs["bundle"]
         version = platform.registry.register(
@@ -53,6 +54,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
                 "registry_version": f"models:/{road.model}/{version}",
                 "bundle": bundle["digest"],
                 "gate": verdict_table(verdicts),
+                **evidence_metadata({"recorded": result.metadata["evidence"]["recorded"]}),
                 **metadata_of(result),
             },
             data_version=dg.DataVersion(bundle["digest"]),

@@ -18,7 +18,7 @@ from retrain_assets.compute.fitting import Labels, raw_scores, read_labels
 from retrain_assets.compute.frames import Tables
 from retrain_assets.compute.request import StageRequest
 from retrain_assets.compute.stages.features import read_features
-from retrain_assets.compute.stages.reference import training_sketch
+from retrain_assets.compute.stages.reference import segment_rows, training_sketch
 from retrain_assets.contract import Contract, StageError
 
 Floats = npt.NDArray[np.float64]
@@ -77,7 +77,9 @@ def store_candidate(
     scores = calibration.apply(raw_scores(predictor, rows.unseen, contract, rows.labels))
     importance = _importance(predictor, rows.encoding)
     names = list(rows.encoding.names)
-    documents = {IMPORTANCE: importance, SKETCH: training_sketch(rows.snapshot.train, names, scores, rows.judged, contract)}
+    segments = segment_rows(request, rows.snapshot.holdout, contract)
+    sketch = training_sketch(rows.snapshot.train, names, scores, rows.judged, contract, segments)
+    documents = {IMPORTANCE: importance, SKETCH: sketch}
     directory = request.directory / "bundle"
     request.directory.mkdir(parents=True, exist_ok=True)
     manifest = save_bundle(

@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 class LiveRows:
     """Scored rows of one window.
 
+    A segment column is that of the features where it is one, otherwise of the source, otherwise what was logged with the
+    exposure: as the reference takes it from the hold-out.
+
     Args:
         scores: (n,), or (n, classes) for several classes; finite.
         labels: (n,): 0/1, class position or number; NaN where it is not known yet.
@@ -82,17 +85,14 @@ def live_rows(
     source = contract.source
     (mature,) = bounds(rows.schema[source.event_time], now - source.label_delay)
     label = pl.when(pl.col(source.event_time) <= mature).then(_label(contract, bundle))
-    wanted = [name for name in segment_columns(contract) if name in rows.columns]
-    landed = rows.select(pl.col(source.unit).cast(pl.String).alias("unit_id"), label.alias("_label"), *wanted)
-    from_features = [name for name in segment_columns(contract) if name not in wanted and name in built.columns]
-    landed = landed.hstack(built.select(from_features)) if from_features else landed
+    segments = {name: table[name] for table in (rows, built) for name in segment_columns(contract) if name in table.columns}
+    landed = rows.select(unit_id=pl.col(source.unit).cast(pl.String), _label=label).with_columns(*segments.values())
     if contract.task == "multiclass":
         served = landed["unit_id"].is_in(window["unit_id"].drop_nulls().unique().implode()).fill_null(False)
         scored = landed.filter(served)
         return LiveRows(bundle.score(built.filter(served)), _floats(scored["_label"]), scored.drop("unit_id", "_label"))
-    names = landed.columns[2:]
-    by_unit = landed.group_by("unit_id").agg(pl.col("_label").mean(), *(pl.col(name).last() for name in names))
-    logged = window.filter(pl.col("score").is_finite()).drop(names, strict=False)
+    by_unit = landed.group_by("unit_id").agg(pl.col("_label").mean(), *(pl.col(name).last() for name in segments))
+    logged = window.filter(pl.col("score").is_finite()).drop(*segments, strict=False)
     both = logged.join(by_unit, on="unit_id", how="left")
     attributes = [name for name in segment_columns(contract) if name in both.columns]
     return LiveRows(_floats(both["score"]), _floats(both["_label"]), both.select(attributes))

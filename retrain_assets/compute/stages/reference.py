@@ -77,7 +77,7 @@ def segment_rows(request: StageRequest, holdout: pl.DataFrame, contract: Contrac
         raise StageError(f"cannot be read ({error})", where=str(path), remedy="run the dataset stage again") from error
     if not rows[unit].equals(holdout[unit]):
         raise StageError("has other hold-out rows than the features", where=str(path), remedy="run the features stage again")
-    return own.hstack(rows.drop(unit))
+    return pl.concat([own, rows.drop(unit)], how="horizontal")
 
 
 def score_frame(scores: Floats, classes: tuple[str | int, ...]) -> pl.DataFrame:
