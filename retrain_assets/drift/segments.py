@@ -23,7 +23,7 @@ class SegmentLoss:
         value: the segment.
         rows: rows of the window with a known label.
         mean: their mean loss.
-        variance: variance of their losses.
+        variance: variance of their losses (divisor n - 1).
         reference_rows: rows of the segment in the reference hold-out.
         reference_mean: their mean loss.
         reference_variance: variance of their losses.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from retrain_assets.contract import DriftRule
-from retrain_assets.drift import DriftReport, drift_verdicts
+from retrain_assets.drift import ColumnDrift, DriftReport, SegmentDrift, distinct_windows, drift_verdicts
 
 RULE = DriftRule(window="7d", limits={"feature_psi": 0.2, "cost": 0.1}, at_least=2, of_last=3, min_rows=1000)
 
@@ -52,6 +53,40 @@ def test_a_small_sample_never_alarms() -> None:
 
 def test_a_window_reported_twice_counts_once() -> None:
     assert drift_verdicts([*reports(0.3), *reports(0.3)], RULE) == []
+
+
+def test_windows_almost_on_top_of_each_other_are_one_look() -> None:
+    (first,) = reports(0.3)
+    minutes_later = [
+        replace(first, start=first.start + later, end=first.end + later, metrics={"feature_psi": value})
+        for later, value in ((timedelta(0), 0.3), (timedelta(minutes=7), 0.3), (timedelta(minutes=30), 0.4))
+    ]
+    assert [report.metrics["feature_psi"] for report in distinct_windows(minutes_later)] == [0.4]
+    assert drift_verdicts(minutes_later, RULE) == []
+
+
+@pytest.mark.parametrize(("hours", "windows"), [(24 * 7, 5), (42, 5), (41, 3), (24, 3)])
+def test_windows_count_that_end_a_quarter_of_their_length_apart(hours, windows) -> None:
+    first = datetime(2013, 6, 1, tzinfo=UTC)
+    history = [
+        DriftReport(start=end - timedelta(days=7), end=end, rows=5000, metrics={"feature_psi": 0.3})
+        for end in (first + timedelta(hours=hours * step) for step in range(5))
+    ]
+    kept = distinct_windows(history)
+    assert (len(kept), kept[-1]) == (windows, history[-1])
+
+
+def test_the_alarm_names_the_prediction_column_or_the_segment() -> None:
+    drifted = ColumnDrift(psi=0.4, corrected_psi=0.3, drifted=True, weight=1.0)
+    worse = SegmentDrift("origin", "JFK", 400, 900, 0.3, 0.2, 0.1, 1e-9, 1e-8, drifted=True)
+    history = [
+        replace(report, metrics={"prediction_psi": 0.3, "segment_loss": 0.1}, predictions={"score_b": drifted}, segments=(worse,))
+        for report in reports(0, 0)
+    ]
+    rule = DriftRule(window="7d", limits={"prediction_psi": 0.2, "segment_loss": 0.05})
+    loss, prediction = drift_verdicts(history, rule)
+    assert (loss.segment, loss.column, prediction.column, prediction.segment) == ("origin = JFK", None, "score_b", None)
+    assert loss.message.startswith("segment_loss (origin = JFK) is 0.1, above 0.05")
 
 
 def test_the_alarm_names_metric_value_threshold_and_window_the_worst_first() -> None:

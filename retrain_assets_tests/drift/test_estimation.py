@@ -36,14 +36,14 @@ def test_every_metric_the_contract_calls_estimable_is_estimated() -> None:
 def test_estimates_equal_the_realised_metrics_of_calibrated_scores(shift) -> None:
     draw = np.random.default_rng(11)
     away: dict[str, list[float]] = {name: [] for name in REALISED}
-    for _ in range(200):
+    for _ in range(100):
         scores = scores_of(draw, 1000, shift)
         labels = draw.random(1000) < scores
         for name, found in estimate(scores, REALISED, THRESHOLD).items():
             away[name].append((REALISED[name](labels, scores) - found.value) / found.label_error)
     for name, standardised in away.items():
-        assert abs(np.mean(standardised)) < 0.25, name
-        assert 0.85 < np.std(standardised) < 1.15, name
+        assert abs(np.mean(standardised)) < 0.35, name
+        assert 0.8 < np.std(standardised) < 1.2, name
 
 
 def test_the_standard_error_is_the_spread_of_estimates_over_samples() -> None:
