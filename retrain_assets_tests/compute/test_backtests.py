@@ -24,7 +24,7 @@ def test_a_model_knows_nothing_of_the_rows_it_is_judged_on(road: Road) -> None:
     inverted = tables.train.with_columns(
         late=pl.when(pl.col("sent_at") >= ORIGIN).then(1 - pl.col("late")).otherwise(pl.col("late"))
     )
-    before, last = backtests(inverted, tables.about, Contract.model_validate(road.contract))
+    before, last = backtests(inverted, tables.about, Contract.model_validate(road.contract)).found
     assert before.value is not None
     assert last.value is not None
     assert before.value > 0.7
@@ -35,17 +35,18 @@ def test_labels_not_known_at_the_origin_are_not_learnt_from(road: Road) -> None:
     tables = snapshot(road)
     known = ORIGIN - timedelta(days=1)
     one_class = tables.train.with_columns(late=pl.when(pl.col("sent_at") <= known).then(0).otherwise(pl.col("late")))
-    assert [found.value for found in backtests(one_class, tables.about, Contract.model_validate(road.contract))] == [None, None]
+    found = backtests(one_class, tables.about, Contract.model_validate(road.contract)).found
+    assert [each.value for each in found] == [None, None]
 
 
 def test_a_window_without_rows_has_no_value(road: Road) -> None:
     tables = snapshot(road)
     early = tables.train.filter(pl.col("sent_at") < ORIGIN)
-    first, last = backtests(early, tables.about, Contract.model_validate(road.contract))
+    first, last = backtests(early, tables.about, Contract.model_validate(road.contract)).found
     assert first.value is not None
     assert (last.rows, last.value) == (0, None)
 
 
 def test_without_a_limit_there_are_no_backtests(road: Road) -> None:
     values = {**road.contract, "gates": {**road.contract["gates"], "offline": {"metrics": {"roc_auc": {"min": 0.5}}}}}
-    assert backtests(snapshot(road).train, snapshot(road).about, Contract.model_validate(values)) == []
+    assert backtests(snapshot(road).train, snapshot(road).about, Contract.model_validate(values)).found == []

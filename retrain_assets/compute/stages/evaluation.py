@@ -46,6 +46,7 @@ def evaluation(request: StageRequest) -> StageResult:
     champion = _champion(request)
     theirs, how = _champion_scores(champion, candidate, rows, frame, about, contract) if champion else (None, None)
 
+    earlier = backtests(snapshot.train, about, contract)
     latency = latency_of(candidate.score, frame)
     found = evaluate(
         rows.hstack(frame.select(name for name in frame.columns if name not in rows.columns)),
@@ -55,7 +56,7 @@ def evaluation(request: StageRequest) -> StageResult:
         seed=contract.trainer.seed,
         bootstrap=champion is None,
         classes=candidate.manifest.classes or None,
-        backtests=backtests(snapshot.train, about, contract),
+        backtests=earlier.found,
         latency_ms=latency.median_ms if latency else None,
         size_mb=_size_mb(Path(request.input("candidate"))),
     )
@@ -74,7 +75,7 @@ def evaluation(request: StageRequest) -> StageResult:
     request.directory.mkdir(parents=True, exist_ok=True)
     data = canonical_json(document)
     path.write_bytes(data)
-    metadata = {**document, "evaluation": found.to_json()}
+    metadata = {**document, "evaluation": found.to_json(), "seconds": earlier.seconds}
     outputs = {"evaluation": (path, "sha256:" + sha256_hex(data))}
     return answer(request, outputs, metadata, {Gate.OFFLINE: offline_gate(found, contract)})
 

@@ -35,10 +35,10 @@ Floats = npt.NDArray[np.float64]
 def training(request: StageRequest) -> StageResult:
     """Make the candidate.
 
-    Input ``features``. Output ``bundle``: the bundle's directory, its digest that of the manifest. Cost: one fit alone, so that
-    its time and memory are its own; then, side by side where cores allow, three quarters of one for calibration, after which the
-    stored bundle is tried in a clean process, and one more to see whether a fit repeats. Metadata ``seconds`` has the time of
-    each. Verdicts: gate training.
+    Input ``features``, and ``dataset`` where segments are to be looked up that are no features. Output ``bundle``: the bundle's
+    directory, its digest that of the manifest. Cost: one fit alone, so that its time and memory are its own; then, side by side
+    where cores allow, three quarters of one for calibration, after which the stored bundle is tried in a clean process, and one
+    more to see whether a fit repeats. Metadata ``seconds`` has the time of each. Verdicts: gate training.
 
     Raises:
         StageError: when the training window has no rows or one class, the estimator raises or gives no usable scores, or the

@@ -89,6 +89,8 @@ class Backtest:
     end: str
     rows: int
     value: float | None
+    fitted_rows: int = 0
+    """Rows before ``start`` whose label was known then; 0 in records of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)
