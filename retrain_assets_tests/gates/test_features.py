@@ -1,17 +1,19 @@
-"""Gate DATA on features: what knows the future, stands on both sides of the split, or says nothing is stopped."""
+"""Gate DATA on features: what separates the label, stands on both sides of the split, or cannot be judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from retrain_assets.contract import Contract, Outcome, RetrainError, Verdict, canonical_json
-from retrain_assets.gates import FEATURE_CHECKS, availability_probe, features_gate
-from retrain_assets.gates.features.separation import SMOOTHING, _target_rates, binary_targets, single_feature_auc
+from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
+from retrain_assets.gates import FEATURE_CHECKS, Availability, Parity, features_gate
+from retrain_assets.gates.features.availability import Dependence
+from retrain_assets.gates.features.cells import binary_targets
+from retrain_assets.gates.features.separation import SMOOTHING, _target_rates, single_feature_auc
 from retrain_assets_tests.gates.conftest import verdict
 
 Windows = tuple[pl.DataFrame, pl.DataFrame]
@@ -29,12 +31,10 @@ def snapshot(parcels: Windows) -> Windows:
 
 @pytest.fixture
 def judge(contract: Contract) -> Judge:
-    def run(
-        train: pl.DataFrame, holdout: pl.DataFrame, *, lookahead: Mapping[str, int] | None = None, **changes: Any
-    ) -> list[Verdict]:
+    def run(train: pl.DataFrame, holdout: pl.DataFrame, **changes: Any) -> list[Verdict]:
         names = [name for name in train.columns if name not in ("parcel", "late")]
-        lookahead = dict.fromkeys(names, 0) if lookahead is None else lookahead
-        given = {"contract": contract, "unit": "parcel", "label": "late", "lookahead": lookahead, **changes}
+        sound = Availability(100, {name: Dependence(100) for name in names})
+        given = {"contract": contract, "unit": "parcel", "label": "late", "availability": sound, "parity": Parity(10), **changes}
         return features_gate(train, holdout, **given)
 
     return run
@@ -119,107 +119,6 @@ def test_every_class_and_a_number_above_its_median_are_targets() -> None:
     assert [target.tolist() for target in binary_targets(amounts, "regression")] == [[False, False, True, True]]
 
 
-def test_a_feature_that_changes_without_the_future_fails_and_is_named(judge: Judge, snapshot: Windows, parcels: Windows) -> None:
-    def leaky(rows: pl.DataFrame) -> pl.DataFrame:
-        return build(rows).with_columns(rows.select(slow=pl.col("delay").fill_null(0) > 30))
-
-    lookahead = availability_probe(leaky, parcels[0], ["delay"], "parcel")
-    assert lookahead == {"weight": 0, "heavy": 0, "region": 0, "slow": parcels[0].filter(pl.col("delay") > 30).height}
-    found = verdict(judge(*snapshot, lookahead=lookahead), "features_are_known_in_time")
-    assert (found.outcome, found.observed) == (Outcome.FAIL, lookahead["slow"])
-    assert "slow (" in found.message
-
-
-def test_a_function_that_fails_without_the_future_is_named_too(judge: Judge, snapshot: Windows, parcels: Windows) -> None:
-    def needy(rows: pl.DataFrame) -> pl.DataFrame:
-        if rows["delay"].null_count():
-            raise RetrainError("delay has nulls")
-        return build(rows)
-
-    lookahead = availability_probe(needy, parcels[0], ["region_name", "weight", "delay"], "parcel")
-    assert lookahead["the function fails without delay"] == parcels[0].height
-    assert "the function fails without weight" not in lookahead
-    found = verdict(judge(*snapshot, lookahead=lookahead), "features_are_known_in_time")
-    assert found.outcome is Outcome.FAIL
-    assert "the function fails without delay" in found.message
-
-
-def test_a_function_that_fails_only_without_several_columns_names_all_of_them(parcels: Windows) -> None:
-    def either(rows: pl.DataFrame) -> pl.DataFrame:
-        if rows["delay"].null_count() and rows["region"].null_count():
-            raise ValueError("nothing left")
-        return rows.select("parcel", "weight")
-
-    lookahead = availability_probe(either, parcels[0], ["delay", "region"], "parcel")
-    assert lookahead == {"weight": 0, "the function fails without delay and region": parcels[0].height}
-
-
-def test_a_fault_on_the_rows_as_they_are_is_the_teams_own_and_is_raised(parcels: Windows) -> None:
-    def broken(rows: pl.DataFrame) -> pl.DataFrame:
-        raise ValueError("never worked")
-
-    with pytest.raises(ValueError, match="never worked"):
-        availability_probe(broken, parcels[0], ["delay"], "parcel")
-
-
-def test_a_column_that_does_not_exist_has_no_effect(parcels: Windows) -> None:
-    assert availability_probe(build, parcels[0], ["arrived_at"], "parcel") == {"weight": 0, "heavy": 0, "region": 0}
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        pytest.param(lambda made: made.head(made.height - 4), id="rows lost"),
-        pytest.param(lambda made: made.reverse().head(made.height - 4), id="rows lost, other order"),
-    ],
-)
-def test_rows_that_vanish_without_the_future_count_as_changed(
-    parcels: Windows, spoil: Callable[[pl.DataFrame], pl.DataFrame]
-) -> None:
-    def dropping(rows: pl.DataFrame) -> pl.DataFrame:
-        return spoil(build(rows)) if rows["delay"].null_count() else build(rows)
-
-    assert set(availability_probe(dropping, parcels[0], ["delay"], "parcel").values()) == {4}
-
-
-def test_a_feature_that_vanishes_without_the_future_changed_in_every_row(parcels: Windows) -> None:
-    def dropping(rows: pl.DataFrame) -> pl.DataFrame:
-        return build(rows).drop("heavy") if rows["delay"].null_count() else build(rows)
-
-    lookahead = availability_probe(dropping, parcels[0], ["delay"], "parcel")
-    assert lookahead == {"weight": 0, "heavy": parcels[0].height, "region": 0}
-
-
-def test_another_order_a_repeated_key_and_the_last_bits_of_a_number_are_no_change(parcels: Windows) -> None:
-    rows = parcels[0].with_columns(
-        parcel=pl.lit("same"), weight=pl.when(pl.int_range(pl.len()) < 5).then(float("nan")).otherwise("weight")
-    )
-
-    def unsteady(given: pl.DataFrame) -> pl.DataFrame:
-        return build(given).with_columns(pl.col("weight") * (1 + 1e-13)) if given["delay"].null_count() else build(given)
-
-    assert availability_probe(unsteady, rows, ["delay"], "parcel") == {"weight": 0, "heavy": 0, "region": 0}
-
-    def turned(given: pl.DataFrame) -> pl.DataFrame:
-        return build(given).reverse() if given["delay"].null_count() else build(given)
-
-    assert availability_probe(turned, parcels[0], ["delay"], "parcel") == {"weight": 0, "heavy": 0, "region": 0}
-
-
-def test_features_that_were_not_probed_do_not_pass(judge: Judge, snapshot: Windows) -> None:
-    found = verdict(judge(*snapshot, lookahead={"weight": 0}), "features_are_known_in_time")
-    assert found.outcome is Outcome.NO_DATA
-    assert "heavy, region" in found.message
-
-
-def test_a_contract_that_names_no_late_column_needs_no_probe(
-    judge: Judge, snapshot: Windows, contract_with: Callable[[dict[str, Any]], Contract]
-) -> None:
-    open_contract = contract_with({"source.known_after_prediction": []})
-    assert verdict(judge(*snapshot, lookahead={}, contract=open_contract), "features_are_known_in_time").passed
-    assert not verdict(judge(*snapshot, lookahead={}), "features_are_known_in_time").passed
-
-
 def test_holdout_rows_that_stand_in_training_fail(judge: Judge, snapshot: Windows) -> None:
     train, holdout = snapshot
     found = verdict(judge(train, pl.concat([holdout, train.tail(10)])), "no_rows_shared_across_split")
@@ -232,27 +131,6 @@ def test_shared_rows_are_found_through_nulls_and_categories(judge: Judge, snapsh
         frame.with_columns(pl.col("region").cast(pl.Categorical), weight=pl.lit(None, dtype=pl.Float64)) for frame in snapshot
     )
     assert verdict(judge(train, holdout), "no_rows_shared_across_split").observed == 1.0
-
-
-@pytest.mark.parametrize("window", [0, 1])
-@pytest.mark.parametrize("nothing", [None, float("nan")])
-def test_a_feature_without_any_value_fails(judge: Judge, snapshot: Windows, window: int, nothing: float | None) -> None:
-    frames = list(snapshot)
-    frames[window] = frames[window].with_columns(weight=pl.lit(nothing, dtype=pl.Float64))
-    found = verdict(judge(*frames), "features_vary")
-    assert found.outcome is Outcome.FAIL
-    assert f"weight ({'train' if window == 0 else 'holdout'})" in found.message
-
-
-def test_a_constant_feature_is_reported_and_passes(judge: Judge, snapshot: Windows) -> None:
-    found = verdict(judge(*(frame.with_columns(country=pl.lit("nz")) for frame in snapshot)), "features_vary")
-    assert found.passed
-    assert found.evidence["constant"] == ["country"]
-
-
-def test_nothing_but_constants_fails(judge: Judge, snapshot: Windows) -> None:
-    frames = [frame.select("parcel", "late", country=pl.lit("nz")) for frame in snapshot]
-    assert verdict(judge(*frames), "features_vary").outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize(
@@ -283,17 +161,80 @@ def test_the_order_of_a_few_numbers_is_seen_in_both_directions() -> None:
 
 def test_a_categorys_rate_comes_from_the_other_folds_only() -> None:
     target = np.array([True, False, False, False, False] * 4)  # every positive is in fold 0
-    rates = _target_rates(np.zeros(20), target)
+    rates = _target_rates(np.full(5, 4), np.bincount(np.arange(20) % 5, weights=target, minlength=5))
     overall = SMOOTHING * target.mean()
     assert rates[0] == pytest.approx((0 + overall) / (16 + SMOOTHING))
     assert rates[1] == pytest.approx((4 + overall) / (16 + SMOOTHING))
 
 
-def test_a_row_that_vanishes_counts_even_where_its_value_was_null(parcels: Windows) -> None:
-    rows = parcels[0].with_columns(weight=pl.lit(None, dtype=pl.Float64))
+@pytest.mark.parametrize("feature", ["number", "text", "truth value", "gaps"])
+def test_the_area_is_the_one_scikit_learn_gives_for_the_same_scores(feature: str) -> None:
+    from sklearn.metrics import roc_auc_score
 
-    def dropping(given: pl.DataFrame) -> pl.DataFrame:
-        made = given.select("parcel", "weight")
-        return made.head(made.height - 4) if given["delay"].null_count() else made
+    draw = np.random.default_rng(4)
+    label = draw.random(3000) < 0.3
+    number = np.round(draw.normal(size=3000) + label, 1)
+    values = {
+        "number": pl.Series(number),
+        "text": pl.Series(np.where(number > 0.5, "a", "b")),
+        "truth value": pl.Series(number > 0.5),
+        "gaps": pl.Series(np.where(number > 0, number, np.nan)),
+    }[feature]
+    found = single_feature_auc(values, [label])
+    if feature == "number":
+        assert found == pytest.approx(roc_auc_score(label, number))
+    elif feature == "gaps":
+        assert found == pytest.approx(roc_auc_score(label, np.where(number > 0, number, -1)))
+    else:
+        assert found == pytest.approx(roc_auc_score(label, number > 0.5), abs=0.02)
 
-    assert availability_probe(dropping, rows, ["delay"], "parcel") == {"weight": 4}
+
+def test_every_feature_stands_beside_what_permuted_labels_reach(judge: Judge, snapshot: Windows) -> None:
+    rows = verdict(judge(*snapshot), "no_single_feature_separates_label").evidence["features"]
+    by_chance = {row["feature"]: row["auc_by_chance"] for row in rows}
+    assert set(by_chance) == {"weight", "heavy", "region"}
+    assert all(0.5 <= area < 0.6 for area in by_chance.values())
+
+
+def test_an_area_that_chance_reaches_in_few_labels_is_inconclusive(judge: Judge, snapshot: Windows) -> None:
+    train, holdout = snapshot
+    few = holdout.with_columns(late=pl.int_range(pl.len()) == 45, weight=-pl.int_range(pl.len()).cast(pl.Float64))
+    found = verdict(judge(train, few), "no_single_feature_separates_label")
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "too few labels of a kind" in found.message
+
+
+def test_a_large_window_is_judged_by_a_sample_and_says_so(
+    judge: Judge, snapshot: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrain_assets.gates.features.gate.JUDGED_ROWS", 400)
+    found = verdict(judge(*snapshot), "no_single_feature_separates_label")
+    assert (found.evidence["train_rows_looked_at"], found.evidence["holdout_rows_looked_at"]) == (400, 250)
+    assert verdict(judge(*snapshot), "no_single_feature_separates_label") == found
+
+
+def test_a_few_of_the_shared_rows_are_shown_with_the_rows_they_repeat(judge: Judge, snapshot: Windows) -> None:
+    train, holdout = snapshot
+    again = train.tail(10).with_columns(parcel=pl.lit("again-") + pl.col("parcel"))
+    found = verdict(judge(train, pl.concat([holdout, again])), "no_rows_shared_across_split")
+    assert len(found.evidence["examples"]) == 5
+    first = found.evidence["examples"][0]
+    assert first["parcel"] == f"again-{first['parcel in training']}"
+
+
+def test_a_negative_zero_and_a_nan_are_the_same_row(judge: Judge, snapshot: Windows) -> None:
+    train, holdout = snapshot
+    odd = pl.DataFrame(
+        {"weight": [0.0, float("nan")], "heavy": [False] * 2, "region": ["x"] * 2, "parcel": ["u", "v"], "late": [True] * 2}
+    )
+    odd = odd.select(train.columns)
+    even = odd.with_columns(pl.col("weight") * -1)
+    found = verdict(judge(pl.concat([train, odd]), pl.concat([holdout, even])), "no_rows_shared_across_split")
+    assert found.evidence["shared_rows"] == 2
+
+
+def test_labels_that_are_not_a_number_are_no_labels(judge: Judge, snapshot: Windows) -> None:
+    gap = pl.when(pl.int_range(pl.len()) < 20).then(float("nan"))
+    frames = [frame.with_columns(late=gap.otherwise(pl.col("late").cast(pl.Float64))) for frame in snapshot]
+    found = verdict(judge(*frames), "no_single_feature_separates_label")
+    assert found.evidence["train_rows_looked_at"] == 980

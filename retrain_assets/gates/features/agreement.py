@@ -16,7 +16,7 @@ from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, nu
 
 CHECK = "no_value_determines_label"
 BINS = 50
-"""Equal-mass bins of a numeric feature with more distinct values than that."""
+"""Most equal-mass bins of a numeric feature with more distinct values than that; fewer where they would be too small to judge."""
 MIN_ROWS = 30
 """Fewest rows of a cell that is judged."""
 MIN_OTHERS = 10
@@ -25,6 +25,8 @@ MIN_SHARE = 0.005
 """Smallest share of the labelled rows in a cell that is judged."""
 STRETCHES, MIN_STRETCHES = 100, 10
 """Of so many stretches of time a deciding value must stand in so many: a storm is no leak, whatever value it had."""
+MIN_JUMP = 0.25
+"""By so much more a value must agree than the values next to it: the far end of a strong honest feature is no leak."""
 MAX_BASE_RATE = 0.8
 """A label that more of all rows have is not looked for: with rare events whole groups without any are no leak."""
 PERMUTATIONS = 5
@@ -44,12 +46,14 @@ class Question:
         base_rate: agreement of all rows.
         weigh: from cells and their number, and a permutation of the rows or None, to sums per cell.
         judge: from rows per cell and those sums to agreement and surprise.
+        within_bins: whether all rows with a value are judged by how they agree within bins, and no bin alone (regression).
     """
 
     words: str
     base_rate: float
     weigh: Callable[[Codes, int, npt.NDArray[np.int64] | None], Floats]
     judge: Callable[[Floats, Floats], Agreement]
+    within_bins: bool = False
 
 
 def no_value_determines_label(cells: Mapping[str, Cells], labels: pl.Series, contract: Contract) -> Verdict:
@@ -80,7 +84,11 @@ def no_value_determines_label(cells: Mapping[str, Cells], labels: pl.Series, con
                 cell, share = int(found.cells[at]), float(found.agreement[at])
                 table.append(
                     {"feature": name, "value": cell, "label": question.words, "rows": int(found.rows[at]), "agreement": share}
-                    | {"base_rate": question.base_rate, "surprise": float(found.surprise[at])}
+                    | {
+                        "base_rate": question.base_rate,
+                        "surprise": float(found.surprise[at]),
+                        "jump": partition.jump(question, cell),
+                    }
                 )
     return _verdict(cells, table, contract, looked | {"surprise_by_chance": chance})
 
@@ -97,10 +105,11 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
         if row["agreement"] <= limit and best is not None:
             break
         spread = partition.stretches(row["value"])
+        honest = spread < MIN_STRETCHES or row["jump"] < MIN_JUMP or row["surprise"] <= evidence["surprise_by_chance"]
         shown = row | {"value": partition.name_of(row["value"]), "stretches": spread}
         if row["agreement"] <= limit:
             best = shown
-        elif row["surprise"] > evidence["surprise_by_chance"] and spread >= MIN_STRETCHES:
+        elif not honest:
             leaks.append(shown)
     leaks.sort(key=lambda row: (-row["surprise"], row["feature"]))
     evidence |= {"cells": leaks[:TABLE_ROWS], "cells_total": len(leaks)}
@@ -117,7 +126,7 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
         )
         return Verdict(Gate.DATA, CHECK, Outcome.FAIL, message, leaks[0]["agreement"], limit, evidence)
     if best is None:
-        message = "values agree with the label only within chance or in a few moments"
+        message = "values agree with the label only within chance, in a few moments or as their neighbours do"
         return Verdict(Gate.DATA, CHECK, Outcome.PASS, message, None, limit, evidence)
     what = f"largest agreement of a value with the label ({best['feature']} = {best['value']}, {best['label']})"
     return at_most(Gate.DATA, CHECK, best["agreement"], limit, what=what, evidence=evidence)
@@ -143,7 +152,8 @@ class _Partition:
     @classmethod
     def of(cls, feature: Cells) -> _Partition:
         counts = np.bincount(feature.codes, minlength=feature.size)
-        bin_of_code, bins = feature.bins(counts, BINS)
+        most = int(counts[1:].sum() // _enough(feature.codes.size))
+        bin_of_code, bins = feature.bins(counts, max(1, min(BINS, most)))
         if not feature.ordered or feature.size - 1 <= BINS:
             bin_of_code, bins = np.zeros(feature.size, dtype=np.int64), 1
         bare = cls(feature, bin_of_code, bins, np.empty(0))
@@ -158,11 +168,39 @@ class _Partition:
 
     def judged(self, question: Question, order: npt.NDArray[np.int64] | None) -> _Judged:
         expected_others = self.rows * (1 - question.base_rate)
-        enough = max(MIN_ROWS, MIN_SHARE * self.feature.codes.size)
-        cells = np.flatnonzero((self.rows >= enough) & (expected_others >= MIN_OTHERS))
+        held = (self.rows >= _enough(self.feature.codes.size)) & (expected_others >= MIN_OTHERS)
         sums = self.all_cells(question.weigh(self.feature.codes, self.feature.size, order))
+        if question.within_bins and self.bins > 1:
+            binned = slice(self.feature.size, self.feature.size + self.bins)
+            held[binned] = False
+            means = sums[0, binned] / np.maximum(self.rows[binned], 1.0)
+            sums[:, -1] = 0.0, sums[1, binned].sum() - (self.rows[binned] * means**2).sum()
+        cells = np.flatnonzero(held)
         agreement, surprise = question.judge(self.rows[cells], sums[:, cells])
         return _Judged(cells, self.rows[cells], agreement, surprise)
+
+    def jump(self, question: Question, cell: int) -> float:
+        """By how much more a cell agrees than the less agreeing one of its neighbours; as much as it can where it has none."""
+        codes = np.flatnonzero(self._codes(cell))
+        if not self.feature.ordered or codes[0] == 0 or cell == self.rows.size - 1:
+            return 1.0
+        sums = question.weigh(self.feature.codes, self.feature.size, None)
+        rows = self.rows[: self.feature.size]
+        around = [np.arange(codes[0] - 1, 0, -1), np.arange(codes[-1] + 1, self.feature.size)]
+        sides = [near for side in around if (near := self._near(side)).size]
+        if not sides:
+            return 1.0
+        own, *others = (
+            float(question.judge(rows[near].sum(keepdims=True), sums[:, near].sum(1, keepdims=True))[0][0])
+            for near in (codes, *sides)
+        )
+        return own - min(others)
+
+    def _near(self, codes: Codes) -> Codes:
+        """The first of these values that together have enough rows; none where they all have not."""
+        sizes = np.cumsum(self.rows[codes])
+        enough = int(np.searchsorted(sizes, _enough(self.feature.codes.size)))
+        return codes[: enough + 1] if enough < codes.size else codes[:0]
 
     def stretches(self, cell: int) -> int:
         """In how many stretches of time the cell has rows."""
@@ -184,6 +222,11 @@ class _Partition:
         if cell == self.feature.size + self.bins:
             return np.asarray(codes > 0)
         return np.asarray((self.bin_of_code == cell - self.feature.size) & (codes > 0))
+
+
+def _enough(rows: int) -> float:
+    """Fewest rows of a cell that is judged, of all rows."""
+    return max(MIN_ROWS, MIN_SHARE * rows)
 
 
 def _questions(labels: pl.Series, task: str) -> Iterator[Question]:
@@ -229,7 +272,7 @@ def _closeness(ranks: Floats) -> Question:
         left = np.clip((sums[1] / rows - mean**2) / overall, 1e-12, None)
         return np.clip(1 - left, 0.0, 1.0), np.where(left < 1, -0.5 * rows * np.log(left), 0.0)
 
-    return Question("nearly the same label", 0.0, weigh, judge)
+    return Question("nearly the same label", 0.0, weigh, judge, within_bins=True)
 
 
 def _entropy_term(share: Floats, base: float) -> Floats:

@@ -99,7 +99,8 @@ def holdout_resembles_training(
         return Verdict(Gate.DATA, CHECK, Outcome.NO_DATA, "no feature has values to compare", None, limit, evidence)
     far = [f"{row['feature']} ({number(row['multiple'])} times, {row['measure']})" for row in table if row["multiple"] > limit]
     turned = [
-        f"{row['order']} in {row['train_share']:.1%} of training, {row['holdout_share']:.0%} of the hold-out" for row in broken
+        f"{row['order']} holds in {row['train_share']:.1%} of training and {row['holdout_share']:.0%} of the hold-out"
+        for row in broken
     ]
     if far or turned:
         parts = [f"farther from training than {number(limit)} times its own farthest stretch: {listed(far)}"] if far else []

@@ -19,7 +19,7 @@ BINS = 20
 """Equal-mass bins of a numeric feature for its target rates, nulls a bin of their own."""
 SMOOTHING = 20.0
 """Rows of the overall rate mixed into each category's rate (Micci-Barreca 2001, section 3)."""
-PERMUTATIONS = 3
+PERMUTATIONS = 5
 """Permutations of the labels of which the largest area is the level that chance reaches."""
 
 Targets = Sequence[npt.NDArray[np.bool_]]

@@ -50,29 +50,25 @@ def features_vary(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence
 
 
 def _fault(name: str, train: pl.Series, holdout: pl.Series) -> dict[str, Any] | None:
-    for fault, window, value in (
-        _empty(train, holdout),
-        _infinite(train, holdout),
-        _still(train, holdout),
-        _identifier(train),
-    ):
-        if fault:
-            return {"feature": name, "fault": fault, "window": window, "value": value}
-    return None
+    found = _empty(train, holdout) or _infinite(train, holdout) or _still(train, holdout) or _identifier(train)
+    if found is None:
+        return None
+    fault, window, value = found
+    return {"feature": name, "fault": fault, "window": window, "value": value}
 
 
-Found = tuple[str, str, str]
-NOTHING: Found = ("", "", "")
+Found = tuple[str, str, str] | None
+"""The fault in words, its window and the value that shows it."""
 
 
 def _empty(train: pl.Series, holdout: pl.Series) -> Found:
     windows = [name for name, values in (("train", train), ("holdout", holdout)) if _known(values).is_empty()]
-    return (f"has no value at all ({' and '.join(windows)})", " and ".join(windows), "no value") if windows else NOTHING
+    return (f"has no value at all ({' and '.join(windows)})", " and ".join(windows), "no value") if windows else None
 
 
 def _infinite(train: pl.Series, holdout: pl.Series) -> Found:
     if not train.dtype.is_float() and not train.dtype.is_integer():
-        return NOTHING
+        return None
     for window, values in (("train", train), ("holdout", holdout)):
         known = _known(values)
         low, high = (float(known.min()), float(known.max()))  # type: ignore[arg-type]
@@ -80,12 +76,12 @@ def _infinite(train: pl.Series, holdout: pl.Series) -> Found:
         if abs(worst) >= ABSURD:
             rows = int((known.cast(pl.Float64).abs() >= ABSURD).sum())
             return f"is infinite or beyond {ABSURD:g} ({counted(rows, 'row')}, {window})", window, str(worst)
-    return NOTHING
+    return None
 
 
 def _still(train: pl.Series, holdout: pl.Series) -> Found:
     if not _constant(holdout):
-        return NOTHING
+        return None
     value = _known(holdout)[0]
     if _constant(train):
         if _known(train)[0] != value:
@@ -94,18 +90,18 @@ def _still(train: pl.Series, holdout: pl.Series) -> Found:
     rows = len(holdout)
     if rows >= MIN_STUCK_ROWS and rows > STUCK_RUNS * _longest_run(_known(train) == value):
         return (f"is stuck at {value} in the hold-out, but varies in training", "holdout", str(value))
-    return NOTHING
+    return None
 
 
 def _identifier(train: pl.Series) -> Found:
     if not (train.dtype == pl.String or isinstance(train.dtype, pl.Categorical | pl.Enum)):
-        return NOTHING
+        return None
     known = train.drop_nulls()
     if len(known) < MIN_IDENTIFIERS:
-        return NOTHING
+        return None
     distinct = known.n_unique()
     if distinct < IDENTIFIER_SHARE * len(known):
-        return NOTHING
+        return None
     return (f"is an identifier ({distinct:,} texts in {counted(len(known), 'row')})", "train", str(known[0]))
 
 
