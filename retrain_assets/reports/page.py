@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from retrain_assets.reports import words
-from retrain_assets.reports.evaluation_plots import reliability_plot, slice_plot
+from retrain_assets.reports.evaluation_plots import backtest_plot, reliability_plot, slice_plot
 from retrain_assets.reports.interval_plot import interval_plot, words_of
 
 SYMBOLS: Mapping[str | None, str] = {
@@ -155,6 +155,7 @@ def _environment() -> Environment:
         answer_symbols=ANSWER_SYMBOLS,
         interval_plot=interval_plot,
         words_of=words_of,
+        backtest_plot=backtest_plot,
         reliability_plot=reliability_plot,
         slice_plot=slice_plot,
         lasted=words.lasted,

@@ -12,13 +12,13 @@ from markupsafe import Markup
 
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore, Ledger
-from retrain_assets.reports.evaluation_plots import reliability_plot, slice_plot
+from retrain_assets.reports.evaluation_plots import backtest_plot, reliability_plot, slice_plot
 from retrain_assets.reports.interval_plot import interval_plot
 from retrain_assets.reports.pack import pack_of
 
 
 def evaluation_pictures(home: Home, model: str, retrain: str) -> str:
-    """Reliability of the candidate's scores and its slices, as Markdown; empty when gate offline has not been judged.
+    """Reliability of the candidate's scores, its slices and back-tests, as Markdown; empty when gate offline is not judged.
 
     Raises:
         RetrainError: when the ledger knows no such retrain.
@@ -31,6 +31,8 @@ def evaluation_pictures(home: Home, model: str, retrain: str) -> str:
         pictures.append(_markdown("Calibration on the hold-out", reliability_plot(evaluation["calibration"])))
     if (slices := slice_plot(evaluation["slices"])) is not None:
         pictures.append(_markdown("Slices, candidate against champion", slices))
+    if evaluation["backtests"] is not None and (tested := backtest_plot(evaluation["backtests"])) is not None:
+        pictures.append(_markdown("Back-tests over time, and the candidate on the hold-out", tested))
     return "\n\n".join(pictures)
 
 

@@ -185,6 +185,14 @@ class Sample:
         self.gate(key, Gate.DATA, data_verdicts(leak=True), {"dataset": digest_of("dataset"), "features": digest_of("leaky")})
         self.decide(key)
 
+    def stopped_by_calibration(self, key: str = "2013-09-01") -> None:
+        """The candidate separates better than the champion and over-predicts by ten points."""
+        self.launch(key, DRIFT)
+        champion = self.state().champion
+        subjects = self.until_candidate(key, "3") | ({"champion": champion.bundle} if champion is not None else {})
+        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(too_high=0.1), CONTRACT), subjects)
+        self.decide(key)
+
     def rolled_back(self, key: str = "2013-11-01", version: str = "3") -> None:
         self.launch(key, {"kind": "cadence", "cron": "0 6 1 * *"})
         self.offline(key, self.until_candidate(key, version))

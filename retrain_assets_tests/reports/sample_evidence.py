@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from retrain_assets.bundle import Manifest
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict, digest_of
-from retrain_assets.gates.offline.calibration import Calibration, CalibrationBin
-from retrain_assets.gates.offline.evaluation import Backtest, Comparison, OfflineEvaluation, Slice
-from retrain_assets.gates.offline.fairness import GroupRates
-from retrain_assets.gates.offline.intervals import UNDEFINED, Improvement
+from retrain_assets.gates import Backtest, OfflineEvaluation, evaluate
 from retrain_assets.ledger import Actor
 
 MODEL = "sample_delay"
@@ -72,8 +72,11 @@ CONTRACT = Contract.model_validate(
                 },
                 "slices": {"columns": ["origin", "carrier"], "metric": "brier_score", "max_regression": 0.03},
                 "fairness": [{"column": "origin", "max_tpr_difference": "35%"}],
-                "calibration": {"max_ece": 0.1},
-                "backtests": {"metric": "roc_auc", "min": 0.55},
+                "calibration": {"max_ece": 0.1, "max_bias": 0.06, "min_slope": 0.7, "max_slope": 1.4, "max_slice_bias": 0.08},
+                "stability": {"max_flips": 0.25, "max_slice_flips": 0.3},
+                "backtests": {"metric": "roc_auc", "min": 0.55, "max_spread": 0.1},
+                "max_latency_ms": 50,
+                "max_size_mb": 20,
             },
         },
         "experiment": {
@@ -186,51 +189,39 @@ def data_verdicts(*, leak: bool = False) -> list[Verdict]:
     ]  # fmt: skip
 
 
-def evaluation(*, bootstrap: bool = False) -> OfflineEvaluation:
-    def compared(metric: str, candidate: float, champion: float, gain: Improvement, rows: int = 12874) -> Comparison:
-        return (
-            Comparison(metric, rows, candidate, None, UNDEFINED)
-            if bootstrap
-            else Comparison(metric, rows, candidate, champion, gain, "DeLong" if metric == "roc_auc" else "paired bootstrap")
-        )
-
+@cache
+def evaluation(*, bootstrap: bool = False, too_high: float = 0.0) -> OfflineEvaluation:
+    """Both models on made-up flights; ``too_high`` is added to every probability of the candidate."""
     draw = np.random.default_rng(5)
-    slices = []
-    for column, value, rows in [
-        *(("origin", origin, 4300) for origin in ("EWR", "JFK", "LGA")),
-        *(("carrier", carrier, int(rows)) for carrier, rows in zip(_CARRIERS, draw.integers(150, 2200, 11), strict=True)),
-    ]:
-        gain, half = float(draw.normal(0.008, 0.006)), float(0.45 / rows**0.5)
-        improvement = Improvement(gain, gain - half, gain + half)
-        found = compared("brier_score", 0.171 - gain, 0.171, improvement, rows)
-        slices.append(Slice(column, value, rows >= 200, found, 0.9, 1.0) if rows >= 200 else Slice(column, value, False, found))
-    scores = np.linspace(0.06, 0.62, 10)
-    shares = np.clip(scores + draw.normal(0.004, 0.018, 10), 0, 1)
-    bins = tuple(CalibrationBin(1287, float(score), float(share)) for score, share in zip(scores, shares, strict=True))
-    return OfflineEvaluation(
-        task="binary_classification",
-        rows=12874,
-        rows_without_label=0,
-        bootstrap=bootstrap,
-        compared=not bootstrap,
-        confidence=0.95,
-        seed=7,
-        resamples=2000,
-        metrics=(
-            compared("roc_auc", 0.7042, 0.6811, Improvement(0.0231, 0.0152, 0.031)),
-            compared("brier_score", 0.1634, 0.1712, Improvement(0.0078, 0.0049, 0.0107)),
-        ),
-        slices=tuple(slices),
-        fairness={"origin": (GroupRates("EWR", 4300, 1100, 0.31, 0.52, 0.22), GroupRates("JFK", 4300, 900, 0.27, 0.44, 0.2))},
-        calibration=Calibration(float(np.abs(scores - shares).mean()), float((scores - shares).mean()), bins),
-        backtests=tuple(
-            Backtest(f"2013-0{month}-{day:02}T00:00:00+00:00", f"2013-0{end}-{last:02}T00:00:00+00:00", 12000 + day * 37, auc)
-            for month, day, end, last, auc in (
-                (4, 22, 5, 6, 0.668),
-                (5, 6, 5, 20, 0.681),
-                (5, 20, 6, 3, 0.694),
-                (6, 3, 6, 17, 0.701),
-            )
-        ),
-        latency_ms=1.4,
+    rows = 12874
+    carrier = draw.choice(_CARRIERS, rows, p=[0.17, 0.16, 0.16, 0.14, 0.1, 0.08, 0.06, 0.06, 0.045, 0.01, 0.015])
+    known, unknown = draw.normal(0, 0.75, rows), draw.normal(0, 0.35, rows)
+    logit = -1.25 + known + unknown + np.where(carrier == "EV", 0.35, 0.0)
+    late = draw.random(rows) < 1 / (1 + np.exp(-logit))
+    candidate = 1 / (1 + np.exp(1.22 - 0.95 * known - np.where(carrier == "EV", 0.3, 0.0)))
+    champion = 1 / (1 + np.exp(1.1 - 0.8 * known - draw.normal(0, 0.35, rows)))
+    frame = pl.DataFrame(
+        {
+            "flight_id": [f"f{k}" for k in range(rows)],
+            "late": late.astype(int),
+            "origin": draw.choice(["EWR", "JFK", "LGA"], rows),
+            "carrier": carrier,
+        }
     )
+    origins = ((4, 22, 5, 6, 0.668), (5, 6, 5, 20, 0.681), (5, 20, 6, 3, 0.694), (6, 3, 6, 17, 0.701))
+    found = evaluate(
+        frame,
+        np.clip(candidate + too_high, 0, 1),
+        None if bootstrap else champion,
+        contract=CONTRACT,
+        seed=7,
+        bootstrap=bootstrap,
+        backtests=[
+            Backtest(f"2013-0{month}-{day:02}T00:00:00+00:00", f"2013-0{end}-{last:02}T00:00:00+00:00", 12000 + day * 37, auc)
+            for month, day, end, last, auc in origins
+        ],
+        latency_ms=1.4,
+        size_mb=1.31,
+        resamples=200,
+    )
+    return replace(found, latency_p95_ms=2.2)

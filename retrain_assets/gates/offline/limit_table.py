@@ -58,6 +58,8 @@ def judged_by(check: str, limits: Sequence[HeldLimit], evidence: Mapping[str, An
     message = first.verdict.message
     if others and first.verdict.outcome is Outcome.FAIL:
         message += f"; broken as well: {', '.join(others)}"
+    if first.verdict.outcome is Outcome.PASS and len(limits) > 1:
+        message += f"; all {len(limits)} limits hold, this one most narrowly"
     return Verdict(
         Gate.OFFLINE,
         check,
