@@ -123,6 +123,7 @@ def test_holdout_rows_of_a_group_that_training_has_are_left_out_and_counted(tmp_
     assert result.metadata["left_out"]["group_in_training"] == labelled.filter(pl.col("depot") == "north").height > 0
     found = {verdict.check: verdict for verdict in result.verdicts_of(Gate.DATA)}
     assert found["groups_are_separate"].passed
+    assert found["volume_is_steady"].observed == pytest.approx(0, abs=0.02)
     assert found["days_are_complete"].passed, "rows left out for their group are still rows of the source"
 
 

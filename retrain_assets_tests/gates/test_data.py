@@ -48,7 +48,7 @@ def test_one_empty_window_is_not_judged_as_sound(judge: Callable[..., list[Verdi
     frames = list(parcels)
     frames[window] = frames[window].clear()
     closed = {each.check for each in judge(*frames) if not each.passed}
-    assert {"enough_rows", "volume_is_steady", "both_classes_present", "time_order_holds"} <= closed
+    assert {"enough_rows", "volume_is_steady", "days_are_complete", "both_classes_present", "time_order_holds"} <= closed
 
 
 def test_a_renamed_column_fails_the_schema_and_stops_what_needs_it(judge: Callable[..., list[Verdict]], parcels: Windows) -> None:

@@ -74,6 +74,15 @@ class TestArrival:
         assert (found.outcome, found.observed) == (Outcome.FAIL, pytest.approx(0.3))
         assert "60 of 200 rows" in found.message
 
+    def test_a_source_without_any_label_says_so_and_is_still_judged_on_its_rows(self, contract: Contract, sound: Windows) -> None:
+        train, holdout = sound
+        verdicts = judged(train.clear(), holdout.clear(), contract, left_out=LeftOut(unlabelled=pl.concat([train, holdout])))
+        outcomes = {each.check: each.outcome for each in verdicts}
+        assert verdict(verdicts, "labels_arrive").observed == 1
+        assert outcomes["labels_arrive"] is outcomes["enough_rows"] is Outcome.FAIL
+        assert outcomes["fresh_enough"] is outcomes["days_are_complete"] is outcomes["source_keeps_its_cadence"] is Outcome.PASS
+        assert outcomes["schema_holds"] is outcomes["keys_are_unique"] is Outcome.NO_DATA
+
     def test_rows_too_young_for_a_label_are_counted_apart(self, contract: Contract, sound: Windows) -> None:
         found = check("labels_arrive", sound, contract, left_out=LeftOut(too_young=sound[1]))
         assert (found.outcome, found.observed, found.evidence["label_not_known_yet"]) == (Outcome.PASS, 0, 200)

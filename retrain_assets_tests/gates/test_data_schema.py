@@ -7,6 +7,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 import pytest
+from pandera.config import config_context
 
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
 from retrain_assets.gates.limits import TABLE_ROWS
@@ -152,15 +153,11 @@ def test_a_schema_that_cannot_be_built_is_an_error_and_not_a_pass(contract: Cont
     assert "schema Unbuildable cannot be used" in found.message
 
 
-def test_validation_that_is_switched_off_in_the_environment_is_not_a_pass(
-    contract: Contract, sound: Windows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validation_that_is_switched_off_is_not_a_pass(contract: Contract, sound: Windows) -> None:
     """pandera reads PANDERA_VALIDATION_ENABLED; a gate must not open because of it."""
-    from pandera.config import CONFIG
-
-    monkeypatch.setattr(CONFIG, "validation_enabled", False)
     train, holdout = sound
-    assert schema_verdict(contract, train.with_columns(weight=-pl.col("weight")), holdout).outcome is Outcome.FAIL
+    with config_context(validation_enabled=False):
+        assert schema_verdict(contract, train.with_columns(weight=-pl.col("weight")), holdout).outcome is Outcome.FAIL
 
 
 def test_judging_leaves_the_teams_schema_as_it_was(contract: Contract, sound: Windows) -> None:

@@ -62,6 +62,13 @@ class TestCadence:
         assert found.evidence["longest_in_holdout"][0]["to"] == CUTOFF.isoformat()
         assert found.evidence["longest_in_holdout"][0]["hours"] == pytest.approx(24, abs=0.6)
 
+    def test_a_hole_at_the_beginning_of_the_holdout_begins_at_the_last_training_row(self, contract: Contract) -> None:
+        train, holdout = windows()
+        train = without(train, START + timedelta(days=3), 5)
+        found = check("source_keeps_its_cadence", (train, without(holdout, HOLDOUT, 24)), contract)
+        assert found.outcome is Outcome.FAIL
+        assert found.evidence["longest_in_holdout"][0]["from"] == train["sent_at"][-1].isoformat()
+
     def test_the_label_delay_is_no_silence(self, contract: Contract) -> None:
         assert check("source_keeps_its_cadence", windows(), contract).observed == pytest.approx(1, abs=0.02)
 

@@ -46,6 +46,15 @@ DATA_CHECKS = (
 GROUP_CHECKS = ("groups_are_separate",)
 """The checks it gives besides where the contract sets ``source.group``."""
 
+SOURCE_CHECKS = (
+    "fresh_enough",
+    "source_keeps_its_cadence",
+    "volume_is_steady",
+    "days_are_complete",
+    "labels_arrive",
+)
+"""The checks that judge rows without a label too, and so need no labelled ones."""
+
 
 def data_checks(contract: Contract) -> tuple[str, ...]:
     """The checks :func:`data_gate` gives for this contract, in this order, always all of them."""
@@ -111,8 +120,10 @@ def _unusable(check: str, rows: SourceRows) -> Verdict | None:
             if not isinstance(dtype := frame.schema[event_time], pl.Datetime | pl.Date):
                 message = f"{event_time} in {name} is {dtype}, not a time; read it as a datetime"
                 return Verdict(Gate.DATA, check, Outcome.ERROR, message)
-    if check not in ("schema_holds", "enough_rows") and all(frame.is_empty() for frame in rows.windows.values()):
-        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no rows in either window")
+    if check in SOURCE_CHECKS and not rows.train_times.len() and not rows.holdout_times.len():
+        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "the source has no rows with a time from the start of training on")
+    if check not in (*SOURCE_CHECKS, "schema_holds", "enough_rows") and all(frame.is_empty() for frame in rows.windows.values()):
+        return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no labelled rows in either window")
     return None
 
 

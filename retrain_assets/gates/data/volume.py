@@ -67,8 +67,8 @@ def days_are_complete(rows: SourceRows) -> Verdict:
         message = "no whole UTC day lies in the hold-out, so there is no day to compare; nothing was judged"
         return Verdict(Gate.DATA, check, Outcome.PASS, message, threshold=limit)
     known = _whole_days(rows.train_end - rows.contract.window.train, rows.train_end)
-    if rows.train_times.len():
-        known = [day for day in known if day + DAY > rows.train_times[0]]
+    first = rows.train_times[0] if rows.train_times.len() else rows.cutoff
+    known = [day for day in known if day + DAY > first]
     if not known:
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "no whole UTC day lies in training, so no day's usual rows are known")
     by_weekday = len(known) >= 7 * WEEKS_FOR_WEEKDAYS
