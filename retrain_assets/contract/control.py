@@ -72,7 +72,8 @@ class DriftRule(Part):
     )
     false_alarms: Annotated[float, Field(gt=0, lt=0.5)] = Field(
         default=0.01,
-        description="Probability per window, over all columns together, that what has not changed is called drifted.",
+        description="Probability per window, over all columns, labels, estimates and segments together, that anything that has "
+        "not changed is called drifted.",
     )
     at_least: Annotated[int, Field(ge=1)] = Field(default=2, description="Windows above the limit ...")
     of_last: Annotated[int, Field(ge=1)] = Field(default=3, description="... among this many, the latest included.")

@@ -65,12 +65,10 @@ def drift_report(
         segments: losses per segment, where outcomes are there.
         false_alarms: probability per window that anything is called drifted although nothing changed.
     """
-    weights = relative_weights(importance)
     before, after = features
+    weights = _relative({name: importance.get(name, 0.0) for name in before.columns})
     columns = {
-        name: column_drift(
-            before.columns[name], after.columns.get(name), importance=importance.get(name), weight=weights.get(name, 0.0)
-        )
+        name: column_drift(before.columns[name], after.columns.get(name), importance=importance.get(name), weight=weights[name])
         for name in sorted(before.columns)
     }
     scores = {
@@ -114,7 +112,7 @@ def drift_report(
     )
 
 
-def relative_weights(importance: Mapping[str, float]) -> dict[str, float]:
+def _relative(importance: Mapping[str, float]) -> dict[str, float]:
     """Importance of each feature relative to the most important one, 0..1; negative or undefined importance counts as none."""
     known = {name: max(0.0, value) if math.isfinite(value) else 0.0 for name, value in importance.items()}
     largest = max(known.values(), default=0.0)

@@ -70,17 +70,16 @@ def test_every_distance_of_a_column_is_in_the_report() -> None:
     live = LIVE.with_columns(row_number=pl.when(pl.col("hour") == 3).then(None).otherwise(pl.col("row_number")))
     found = report({"hour": 4.0, "row_number": 1.0, "unknown": 8.0}, live=live, false_alarms=0.05)
     moved, still = found.columns["row_number"], found.columns["hour"]
-    assert (moved.importance, moved.weight, still.weight) == (1.0, 0.125, 0.5)
+    assert (moved.importance, moved.weight, still.weight) == (1.0, 0.25, 1.0)
     assert (moved.drifted, still.drifted) == (True, False)
     assert (still.psi, still.corrected_psi, still.p_value) == pytest.approx((0, 0, 1))
-    assert (still.jensen_shannon, still.kolmogorov_smirnov, still.kolmogorov_smirnov_error) == pytest.approx(
-        (0, 0, 0.05), abs=0.06
-    )
+    assert (still.jensen_shannon, still.kolmogorov_smirnov) == pytest.approx((0, 0))
+    assert 0 < still.kolmogorov_smirnov_error < 0.1
     assert abs(moved.wasserstein - 5000) <= moved.wasserstein_error
     assert moved.wasserstein_stds == pytest.approx(moved.wasserstein / TRAINED["row_number"].std(ddof=0))
     assert (moved.missing_before, moved.missing_after) == pytest.approx((0, 1 / 24))
     assert (moved.mean_before, moved.mean_after) == pytest.approx((599.5, live["row_number"].mean()))
-    assert found.metrics["feature_psi"] == moved.weighted_psi == pytest.approx(moved.corrected_psi / 8)
+    assert found.metrics["feature_psi"] == moved.weighted_psi == pytest.approx(moved.corrected_psi / 4)
     assert found.predictions["score"].adjusted_p_value == 1
     assert found.false_alarms == 0.05
 
