@@ -9,21 +9,22 @@ from functools import cached_property
 import numpy as np
 
 from retrain_assets.gates.offline.evaluation import Comparison, Slice
-from retrain_assets.gates.offline.influence import influence_of_terms
+from retrain_assets.gates.offline.influence import influence, influence_of_terms
 from retrain_assets.gates.offline.intervals import (
     Improvement,
     bootstrap_improvement,
     improvement_of,
     linearised_improvement,
 )
-from retrain_assets.gates.offline.metrics import metric_value, none_if_undefined
+from retrain_assets.gates.offline.metrics import metric_value
 from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.ranked import RANKED
 from retrain_assets.gates.offline.resampling import UNIT_BLOCKS, Resamples, resampled_units
 from retrain_assets.gates.offline.slice_members import SliceMembers
-from retrain_assets.gates.offline.terms import Terms, combined, terms_of
+from retrain_assets.gates.offline.terms import terms_of
 
 Array = np.ndarray
+_Measured = tuple[float, Array] | None
 ROWS_RESAMPLED_IN_ORDER = 4096
 """Rows up to which average_precision is resampled; beyond, putting each sample in order costs more than it tells."""
 
@@ -88,16 +89,17 @@ class Pair:
         return linearised_improvement(metric, *scores, confidence=self.confidence, threshold=self.threshold)[0]
 
     def _slice_in_order(self, metric: str, rows: Array) -> tuple[Comparison, float | None]:
-        labels, ours = self.labels[rows], self.candidate[rows]
-        value = metric_value(metric, labels, ours, threshold=self.threshold)
-        if self.champion is None:
-            return Comparison(metric, len(rows), value, None), None
-        theirs = self.champion[rows]
-        found, p_value = linearised_improvement(
-            metric, labels, ours, theirs, self._units_of(rows), confidence=self.confidence, threshold=self.threshold
-        )
-        other = metric_value(metric, labels, theirs, threshold=self.threshold)
-        return Comparison(metric, len(rows), value, other, found, _LINEARISED), p_value
+        labels, theirs = self.labels[rows], None if self.champion is None else self.champion[rows]
+        candidate = influence(metric, labels, self.candidate[rows], threshold=self.threshold)
+        champion = None if theirs is None else influence(metric, labels, theirs, threshold=self.threshold)
+        return self._slice(metric, rows, candidate, champion)
+
+    def _slice(self, metric: str, rows: Array, candidate: _Measured, champion: _Measured) -> tuple[Comparison, float | None]:
+        value, other = (None if measured is None else measured[0] for measured in (candidate, champion))
+        units = None if self.units is None else self.units[rows]
+        found, p_value = improvement_of(metric, candidate, champion, units, confidence=self.confidence)
+        method = None if p_value is None else _LINEARISED
+        return Comparison(metric, len(rows), value, other, found, method), p_value
 
     def _slice_of_sums(self, metric: str) -> Callable[[str, Array], tuple[Comparison, float | None]]:
         """As :meth:`_slice_in_order` for a metric of sums, whose terms are made once for all slices."""
@@ -105,24 +107,11 @@ class Pair:
         theirs = None if self.champion is None else terms_of(metric, self.labels, self.champion, self.threshold)
 
         def compare(metric: str, rows: Array) -> tuple[Comparison, float | None]:
-            mine = ours.take(rows)
-            value = _value(metric, mine)
-            if theirs is None:
-                return Comparison(metric, len(rows), value, None), None
-            other = theirs.take(rows)
-            champion = _value(metric, other)
-            moves, moved = influence_of_terms(metric, mine), influence_of_terms(metric, other)
-            if value is None or champion is None or moves is None or moved is None:
-                return Comparison(metric, len(rows), value, champion), None
-            found, p_value = improvement_of(
-                metric, value, champion, moves - moved, self._units_of(rows), confidence=self.confidence
-            )
-            return Comparison(metric, len(rows), value, champion, found, _LINEARISED), p_value
+            candidate = influence_of_terms(metric, ours.take(rows))
+            champion = None if theirs is None else influence_of_terms(metric, theirs.take(rows))
+            return self._slice(metric, rows, candidate, champion)
 
         return compare
-
-    def _units_of(self, rows: Array) -> Array | None:
-        return None if self.units is None else self.units[rows]
 
     @cached_property
     def _resamples(self) -> Resamples:
@@ -135,7 +124,3 @@ class Pair:
 
 
 _LINEARISED = "linearised, by unit"
-
-
-def _value(metric: str, terms: Terms) -> float | None:
-    return none_if_undefined(combined(metric, terms.total(), terms.classes)[0]) if len(terms.columns[0]) else None

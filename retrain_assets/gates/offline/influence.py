@@ -10,8 +10,8 @@ from retrain_assets.gates.offline.terms import Terms, combined, terms_of
 Array = np.ndarray
 
 
-def influence(name: str, labels: Array, scores: Array, *, threshold: float) -> Array | None:
-    """The derivative of the metric by the weight of each row; the values sum to nothing. None where the metric is undefined.
+def influence(name: str, labels: Array, scores: Array, *, threshold: float) -> tuple[float, Array] | None:
+    """The metric and its derivative by the weight of each row, which sums to nothing; None where the metric is undefined.
 
     The variance of the metric is the sum over units of the squared sum of a unit's values (infinitesimal jackknife; Efron and
     Tibshirani, An Introduction to the Bootstrap, 1993, section 21.6). For roc_auc these are the components of DeLong, DeLong and
@@ -28,7 +28,9 @@ def influence(name: str, labels: Array, scores: Array, *, threshold: float) -> A
     if name == "roc_auc_ovr":
         parts = [_of_area(labels == k, scores[:, k]) for k in range(scores.shape[1])]
         defined = [part for part in parts if part is not None]
-        return np.mean(defined, axis=0) if len(defined) == len(parts) else None
+        if len(defined) < len(parts):
+            return None
+        return float(np.mean([value for value, _ in defined])), np.mean([moved for _, moved in defined], axis=0)
     if name == "average_precision":
         return _of_average_precision(labels.astype(bool), scores)
     if name == "median_absolute_error":
@@ -36,24 +38,26 @@ def influence(name: str, labels: Array, scores: Array, *, threshold: float) -> A
     return influence_of_terms(name, terms_of(name, labels, scores, threshold))
 
 
-def influence_of_terms(name: str, terms: Terms) -> Array | None:
+def influence_of_terms(name: str, terms: Terms) -> tuple[float, Array] | None:
     """The same for a metric that is a function of sums, by its gradient (delta method); None where it is undefined."""
     sums = terms.total()
-    if np.isnan(combined(name, sums, terms.classes)[0]):
+    value = float(combined(name, sums, terms.classes)[0])
+    if np.isnan(value):
         return None
     step = 1e-6 * sums[0, 0] * np.eye(sums.shape[1])
     gradient = (combined(name, sums + step, terms.classes) - combined(name, sums - step, terms.classes)) / (2e-6 * sums[0, 0])
-    return terms.dot(np.nan_to_num(gradient))
+    return value, terms.dot(np.nan_to_num(gradient))
 
 
-def _of_area(positive: Array, scores: Array) -> Array | None:
+def _of_area(positive: Array, scores: Array) -> tuple[float, Array] | None:
     if positive.all() or not positive.any():
         return None
     placed = placements(positive, scores)
-    return np.asarray((placed - placed[positive].mean()) / np.where(positive, positive.sum(), (~positive).sum()))
+    value = placed[positive].mean()
+    return float(value), (placed - value) / np.where(positive, positive.sum(), (~positive).sum())
 
 
-def _of_average_precision(positive: Array, scores: Array) -> Array | None:
+def _of_average_precision(positive: Array, scores: Array) -> tuple[float, Array] | None:
     """A positive counts by the precision at its own score; every row moves the precision at all scores up to its own."""
     if not positive.any():
         return None
@@ -67,12 +71,12 @@ def _of_average_precision(positive: Array, scores: Array) -> Array | None:
     value = float((gained * precision).sum() / hits[-1])
     found = np.empty(len(scores))
     found[order] = np.repeat(-as_selected, sizes) + positive[order] * np.repeat(precision - value + as_hit, sizes)
-    return np.asarray(found / hits[-1])
+    return value, found / hits[-1]
 
 
-def _of_median(values: Array) -> Array | None:
+def _of_median(values: Array) -> tuple[float, Array]:
     """By the slope of the quantiles around the median (Siddiqui; see Koenker, Quantile Regression, 2005, section 3.4.1)."""
     rows = len(values)
     reach = min(0.5, 1.57 / rows**0.2 / 2)
     lower, middle, upper = np.quantile(values, [0.5 - reach, 0.5, 0.5 + reach])
-    return np.asarray((np.sign(values - middle) / 2) * (upper - lower) / (2 * reach) / rows)
+    return float(middle), np.sign(values - middle) / 2 * (upper - lower) / (2 * reach) / rows
