@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-PROBE = "retrain_assets.bundle.probe"
+PROBE_ARGUMENTS = ("-m", "retrain_assets.bundle.probe")
 TIMEOUT_S = 300.0
 """A process that has not answered by then hangs: its start takes seconds, and a million rows are scored in less than a minute."""
 
@@ -33,7 +33,7 @@ class CleanAnswer:
     error: str | None = None
 
 
-def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float = TIMEOUT_S, module: str = PROBE) -> CleanAnswer:
+def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float = TIMEOUT_S) -> CleanAnswer:
     """Load a bundle in a process of its own and score the feature rows of a Parquet file with it.
 
     The process is this Python without any of this process's state: no ``PYTHONPATH``, no ``PYTHON*`` variable, no ``sys.path``
@@ -47,13 +47,12 @@ def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float 
         digest: digest of its manifest.
         rows: Parquet file with the feature columns.
         timeout_s: seconds after which the process is ended.
-        module: what is run.
 
     Returns:
         The scores in the order of the rows; with ``error``, one line, where the process refused, died or did not answer in time.
     """
     with tempfile.TemporaryDirectory(prefix="retrain-clean-") as answer:
-        command = [sys.executable, "-E", "-P", "-W", "ignore", "-m", module]
+        command = [sys.executable, "-E", "-P", "-W", "ignore", *PROBE_ARGUMENTS]
         arguments = [str(bundle.resolve()), digest, str(rows.resolve()), answer]
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | ONE_THREAD
         try:

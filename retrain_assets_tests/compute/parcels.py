@@ -112,6 +112,49 @@ class Homemade:
         return np.column_stack([np.full(len(matrix), 1 - self.rate()), np.full(len(matrix), self.rate())])
 
 
+class Restless:
+    """An estimator that ignores its seed: it learns from a half of the rows that is drawn anew each time."""
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def fit(self, matrix: Any, labels: Any) -> Any:
+        return _half(matrix, labels, np.random.default_rng().random(len(labels)) < 0.5)
+
+
+class Global:
+    """An estimator that draws from numpy's global generator, and leaves it elsewhere than it was."""
+
+    def fit(self, matrix: Any, labels: Any) -> Any:
+        return _half(matrix, labels, np.random.random(len(labels)) < 0.5)
+
+
+class Bad:
+    """An estimator whose scores are of a kind of their own."""
+
+    def __init__(self, scores: str) -> None:
+        self.scores = scores
+
+    def fit(self, matrix: Any, labels: Any) -> Bad:
+        return self
+
+    def predict_proba(self, matrix: Any) -> Any:
+        half = np.full((len(matrix), 2), 0.5)
+        return {
+            "nan": np.where(np.arange(len(matrix))[:, None] % 4 == 0, np.nan, half),
+            "flat": half[:, 0],
+            "one row": half[:1],
+            "margins": half * 8 - 7,
+            "none": None,
+        }[self.scores]
+
+
+def _half(matrix: Any, labels: Any, rows: Any) -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(n_estimators=9, num_threads=1, verbosity=-1).fit(matrix[rows], labels[rows])
+
+
 def write_source(folder: Path, rows: pl.DataFrame | None = None) -> Path:
     """The source as two files below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
