@@ -12,7 +12,6 @@ from sklearn import metrics as sk
 from retrain_assets.contract import METRICS
 from retrain_assets.gates.offline.calibration import calibration_of
 from retrain_assets.gates.offline.decision_threshold import cheapest_threshold
-from retrain_assets.gates.offline.fairness import group_rates, largest_difference
 from retrain_assets.gates.offline.metrics import metric_resampled, metric_value
 
 RNG = np.random.default_rng(11)
@@ -81,6 +80,72 @@ def test_a_metric_that_needs_the_other_class_is_undefined_without_it(name: str, 
     assert metric_value(name, np.full(5, truth), np.linspace(0.1, 0.4, 5)) is None
 
 
+@pytest.mark.parametrize("case", ["one decision", "never decided", "one wrong", "all tied"])
+def test_metrics_over_classes_follow_scikit_learn_where_a_class_is_missing(case: str) -> None:
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    decided = {
+        "one decision": np.zeros(6, dtype=int),
+        "never decided": np.array([0, 1, 1, 0, 0, 1]),
+        "one wrong": np.array([0, 0, 1, 1, 2, 0]),
+        "all tied": np.zeros(6, dtype=int),
+    }[case]
+    scores = np.full((6, 3), 1 / 3) if case == "all tied" else np.eye(3)[decided] * 0.4 + 0.2
+    for name, expected in (
+        ("f1_macro", sk.f1_score(labels, decided, average="macro", zero_division=0)),
+        ("f1_weighted", sk.f1_score(labels, decided, average="weighted", zero_division=0)),
+        ("precision_macro", sk.precision_score(labels, decided, average="macro", zero_division=0)),
+        ("recall_macro", sk.recall_score(labels, decided, average="macro", zero_division=0)),
+        ("balanced_accuracy", sk.balanced_accuracy_score(labels, decided)),
+        ("matthews_corrcoef", sk.matthews_corrcoef(labels, decided)),
+        ("roc_auc_ovr", sk.roc_auc_score(labels, scores, multi_class="ovr")),
+    ):
+        assert metric_value(name, labels, scores) == pytest.approx(expected, abs=1e-12), name
+
+
+def test_a_class_without_rows_counts_in_a_mean_over_classes_only_where_scikit_learn_counts_it() -> None:
+    labels, decided = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    scores = np.eye(4)[decided] * 0.4 + 0.15
+    with pytest.warns(UserWarning, match="not in y_true"):
+        balanced = sk.balanced_accuracy_score(labels, decided)
+    assert metric_value("balanced_accuracy", labels, scores) == pytest.approx(balanced, abs=1e-12)
+    recall = sk.recall_score(labels, decided, average="macro", zero_division=0)
+    assert metric_value("recall_macro", labels, scores) == pytest.approx(recall, abs=1e-12)
+    assert metric_value("roc_auc_ovr", labels, scores) is None
+
+
+def test_percentage_errors_of_labels_that_are_zero_are_scikit_learns() -> None:
+    labels, guess = np.array([0.0, 1.0, -2.0, 0.0]), np.array([0.0, 1.5, -1.0, 1e-3])
+    expected = sk.mean_absolute_percentage_error(labels, guess)
+    assert expected > 1e11
+    assert metric_value("mean_absolute_percentage_error", labels, guess) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS["regression"])
+def test_a_single_row_and_a_constant_label_give_a_value_or_none_and_never_a_number_made_up(name: str) -> None:
+    undefined = name in ("r2", "explained_variance")
+    for labels, guess in ((np.array([3.0]), np.array([4.0])), (np.full(7, 0.1), np.linspace(0, 1, 7))):
+        found = metric_value(name, labels, guess)
+        assert found is None if undefined else found is not None and np.isfinite(found)
+
+
+def test_decisions_without_variation_have_no_correlation_and_labels_without_variation_leave_it_undefined() -> None:
+    assert metric_value("matthews_corrcoef", np.array([0, 1, 1]), np.full(3, 0.9)) == 0.0
+    assert metric_value("matthews_corrcoef", np.ones(3), np.array([0.1, 0.9, 0.9])) is None
+    assert metric_value("precision", np.array([0, 1]), np.array([0.1, 0.2])) is None
+    assert metric_value("balanced_accuracy", np.ones(4), np.array([0.1, 0.9, 0.9, 0.9])) == 0.75
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 11])
+def test_a_median_of_few_rows_is_scikit_learns_also_when_weighted(rows: int) -> None:
+    draw = np.random.default_rng(rows)
+    labels, guess = draw.integers(0, 4, rows).astype(float), draw.integers(0, 4, rows).astype(float)
+    weights = draw.integers(0, 3, (20, rows)).astype(float)
+    weights[weights.sum(axis=1) == 0] = 1
+    expected = [sk.median_absolute_error(labels, guess, sample_weight=row) for row in weights]
+    assert metric_resampled("median_absolute_error", labels, guess, weights) == pytest.approx(expected, abs=1e-12)
+    assert metric_value("median_absolute_error", labels, guess) == pytest.approx(sk.median_absolute_error(labels, guess))
+
+
 def test_an_unknown_metric_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'gini' is not a metric; write one of accuracy"):
         metric_value("gini", TRUTH, SCORE)
@@ -102,29 +167,6 @@ def test_calibration_error_is_that_of_the_reference_vectors(oracles: Callable[[s
         assert width.ece == pytest.approx(case["ece_equal_width"], abs=1e-12), case["id"]
         assert [part.rows for part in mass.bins] == [count for count in case["quantile_bin_counts"] if count], case["id"]
         assert [part.rows for part in width.bins] == [count for count in case["width_bin_counts"] if count], case["id"]
-
-
-def test_group_rates_are_those_of_the_reference_vectors(oracles: Callable[[str], list[dict[str, Any]]]) -> None:
-    for case in oracles("calibration_fairness"):
-        rates = group_rates(np.array(case["labels"]), np.array(case["scores"]), case["groups"], case["threshold"])
-        assert [group.group for group in rates] == sorted(case["by_group"])
-        for group in rates:
-            expected = case["by_group"][group.group]
-            assert (group.rows, group.positives) == (expected["n"], expected["positives"])
-            assert group.selection_rate == pytest.approx(expected["selection_rate"], abs=1e-12)
-            assert group.fpr == pytest.approx(expected["fpr"], abs=1e-12)
-            assert group.tpr == (pytest.approx(expected["tpr"], abs=1e-12) if group.positives else None)
-        assert largest_difference(rates, "selection_rate") == pytest.approx(case["demographic_parity_difference"], abs=1e-12)
-        if case["group"] != "group_without_positives":
-            assert largest_difference(rates, "tpr") == pytest.approx(case["equal_opportunity_difference"], abs=1e-12)
-
-
-def test_a_group_without_positives_has_no_true_positive_rate_and_does_not_widen_the_difference() -> None:
-    labels = np.array([1, 0, 1, 0, 0, 0])
-    rates = group_rates(labels, np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1]), list("aabbcc"), 0.5)
-    assert [group.tpr for group in rates] == [1.0, 1.0, None]
-    assert largest_difference(rates, "tpr") == 0.0
-    assert largest_difference(rates[2:], "tpr") is None
 
 
 def test_the_cheapest_threshold_of_a_calibrated_score_is_the_contracts() -> None:

@@ -76,10 +76,8 @@ class _Judged:
         )
         if self.outcome is Outcome.PASS:
             return words
-        bound = f"by at least {number(found.at_least)} with confidence {number(confidence)}"
-        return (
-            f"{words}, and it differs {bound}" if self.outcome is Outcome.FAIL else f"{words}, {bound}: this may still be chance"
-        )
+        bound = f"it differs by at least {number(found.at_least)} with confidence {number(confidence)}"
+        return f"{words}, and {bound}" if self.outcome is Outcome.FAIL else f"{words}; {bound}, so this may be chance"
 
     def row(self) -> dict[str, Any]:
         found = self.found
