@@ -1,14 +1,19 @@
 """Asset ``evaluation_report``: candidate against champion on the same held-out rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.faces import verdict_table
+from retrain_assets.assets.faces import brief, evidence_metadata, verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.assets.stages import metadata_of
-from retrain_assets.contract import Gate
+from retrain_assets.contract import Contract, Gate
+from retrain_assets.gates import OfflineEvaluation
+from retrain_assets.gates.offline.backtests import backtest_evidence
+from retrain_assets.gates.offline.decision_threshold import decision_rows, decision_words
+from retrain_assets.gates.offline.stability_check import stability_evidence
 from retrain_assets.release import ModelState
 from retrain_assets.reports.pictures import evaluation_pictures
 from retrain_assets.routing import VersionRef
@@ -54,12 +59,45 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
             metadata={
                 "gate": verdict_table(verdicts),
                 "plots": dg.MetadataValue.md(evaluation_pictures(platform.home, road.model, retrain)),
+                **evaluation_tables(result.metadata["evaluation"], road.contract),
                 **metadata_of(result),
             },
             data_version=dg.DataVersion(result.outputs["evaluation"]["digest"]),
         )
 
     return evaluation_report
+
+
+def evaluation_tables(evaluation: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
+    """What an evaluation shows beside its verdicts: calibration, costs of the threshold, change of decisions, back-tests.
+
+    Args:
+        evaluation: the stage's ``evaluation``, as JSON.
+        contract: metric and limits of the back-tests.
+    """
+    found, rule = OfflineEvaluation.from_json(evaluation), contract.gates.offline.backtests
+    shown: dict[str, Any] = {"rows": found.rows, "rows_without_label": found.rows_without_label}
+    if (calibration := found.calibration) is not None:
+        numbers = {"ece": calibration.ece, "bias": calibration.bias, "slope": calibration.slope}
+        numbers |= {"intercept": calibration.intercept, "intercept_with_slope_1": calibration.in_the_large}
+        shown["calibration"] = [{"measure": name, "value": value} for name, value in numbers.items()]
+    if found.decision is not None:
+        shown |= {
+            "decision_threshold": decision_rows(found.decision),
+            "decision_threshold_in_words": decision_words(found.decision),
+        }
+    if found.stability is not None:
+        shown |= stability_evidence(found.stability)
+    if rule is not None and found.backtests:
+        metric = found.metric(rule.metric)
+        spread = backtest_evidence(found.backtests, rule, metric.candidate if metric else None)
+        shown["backtests"] = spread.pop("backtests")
+        shown["backtest_spread"] = {name: brief(value) for name, value in spread.items() if value is not None}
+    if found.latency_ms is not None:
+        shown |= {"latency_ms": found.latency_ms, "latency_p95_ms": found.latency_p95_ms}
+    if found.size_mb is not None:
+        shown["size_mb"] = found.size_mb
+    return evidence_metadata(shown)
 
 
 def opponent(state: ModelState, retrain: str) -> VersionRef | None:
