@@ -25,7 +25,7 @@ from retrain_assets.gates.offline.terms import terms_of
 
 Array = np.ndarray
 _Measured = tuple[float, Array] | None
-ROWS_RESAMPLED_IN_ORDER = 4096
+ROWS_RESAMPLED_IN_ORDER = 1000
 """Rows up to which average_precision is resampled; beyond, putting each sample in order costs more than it tells."""
 
 
