@@ -54,6 +54,7 @@ def test_cells_are_pooled_by_how_many_rows_both_samples_have_there() -> None:
     assert all(np.sum(pooled, axis=0)[:-1] >= 5 * 2050 / 50)
     assert len(pooled[0]) == 9
     assert (pooled[0].sum(), pooled[1].sum()) == (2000, 50)
+    assert [list(cells) for cells in pooled_cells(*columns([3.0] * 50, [3.0] * 40))] == [[50], [40]]
     levels = ["JFK"] * 1000 + ["LGA"] * 900 + [f"N{place}" for place in range(40)]
     before, after = columns(levels, levels[::20])
     assert [list(cells) for cells in pooled_cells(before, after)] == [[1000, 900, 40], [50, 45, 2]]
