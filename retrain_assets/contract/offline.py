@@ -44,8 +44,16 @@ class SliceThreshold(Part):
     columns: Annotated[Columns, Field(min_length=1)] = Field(description="Columns whose values make the slices.")
     pairs: bool = Field(default=False, description="Whether every pair of values of two of the columns is a slice as well.")
     metric: str = Field(description="The metric compared in each slice; one of gates.offline.metrics.")
-    max_regression: float = Field(ge=0, description="How much worse than the champion a slice may be.")
+    max_regression: float = Field(
+        ge=0, description="How much worse than the champion a slice may be; beyond it fails when shown worse, chance allowed for."
+    )
     min_support: Positive = Field(default=200, description="Slices with fewer hold-out rows are listed, not judged.")
+
+    @model_validator(mode="after")
+    def _pairs_are_of_two(self) -> SliceThreshold:
+        if self.pairs and len(self.columns) < 2:
+            raise ValueError(f"pairs needs two columns, and there is only {self.columns[0]}; add a column or remove pairs")
+        return self
 
 
 class FairnessThreshold(Part):
@@ -157,7 +165,7 @@ class OfflineThresholds(Part):
     )
     max_size_mb: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Largest size of the bundle, in MiB.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        default=0.95, description="One-sided confidence of every comparison with the champion (paired bootstrap)."
+        default=0.95, description="One-sided confidence of every bound (paired bootstrap, DeLong), and of all slices together."
     )
 
     @model_validator(mode="after")

@@ -341,12 +341,10 @@ def test_each_limit_of_a_metric_stands_alone(scored: Scored, contract_with: Cont
 
 
 def test_the_evidence_says_how_the_bounds_were_made(contract_with: ContractWith) -> None:
-    names = ("roc_auc", "average_precision", "log_loss")
-    contract = contract_with(
-        {"gates.offline": {"metrics": {name: {"max_regression": 0.1} for name in names}, "calibration": None}}
-    )
-    verdicts = judge(scored, contract, scored.chance, scored.blurred(0.5))
-    assert [each.evidence["method"] for each in verdicts] == [
+    metrics = {name: {"max_regression": 0.1} for name in ("roc_auc", "average_precision", "log_loss")}
+    contract = contract_with({"gates.offline": {"metrics": metrics, "calibration": None}})
+    few = Scored(rows=1000)
+    assert [each.evidence["method"] for each in judge(few, contract, few.chance, few.blurred(0.5))] == [
         "DeLong",
         "paired bootstrap, 1,000 resamples",
         "paired bootstrap, 1,000 resamples",
