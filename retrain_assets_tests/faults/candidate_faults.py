@@ -77,13 +77,15 @@ def candidate_is_the_champion_of_another_retrain(inputs: dict[str, str]) -> dict
     return inputs
 
 
+OVER_PREDICTS = Fault(
+    "over_predicts_by_ten_points",
+    "A margin of safety of ten points was added to every score.",
+    scores(lambda p: np.minimum(p + 0.1, 1.0)),
+    ("calibrated",),
+)
+
 FAULTS = (
-    Fault(
-        "over_predicts_by_ten_points",
-        "A margin of safety of ten points was added to every score.",
-        scores(lambda p: np.minimum(p + 0.1, 1.0)),
-        ("calibrated",),
-    ),
+    OVER_PREDICTS,
     Fault(
         "under_predicts_by_ten_points",
         "Ten points were taken off, so that fewer passengers complain.",
@@ -109,7 +111,7 @@ FAULTS = (
         "two_levels_only",
         "Scores are rounded to quarters to save space in the feature store.",
         scores(lambda p: np.round(p * 4) / 4),
-        (),
+        ("calibrated", "meets_roc_auc"),
     ),
     Fault(
         "weights_corrupted",

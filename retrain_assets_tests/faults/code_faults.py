@@ -39,16 +39,21 @@ FEATURES = (
         "normalised_over_the_batch",
         "Temperature is standardised over the rows of the call.",
         function("with_normalised_temperature"),
-        (),
+        ("features_match_serving",),
     ),
     Fault(
         "counted_over_the_batch",
         "Flights of the airport are counted in the rows of the call.",
         function("with_rank_in_batch"),
-        (),
+        ("features_match_serving",),
     ),
-    Fault("position_in_the_batch", "A reset index became a feature.", function("with_row_number"), ()),
-    Fault("random_feature", "A feature draws a random number at every call.", function("with_random_number"), ()),
+    Fault("position_in_the_batch", "A reset index became a feature.", function("with_row_number"), ("features_match_serving",)),
+    Fault(
+        "random_feature",
+        "A feature draws a random number at every call.",
+        function("with_random_number"),
+        ("features_match_serving", "features_are_known_in_time"),
+    ),
     Fault(
         "constant_from_code", "A join inside the feature code gives 1 everywhere.", function("with_constant"), ("features_vary",)
     ),
@@ -65,7 +70,12 @@ FEATURES = (
         (refused("features"),),
     ),
     Fault("label_as_feature", "Feature code returns the label.", function("returning_the_label"), (refused("features"),)),
-    Fault("features_lost", "A refactoring lost the time of day.", function("without_the_clock"), ()),
+    Fault(
+        "features_lost",
+        "A refactoring lost the time of day.",
+        function("without_the_clock"),
+        ("not_worse_roc_auc", "beats_baseline"),
+    ),
 )
 
 LIGHTGBM = "lightgbm.LGBMClassifier"
@@ -88,7 +98,7 @@ TRAINING = (
                 },
             }
         ),
-        (),
+        ("not_worse_roc_auc", "meets_roc_auc"),
     ),
     Fault(
         "nothing_learned",
@@ -100,11 +110,11 @@ TRAINING = (
     ),
     Fault(
         "no_seed",
-        "A random forest without a seed: no fit can be repeated.",
+        "A random forest seeded by the clock: no fit can be repeated.",
         InTraining(
             {
-                "estimator": "sklearn.ensemble.RandomForestClassifier",
-                "params": {"n_estimators": 12, "max_depth": 6, "min_samples_leaf": 50, "random_state": None},
+                "estimator": "retrain_assets_tests.faults.estimators.forest_seeded_by_the_clock",
+                "params": {"n_estimators": 8, "max_depth": 6, "min_samples_leaf": 50},
             }
         ),
         ("refit_reproduces",),
@@ -131,9 +141,9 @@ TRAINING = (
         "too_big",
         "Trees without a limit: a bundle of tens of megabytes.",
         InTraining(
-            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 12, "min_samples_leaf": 3}}
+            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 10, "min_samples_leaf": 3}}
         ),
-        (),
+        ("size_within_budget",),
     ),
 )
 FAULTS = (*FEATURES, *TRAINING)

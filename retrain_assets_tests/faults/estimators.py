@@ -7,6 +7,13 @@ from typing import Any
 import numpy as np
 
 
+def forest_seeded_by_the_clock(**params: Any) -> Any:
+    """A forest whose seed nobody knows."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(**params, random_state=int(np.random.default_rng().integers(2**31)))
+
+
 class OfTheNotebook:
     """Fits, and holds a function that no file format but pickle could keep."""
 

@@ -77,6 +77,7 @@ class Fault:
         caught_by: checks that are about it; ``refused by stage NAME`` where a stage refuses. Empty for a fault that no gate
             is expected to see.
         missed: why no gate sees it; only with an empty ``caught_by``.
+        needs: why the short windows of the monthly contract do not show it; only where the shipped contract does.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Fault:
     put: Place
     caught_by: tuple[str, ...]
     missed: str = ""
+    needs: str = ""
 
 
 def refused(stage: str) -> str:

@@ -103,8 +103,9 @@ def holdout_copied_into_training(rows: pl.DataFrame, windows: Windows) -> pl.Dat
     """The hold-out's flights stand in training too, dated two weeks (or one, where the hold-out is shorter) earlier."""
     weeks = -(-(windows.cutoff - windows.train_end) // (7 * DAY))
     copied = rows.filter(in_holdout(windows)).with_columns(TIME - weeks * 7 * DAY)
-    kept = rows.filter((windows.train_end - weeks * 7 * DAY > TIME) | in_holdout(windows))
-    return pl.concat([kept, renamed_ids(copied.filter(windows.train_end > TIME))])
+    copied = renamed_ids(copied.filter(windows.train_end > TIME))
+    first, last = copied["scheduled_at"].min(), copied["scheduled_at"].max()
+    return pl.concat([rows.filter(~TIME.is_between(first, last)), copied])
 
 
 def future_rows(rows: pl.DataFrame, windows: Windows) -> pl.DataFrame:
@@ -120,33 +121,67 @@ def three_of_four_days_thinned(rows: pl.DataFrame, windows: Windows) -> pl.DataF
 FAULTS = (
     Fault("stale_source", "The source stopped five days before the cut-off.", InRows(stale_source), ("fresh_enough",)),
     Fault("dates_four_days_back", "A backfill wrote all timestamps four days early.", InRows(shift_days_back), ("fresh_enough",)),
-    Fault("dates_two_days_ahead", "All timestamps are two days late; the last two days fall off.", InRows(shift_days_ahead), ()),
+    Fault(
+        "dates_two_days_ahead",
+        "All timestamps are two days late; the last two days fall off.",
+        InRows(shift_days_ahead),
+        ("schema_holds",),
+    ),
     Fault(
         "day_and_month_swapped",
         "1 July was read as 7 January.",
         InRows(shift_a_month_ahead),
-        ("no_long_silence", "volume_is_steady"),
+        ("schema_holds", "volume_is_steady"),
     ),
-    Fault("local_time_as_utc", "The export job wrote New York time and called it UTC.", InRows(local_time_as_utc), ()),
-    Fault("local_time_as_utc_in_holdout", "The same, since the hold-out began.", InRows(local_time_as_utc_in_holdout), ()),
+    Fault(
+        "local_time_as_utc",
+        "The export job wrote New York time and called it UTC.",
+        InRows(local_time_as_utc),
+        ("schema_holds",),
+    ),
+    Fault(
+        "local_time_as_utc_in_holdout",
+        "The same, since the hold-out began.",
+        InRows(local_time_as_utc_in_holdout),
+        ("schema_holds",),
+    ),
     Fault(
         "epoch_seconds_as_milliseconds",
         "Seconds since 1970 were read as milliseconds.",
         InRows(epoch_seconds_as_milliseconds),
         ("enough_rows",),
     ),
-    Fault("missing_day", "One day of the hold-out was never landed.", InRows(missing_day), ()),
     Fault(
-        "missing_weekend_of_training", "Two days of the training window were never landed.", InRows(missing_day_of_training), ()
+        "missing_day",
+        "One day of the hold-out was never landed.",
+        InRows(missing_day),
+        ("days_are_complete", "source_keeps_its_cadence"),
     ),
-    Fault("half_a_day_lost", "The afternoon and evening of one day are missing.", InRows(half_a_day_lost), ()),
-    Fault("thirty_hours_of_silence", "An outage: no row for thirty hours of the hold-out.", InRows(night_without_rows), ()),
+    Fault(
+        "missing_weekend_of_training",
+        "Two days of the training window were never landed.",
+        InRows(missing_day_of_training),
+        (),
+        missed="days are judged in the hold-out; a hole in training makes the candidate a little weaker and nothing else",
+    ),
+    Fault(
+        "half_a_day_lost",
+        "The afternoon and evening of one day are missing.",
+        InRows(half_a_day_lost),
+        ("days_are_complete",),
+    ),
+    Fault(
+        "thirty_hours_of_silence",
+        "An outage: no row for thirty hours of the hold-out.",
+        InRows(night_without_rows),
+        ("source_keeps_its_cadence",),
+    ),
     Fault("duplicated_day", "One day was landed twice.", InRows(duplicated_day), ("keys_are_unique",)),
     Fault(
         "duplicated_day_with_new_ids",
         "One day was landed twice, the second time under new flight numbers.",
         InRows(duplicated_day_with_new_ids),
-        (),
+        ("days_are_complete",),
     ),
     Fault(
         "replay_of_last_week",
@@ -160,7 +195,12 @@ FAULTS = (
         InRows(holdout_copied_into_training),
         ("no_rows_shared_across_split",),
     ),
-    Fault("future_rows", "Half of the hold-out was dated a year ahead.", InRows(future_rows), ()),
+    Fault(
+        "future_rows",
+        "Half of the hold-out was dated a year ahead.",
+        InRows(future_rows),
+        ("days_are_complete", "volume_is_steady"),
+    ),
     Fault(
         "truncated_rows",
         "A row limit in the export cut three fifths of the hold-out.",
