@@ -130,6 +130,9 @@ class TestDays:
         assert found.observed == pytest.approx(abs(change))
         assert found.evidence["days_over"] == 1
         assert found.evidence["days"][0]["change"] == pytest.approx(change)
+        error = (1 + np.pi / 2 / 3) ** 0.5  # of a count against the median of three weekdays
+        deviation = _deviation(200 * (1 + change), 200) / error
+        assert found.evidence["days"][0]["standard_deviations"] == pytest.approx(deviation)
         assert str(day) in found.message
 
     def test_a_small_source_does_not_alarm_by_chance(self, contract: Contract) -> None:
