@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import polars as pl
 import pytest
 
@@ -11,9 +13,29 @@ from retrain_assets.contract import Gate, Outcome, StageError
 from retrain_assets_tests.compute.conftest import Road
 from retrain_assets_tests.compute.parcels import HERE
 
+MINE = "retrain_assets_tests.compute.test_features"
 
-def built(road: Road, folder: Path, function: str) -> StageResult:
-    contract = {**road.contract, "features": f"{HERE}.{function}"}
+
+def build_target_encoding(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return rows.select("parcel_id", "rain", depot_rate=nw.col("late").cast(nw.Float64).mean().over("depot"))
+
+
+def build_window_mean(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return rows.select("parcel_id", "rain", relative=nw.col("weight") - nw.col("weight").mean())
+
+
+def build_without_outcome_fails(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    if rows.get_column("transit_hours").null_count():
+        raise ValueError("transit_hours has gaps")
+    return rows.select("parcel_id", "rain")
+
+
+def build_constant(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return rows.select("parcel_id", "rain", country=nw.lit("nz"))
+
+
+def built(road: Road, folder: Path, function: str, module: str = HERE) -> StageResult:
+    contract = {**road.contract, "features": f"{module}.{function}"}
     inputs = {"dataset": road.inputs()["dataset"]}
     return run_stage(StageRequest("features", "parcel_delay", "r", contract, inputs, str(folder / function)))
 
@@ -75,3 +97,30 @@ def test_a_column_that_is_empty_in_one_window_has_one_type(road: Road, tmp_path:
         read_tables(Path(built(road, tmp_path, "build_empty_column").outputs["features"]["uri"])).train["empty"].dtype
         == pl.Float64
     )
+
+
+@pytest.mark.parametrize(
+    ("function", "failing", "words"),
+    [
+        (
+            "build_target_encoding",
+            {"features_are_known_in_time", "features_match_serving"},
+            "depot_rate (80 rows; outcomes of other rows, not known yet)",
+        ),
+        ("build_window_mean", {"features_match_serving"}, "relative (32 of 32; other rows of its batch)"),
+        (
+            "build_without_outcome_fails",
+            {"features_are_known_in_time", "features_match_serving"},
+            "the function fails without transit_hours",
+        ),
+        ("build_constant", {"features_vary"}, "country is constant (nz)"),
+    ],
+)
+def test_each_way_to_build_features_wrongly_is_stopped_by_the_check_that_is_about_it(
+    road: Road, tmp_path: Path, function: str, failing: set[str], words: str
+) -> None:
+    verdicts = built(road, tmp_path, function, MINE).verdicts_of(Gate.DATA)
+    failed = {verdict.check: verdict for verdict in verdicts if not verdict.passed}
+    assert failing <= set(failed)
+    assert set(failed) <= {*failing, "no_value_determines_label", "holdout_resembles_training"}
+    assert any(words in verdict.message for verdict in failed.values()), [verdict.message for verdict in failed.values()]
