@@ -4,12 +4,18 @@ from pathlib import Path
 
 import dagster as dg
 
-from retrain_assets.assets.faces import table
+from retrain_assets.assets.drift_history import reports_of
+from retrain_assets.assets.drift_tables import alarm_table, column_table, metric_table, segment_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.contract import RetrainError
+from retrain_assets.drift import DriftReport, drift_verdicts
 from retrain_assets.release import Reign
+from retrain_assets.reports.drift_plots import drift_pictures
 from retrain_assets.serving import ExposureLog
+
+SHOWN = 26
+"""Windows of the champion that the plots go back: half a year of weekly reports."""
 
 
 def external_assets(road: Road) -> list[dg.AssetSpec]:
@@ -43,8 +49,8 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
         key=road.key("drift_report"),
         deps=[road.key("live_traffic"), road.key("source")],
         code_version=road.code_version,
-        description="The champion's live traffic against its training sketch: features weighted by importance, "
-        "predictions, label share, calibration and success measures.",
+        description="The champion's live traffic against its training sketch: features weighted by importance, predictions, "
+        "labels, calibration, loss per segment, metrics estimated where labels are missing, success measures.",
         group_name=road.model,
         owners=road.owners("drift_report"),
         kinds=KINDS["drift_report"],
@@ -68,24 +74,22 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
             inputs=inputs,
             parameters={"now": now.isoformat(), "since": reign.since.isoformat(), "bundle_digest": state.champion.bundle},
         )
-        report = result.metadata["report"]
-        limits = rule.limits
+        report = DriftReport.from_json(result.metadata["report"])
+        before = reports_of(context.instance, road, state.champion.version, max(SHOWN, rule.of_last))
+        history = [*(one for one in before if one.end < report.end), report]
         return dg.MaterializeResult(
             metadata={
-                "window": f"{report['start'][:10]} to {report['end'][:10]}",
-                "rows": int(report["rows"]),
+                "window": f"{report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}",
+                "alarms": alarm_table(drift_verdicts(history, rule), rule),
+                "rows": int(report.rows),
                 "champion": state.champion.version,
-                "metrics": table(
-                    {
-                        "metric": name,
-                        "value": value,
-                        "limit": limits.get(name),
-                        "above": name in limits and value is not None and value > limits[name],
-                    }
-                    for name, value in report["metrics"].items()
-                ),
-                "columns": table({"column": name, "psi": value} for name, value in report["per_column"].items()),
-                "report": dg.MetadataValue.json(report),
+                "metrics": metric_table(report, rule, result.metadata["undefined"]),
+                "columns": column_table(report),
+                "columns_compared": len(report.columns),
+                "columns_drifted": sum(column.drifted for column in report.columns.values()),
+                **({"segments": segment_table(report)} if report.segments else {}),
+                "plots": dg.MetadataValue.md(drift_pictures(history, result.metadata["histograms"], rule)),
+                "report": dg.MetadataValue.json(result.metadata["report"]),
             },
             data_version=dg.DataVersion(result.outputs["report"]["digest"]),
         )

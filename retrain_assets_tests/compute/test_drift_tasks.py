@@ -153,7 +153,7 @@ def test_scores_that_say_less_are_estimated_to_be_worse(road: Road, tmp_path: Pa
 def test_where_every_label_is_known_nothing_is_estimated(road: Road, tmp_path: Path) -> None:
     found = reported(road, served(road, bundle_of(road), tmp_path / "t"), tmp_path / "o")
     assert found["report"]["metrics"]["estimated_roc_auc"] is None
-    assert found["undefined"]["estimated_roc_auc"] == "every label of the window is known: nothing has to be estimated"
+    assert found["undefined"]["estimated_roc_auc"] == "every label is known: nothing to estimate"
 
 
 def test_a_segment_that_went_wrong_is_found_by_its_name(road: Road, tmp_path: Path) -> None:

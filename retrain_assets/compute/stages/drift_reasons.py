@@ -66,7 +66,7 @@ def _of_estimate(metric: str, live: LiveRows, facts: Mapping[str, Any]) -> str:
     if "estimates" not in facts:
         return OLD_BUNDLE
     if live.known.all():
-        return "every label of the window is known: nothing has to be estimated"
+        return "every label is known: nothing to estimate"
     if metric not in facts["estimates"]:
         return f"{metric} could not be estimated on the champion's hold-out"
     waiting = live.scores[~live.known]

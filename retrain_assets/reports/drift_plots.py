@@ -1,0 +1,157 @@
+"""The pictures of a drift report: every limited metric over its last windows, the scores, and the features that drifted most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from retrain_assets.contract import DriftRule
+from retrain_assets.drift import ColumnDrift, ColumnSketch, DriftReport
+from retrain_assets.reports import words
+from retrain_assets.reports.histogram_plot import histogram_plot
+from retrain_assets.reports.standalone import markdown_image
+from retrain_assets.reports.svg import Canvas, Scale, round_ticks, time_ticks
+
+
+def drift_pictures(history: Sequence[DriftReport], histograms: Mapping[str, Any], rule: DriftRule) -> str:
+    """All pictures as Markdown.
+
+    Args:
+        history: reports of one champion, oldest first; the last one is the one that is shown.
+        histograms: ``scores`` and ``features``: by column the sketches ``reference`` and ``window`` as JSON, the worst first.
+        rule: limits, k of n, fewest rows.
+    """
+    report = history[-1]
+    drawn = [(metric, _trend_facts(history, metric, rule), trend_plot(history, metric, rule)) for metric in rule.limits]
+    for part, columns in (("features", report.columns), ("scores", report.predictions)):
+        for name, sketches in histograms.get(part, {}).items():
+            pair = (ColumnSketch.from_json(sketches["reference"]), ColumnSketch.from_json(sketches["window"]))
+            drawn.append((name, _column_facts(columns.get(name), *pair), histogram_plot(name, *pair)))
+    pictures = [markdown_image(title, plot, facts) for title, facts, plot in drawn if plot is not None]
+    if not histograms.get("features"):
+        pictures.append("No feature that the model uses differs from its training data by more than chance.")
+    return "\n\n".join(pictures)
+
+
+def trend_plot(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> Markup | None:
+    """A metric over the windows of a champion, with its limit; None where it never had a value.
+
+    Filled: judged; red: above the limit; hollow: on fewer rows than ``min_rows``, which is no verdict. The windows that the rule
+    looks at now are shaded.
+
+    Args:
+        history: reports, oldest first.
+        metric: one with a limit.
+        rule: the limits.
+    """
+    points = [(report, value) for report in history if (value := report.metrics.get(metric)) is not None]
+    if not points:
+        return None
+    limit = rule.limits[metric]
+    width, height, left, right, upper, lower = 640.0, 190.0, 52.0, 560.0, 24.0, 152.0
+    start, end = history[0].end, history[-1].end
+    span = max((end - start).total_seconds(), 1.0)
+    y = _vertical([value for _, value in points], limit, lower, upper)
+    canvas = Canvas(width, height, _trend_words(history, metric, rule))
+
+    def at(moment: datetime) -> float:
+        return left + 14 + (moment - start).total_seconds() / span * (right - left - 28) if start < end else (left + right) / 2
+
+    looked_at = history[-rule.of_last :]
+    if len(history) > 1:
+        begin = max(at(looked_at[0].end) - 12, left)
+        canvas.rect(begin, upper, right - begin, lower - upper, "band band-0")
+        canvas.text(right, upper - 7, f"an alarm takes {rule.at_least} of the last {rule.of_last}", "side", anchor="end")
+    for tick in round_ticks(y.low, y.high, 4):
+        canvas.line(left, y(tick), right, y(tick), "zero" if tick == 0 else "grid")
+        canvas.text(left - 6, y(tick) + 3.5, words.number(tick), "tick", anchor="end")
+    canvas.line(left, y(limit), right, y(limit), "limit")
+    canvas.text(right + 6, y(limit) + 3.5, f"limit {words.number(limit)}", "limit-label")
+    for moment, label in _dates(history):
+        canvas.line(at(moment), lower, at(moment), lower + 4, "axis")
+        canvas.text(at(moment), lower + 16, label, "tick", anchor="middle")
+    canvas.line(left, lower, right, lower, "axis")
+    for run in _runs(history, metric):
+        canvas.polyline([(at(report.end), y(report.metrics[metric] or 0.0)) for report in run], "bound")
+    for report, value in points:
+        style = "mark hollow" if not judged(report, metric, rule) else "mark above" if value > limit else "mark"
+        canvas.dot(at(report.end), y(value), 3.8, style)
+    canvas.text((left + right) / 2, height - 5, "end of the window (UTC)", "tick", anchor="middle")
+    return canvas.markup()
+
+
+def judged(report: DriftReport, metric: str, rule: DriftRule) -> bool:
+    """Whether a metric rests on enough rows of a window for a verdict."""
+    return min(report.rows, report.metric_rows.get(metric, report.rows)) >= rule.min_rows
+
+
+def _vertical(values: Sequence[float], limit: float, lower: float, upper: float) -> Scale:
+    low, high = min(0.0, *values), max(limit, *values)
+    return Scale(low, high + (high - low or 1.0) * 0.14, lower, upper)
+
+
+def _runs(history: Sequence[DriftReport], metric: str) -> list[list[DriftReport]]:
+    """Neighbouring windows with a value, so that no line bridges a gap."""
+    runs: list[list[DriftReport]] = [[]]
+    for report in history:
+        if report.metrics.get(metric) is None:
+            runs.append([])
+        else:
+            runs[-1].append(report)
+    return [run for run in runs if len(run) > 1]
+
+
+def _dates(history: Sequence[DriftReport]) -> list[tuple[datetime, str]]:
+    """Dates below the axis: of every window where there are few, otherwise round ones."""
+    if len(history) <= 6:
+        return [(report.end, f"{report.end.day} {report.end:%b}") for report in history]
+    return time_ticks(history[0].end, history[-1].end, 8)
+
+
+def _trend_facts(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> str:
+    report = history[-1]
+    value, limit = report.metrics.get(metric), rule.limits[metric]
+    if value is None:
+        return "has no value in this window"
+    if not judged(report, metric, rule):
+        return f"{words.number(value)} on too few rows for a verdict ({report.metric_rows.get(metric, report.rows):,})"
+    return f"{words.number(value)}, {'above' if value > limit else 'within'} its limit of {words.number(limit)}"
+
+
+def _trend_words(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> str:
+    values = [report.metrics.get(metric) for report in history]
+    limit = rule.limits[metric]
+    above = sum(value is not None and value > limit for value in values)
+    return (
+        f"{metric} in {len(history)} windows until {history[-1].end:%Y-%m-%d}: above its limit of {words.number(limit)} in "
+        f"{above}. Latest value {words.number(values[-1])}. The numbers are in the table of metrics."
+    )
+
+
+def _beyond(reference: ColumnSketch, window: ColumnSketch) -> list[str]:
+    """How far the window reaches beyond all that training has seen, where it does."""
+    found = []
+    if window.minimum is not None and reference.minimum is not None and window.minimum < reference.minimum:
+        found.append(f"down to {words.number(window.minimum)} (training: {words.number(reference.minimum)})")
+    if window.maximum is not None and reference.maximum is not None and window.maximum > reference.maximum:
+        found.append(f"up to {words.number(window.maximum)} (training: {words.number(reference.maximum)})")
+    return found
+
+
+def _column_facts(drift: ColumnDrift | None, reference: ColumnSketch, window: ColumnSketch) -> str:
+    if drift is None:
+        return ""
+    facts = [f"PSI {words.number(drift.psi)}"]
+    if drift.importance is not None:
+        facts.append(f"{words.number(drift.weighted_psi)} weighted by importance")
+    if drift.mean_before is not None and drift.mean_after is not None:
+        facts.append(f"mean {words.number(drift.mean_before)} → {words.number(drift.mean_after)}")
+    facts += _beyond(reference, window)
+    if reference.missing or window.missing:
+        facts.append(f"no value {reference.missing / reference.n:.1%} → {window.missing / window.n:.1%}")
+    if not drift.drifted:
+        facts.append("within chance")
+    return ", ".join(facts)
