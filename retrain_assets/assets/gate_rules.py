@@ -79,7 +79,7 @@ def offline_rules(contract: Contract) -> dict[str, str]:
         if threshold.min_improvement is not None:
             names[f"beats_champion_{metric}"] = f"{metric} is better than the champion's by the required amount"
     if limits.slices is not None:
-        names["slices_hold"] = "no slice is worse than with the champion by more than the margin"
+        names["slices_hold"] = "no slice is worse than with the champion by more than the margin, beyond chance"
     for fairness in limits.fairness:
         names[f"fairness_holds_{fairness.column}"] = f"groups of {fairness.column} are treated alike within the limits"
     if limits.calibration is not None:

@@ -39,9 +39,8 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
     """Judge one candidate's evaluation.
 
     Comparisons use one-sided bounds at ``gates.offline.confidence``: a limit holds when the bound holds it; when only
-    the estimate holds it the verdict is ``inconclusive``, and when not even that, ``fail``. A slice holds while its
-    estimate is within the margin; beyond the margin it fails when it is shown to be worse at all, and is
-    ``inconclusive`` when that may be chance.
+    the estimate holds it the verdict is ``inconclusive``, and when not even that, ``fail``. Slices and groups have
+    rules of their own, see slices.py and fairness_check.py.
 
     Args:
         evaluation: as :func:`~retrain_assets.gates.offline.holdout.evaluate` gives it.
