@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from scipy.stats import ttest_ind_from_stats
 
 from retrain_assets.contract import canonical_json
 from retrain_assets.drift import DriftReport, Estimate, LiveLabels, MeasureChange, SegmentLoss, drift_report, sketch_frame
@@ -108,6 +109,12 @@ def test_label_share_counts_beyond_chance_and_calibration_bias_as_it_is(labels, 
     assert found.metrics["label_share"] == (None if share is None else pytest.approx(share))
     bias = None if labels.label_mean is None else pytest.approx(abs(labels.prediction_mean - labels.label_mean))
     assert found.metrics["calibration_bias"] == bias
+
+
+def test_a_mean_label_may_change_in_either_direction() -> None:
+    for mean in (10.3, 9.7):
+        found = report({"hour": 1.0}, labels=LiveLabels(800, mean, 9.0, 10.0, 5000, 9.0, 8.0)).tests["label_share"]
+        assert found.p_value == pytest.approx(ttest_ind_from_stats(mean, 3, 800, 10, 8**0.5, 5000, equal_var=False).pvalue)
 
 
 def test_an_estimated_metric_counts_where_it_is_worse_beyond_chance() -> None:
