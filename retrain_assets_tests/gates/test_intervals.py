@@ -128,6 +128,15 @@ def test_the_p_value_of_equal_models_is_small_no_more_often_than_it_says() -> No
     assert np.mean([p is not None and p <= 0.002 for p in p_values]) <= 0.005
 
 
+@pytest.mark.parametrize("worse", [8, 12, 20])
+def test_few_rows_that_make_the_whole_difference_are_no_stronger_evidence_than_a_sign_test(worse: int) -> None:
+    labels, candidate = np.ones(1000), np.ones(1000)
+    candidate[:worse] = 0
+    p_value = linearised_improvement("accuracy", labels, candidate, labels, None, confidence=0.95)[1]
+    assert p_value is not None
+    assert 0.5**worse <= p_value < 0.05
+
+
 def test_rows_of_one_unit_are_drawn_together() -> None:
     drawn = resampled_units(np.array([1, 0, 1, 0, 2]), resamples=50, seed=5)
     rows = drawn.weights[:, drawn.block]

@@ -131,6 +131,7 @@ def test_a_single_row_and_a_constant_label_give_a_value_or_none_and_never_a_numb
 def test_decisions_without_variation_have_no_correlation_and_labels_without_variation_leave_it_undefined() -> None:
     assert metric_value("matthews_corrcoef", np.array([0, 1, 1]), np.full(3, 0.9)) == 0.0
     assert metric_value("matthews_corrcoef", np.ones(3), np.array([0.1, 0.9, 0.9])) is None
+    assert metric_value("matthews_corrcoef", np.ones(3), np.full(3, 0.9)) is None
     assert metric_value("precision", np.array([0, 1]), np.array([0.1, 0.2])) is None
     assert metric_value("balanced_accuracy", np.ones(4), np.array([0.1, 0.9, 0.9, 0.9])) == 0.75
 

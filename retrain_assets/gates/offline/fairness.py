@@ -41,9 +41,9 @@ def group_rates(
 ) -> tuple[GroupRates, ...]:
     """Rates of the largest 50 groups, in the order of their names.
 
-    The rates are fairlearn's (Bird et al., Fairlearn: assessing and improving fairness of AI systems, JMLR 2023), on rows counted
-    by group, label and decision, so that their cost does not grow with the rows. Effective counts are those of Korn and Graubard
-    (Confidence intervals for proportions with small expected number of positive counts, Survey Methodology 1998).
+    The rates are fairlearn's (Weerts et al., Fairlearn: assessing and improving fairness of AI systems, JMLR 2023), on rows
+    counted by group, label and decision, so that their cost does not grow with the rows. Effective counts are those of Korn and
+    Graubard (Confidence intervals for proportions with small expected number of positive counts, Survey Methodology 1998).
 
     Args:
         labels: 0/1, one a row, at least one.
