@@ -147,4 +147,32 @@ def _background(terms: Contract) -> list[str]:
         "",
         f"Toggle: {terms.toggle.owner}. Ramp: {ramp}. Longest experiment: {format_duration(terms.experiment.max_duration)}.",
         *(["", "No launch and no promotion in these freezes:", "", *freezes] if freezes else []),
+        "",
+        *_rhythm(terms),
     ]
+
+
+def _rhythm(terms: Contract) -> list[str]:
+    cadence, rule = terms.cadence, terms.cadence.on_drift
+    begins = [f"- on schedule: `{cadence.cron}` (UTC)"] if cadence.cron else []
+    if rule is not None:
+        limits = ", ".join(f"{name} above {limit:g}" for name, limit in rule.limits.items())
+        windows = f"{rule.at_least} of the last {rule.of_last} windows of {format_duration(rule.window)}"
+        begins.append(f"- on drift, in {windows}: {limits}")
+    if not begins:
+        return ["No retrain begins by itself."]
+    lines = ["A retrain begins by itself:", "", *begins, ""]
+    lines += [
+        f"Not within {format_duration(cadence.min_interval)} of the last one the system launched, and not while one is under way."
+    ]
+    if rule is not None and cadence.cron:
+        lines.append(f"Drift waits for the scheduled retrain when that is due within {format_duration(cadence.wait_for_cron)}.")
+    if cadence.seasons:
+        lines += ["", "Drift launches none in these days of every year:", ""]
+        lines += [f"- {season.start} to {season.end}: {season.reason}" for season in cadence.seasons]
+    if rule is not None:
+        lines += [
+            "",
+            f"Alarms that were held back, and by what, are events of the asset `{terms.model}/drift_report` in Dagster.",
+        ]
+    return lines

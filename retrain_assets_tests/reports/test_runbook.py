@@ -48,3 +48,24 @@ def test_it_names_change_freezes_where_there_are_any() -> None:
 def test_what_is_not_a_contract_is_refused() -> None:
     with pytest.raises(ValidationError):
         runbook({"model": "x"})
+
+
+def test_it_says_when_a_retrain_begins_by_itself_and_what_holds_it_back() -> None:
+    contract = CONTRACT.to_json()
+    rule = {"window": "14d", "limits": {"feature_psi": 0.2, "calibration_bias": 0.07}, "at_least": 3, "of_last": 4}
+    seasons = [{"start": "12-20", "end": "01-05", "reason": "winter timetable"}]
+    contract["cadence"] = {
+        "min_interval": "35d",
+        "on_drift": rule,
+        "cron": "0 6 1 * *",
+        "seasons": seasons,
+        "wait_for_cron": "5d",
+    }
+    words = runbook(contract)
+    assert "on schedule: `0 6 1 * *`" in words
+    assert "in 3 of the last 4 windows of 14d: feature_psi above 0.2, calibration_bias above 0.07" in words
+    assert "Not within 35d" in words
+    assert "due within 5d" in words
+    assert "- 12-20 to 01-05: winter timetable" in words
+    contract["cadence"] = {"min_interval": "35d"}
+    assert "No retrain begins by itself." in runbook(contract)
