@@ -83,10 +83,12 @@ def test_the_estimators_version_is_its_packages_and_of_own_code_the_sources() ->
 
 
 def test_global_generators_are_seeded_for_an_unknown_estimator_and_as_they_were_afterwards() -> None:
-    before = (random.getstate(), np.random.get_state()[1].tolist())
     draws = []
     for _ in range(2):
+        elsewhere = (random.random(), np.random.random())
+        before = (random.getstate(), np.random.get_state()[1].tolist())
         with repeatable_draws(trainer(f"{HERE}.Global")):
             draws.append((random.random(), np.random.random()))
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+        assert not set(elsewhere) & set(draws[-1])
     assert draws[0] == draws[1]
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
