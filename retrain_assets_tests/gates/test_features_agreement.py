@@ -71,6 +71,25 @@ def test_thousands_of_values_do_not_alarm_by_chance(contract: Contract, draw: np
         assert judged(late(draw, share), contract, **features).passed
 
 
+def test_pure_values_among_thousands_of_small_ones_are_no_more_than_permuted_labels_reach(
+    contract: Contract, draw: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"MIN_ROWS": 10, "MIN_OTHERS": 1, "MIN_SHARE": 0.0}.items():
+        monkeypatch.setattr(f"retrain_assets.gates.features.agreement.{name}", value)
+    label = late(draw, 0.75)
+    codes = draw.integers(0, 450, ROWS)
+    pure = [code for code in range(450) if label.filter(pl.Series(codes == code)).all() and (codes == code).sum() >= 10]
+    assert pure
+    assert judged(label, contract, place=[f"p{code}" for code in codes]).passed
+
+
+def test_a_value_in_which_few_rows_of_other_labels_were_due_is_not_judged(contract: Contract) -> None:
+    label = pl.Series("late", np.arange(ROWS) % 4 < 3)
+    code = np.where((np.arange(ROWS) % 4 < 3) & (np.arange(ROWS) % 160 == 0), "x", "other")
+    assert judged(label, contract, code=code.tolist()).passed
+    assert (code == "x").sum() >= 30
+
+
 def test_a_strong_honest_feature_of_rare_events_is_no_leak(contract: Contract, draw: np.random.Generator) -> None:
     risk = draw.random(ROWS)
     label = pl.Series("late", draw.random(ROWS) < np.where(risk > 0.9, 0.25, 0.001))

@@ -53,10 +53,9 @@ def _hashed(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
 
 
 def _plain(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
-    """Categories as text, because their codes may differ between frames; -0.0 as 0.0, because they are equal."""
+    """Categories as text, because their codes may differ between frames."""
     categorical = [name for name in features if isinstance(frame.schema[name], pl.Categorical | pl.Enum)]
-    floats = [name for name in features if frame.schema[name].is_float()]
-    return frame.with_columns(pl.col(categorical).cast(pl.String), pl.col(floats) + 0.0)
+    return frame.with_columns(pl.col(categorical).cast(pl.String))
 
 
 def _words(row: dict[str, Any]) -> dict[str, Any]:
