@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ class OfTheNotebook:
     def fit(self, matrix: Any, target: Any) -> OfTheNotebook:
         """The share of positives, by way of a closure."""
         share = float(np.mean(target))
-        self.rule = lambda rows: np.full(len(rows), share)
+        self.rule: Callable[[Any], Any] = lambda rows: np.full(len(rows), share)
         return self
 
     def predict_proba(self, matrix: Any) -> Any:

@@ -1,4 +1,4 @@
-"""All that docs/faults.md is made of: twelve clean months, the shipped contract's months, and every fault under both contracts."""
+"""All that docs/faults.md is made of: clean months, and every fault in one of them, under both contracts."""
 
 from __future__ import annotations
 

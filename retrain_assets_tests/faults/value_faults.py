@@ -76,21 +76,22 @@ FAULTS = (
         "Newark's new station reports °C, the others °F.",
         where(lambda w: pl.col("origin") == "EWR", temp=celsius("temp"), dewp=celsius("dewp")),
         (),
-        missed="both windows are alike, every value is possible, and the origin is a feature beside it: the model learns both scales",
+        missed="both windows are alike, every value is possible, and the model knows the origin: it learns both scales",
     ),
     Fault(
         "celsius_at_one_origin_in_holdout",
         "Newark's station was replaced when the hold-out began; the new one reports °C.",
         where(lambda w: in_holdout(w) & (pl.col("origin") == "EWR"), temp=celsius("temp"), dewp=celsius("dewp")),
         (),
-        missed="the hold-out is compared with training column by column, not origin by origin, and a third of its rows moves a column less than a change of weather",
+        missed="hold-out and training are compared column by column, not origin by origin, and a third of the rows moves a "
+        "column less than a change of weather does",
     ),
     Fault(
         "celsius_throughout",
         "All temperatures, of all years, are in °C.",
         where(lambda w: EVERYWHERE, temp=celsius("temp"), dewp=celsius("dewp")),
         (),
-        missed="the whole history is in the new unit: ranges hold, and a tree model does not care; serving in °F would be seen as drift",
+        missed="the whole history is in the new unit: ranges hold and trees do not care; serving in °F would be seen as drift",
     ),
     Fault(
         "humidity_as_fraction_in_holdout",
