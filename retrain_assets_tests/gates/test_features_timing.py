@@ -175,7 +175,7 @@ def test_a_feature_that_vanishes_without_outcomes_changed_in_every_row(rows: pl.
 
 def test_the_last_bits_of_a_number_and_nan_for_null_are_no_change(rows: pl.DataFrame) -> None:
     def unsteady(given: pl.DataFrame) -> pl.DataFrame:
-        made = plain(given).with_columns(gap=pl.lit(None, dtype=pl.Float64))
+        made = plain(given).with_columns(gap=pl.lit(None, dtype=pl.Float64), endless=pl.lit(float("-inf")))
         if given["delay"].null_count():
             return made.with_columns(pl.col("weight") * (1 + 1e-13), gap=pl.lit(float("nan")))
         return made
