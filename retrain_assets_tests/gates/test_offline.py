@@ -367,10 +367,7 @@ def test_labels_of_any_type_are_read_as_classes(scored: Scored, contract: Contra
     assert found.metric("roc_auc") == evaluate(scored.frame, scored.chance, None, contract=contract, seed=1).metric("roc_auc")
 
 
-@pytest.mark.parametrize(
-    ("column", "values"),
-    [("late", [[1]]), ("parcel", [object()]), ("late", [b"1"])],
-)
+@pytest.mark.parametrize(("column", "values"), [("late", [[1]]), ("parcel", [object()]), ("late", [b"1"])])
 def test_labels_and_units_that_cannot_be_told_apart_are_an_error_and_no_traceback(
     scored: Scored, contract: Contract, column: str, values: list[Any]
 ) -> None:
