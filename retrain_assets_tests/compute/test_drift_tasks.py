@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import narwhals as nw
 import numpy as np
 import pandera.polars as pa
 import polars as pl
@@ -210,6 +211,19 @@ def build_without_depot(rows: Any) -> Any:
     return rows.select("parcel_id", "weight", "rain")
 
 
+def test_a_segment_is_that_of_the_feature_where_the_source_has_a_column_of_its_name(tmp_path: Path) -> None:
+    """Reference and window must speak of the same segments, however the feature function rewrites them."""
+    values = contract_values(write_source(tmp_path / "source"), features=f"{OWN}.build_with_loud_depot")
+    found = run_road(tmp_path / "road", values)
+    assert facts_of(bundle_of(found))["segments"]["depot"].keys() == {"NORTH", "SOUTH", "HARBOUR"}
+    report = reported(found, served(found, bundle_of(found), tmp_path / "t"), tmp_path / "o", ("segment_loss",))["report"]
+    assert report["segments_tested"] == 3
+
+
+def build_with_loud_depot(rows: Any) -> Any:
+    return rows.select("parcel_id", nw.col("depot").str.to_uppercase(), "weight", "rain")
+
+
 def test_a_champion_without_segments_has_no_segment_loss(road: Road, tmp_path: Path) -> None:
     gates = json.loads(json.dumps(road.contract["gates"]))
     gates["offline"].pop("slices")
@@ -348,13 +362,12 @@ def test_a_class_that_the_champion_never_saw_breaks_nothing(sizes: Road, tmp_pat
 
 @pytest.fixture(scope="module")
 def hours(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """A regression."""
+    """A regression, of transit in hundreds of hours: means between 0 and 1 that are no shares."""
     folder = tmp_path_factory.mktemp("hours")
-    values = contract_values(write_source(folder / "source"))
+    values = contract_values(write_source(folder / "source", slower_by(0.0)))
     values |= {"model": "parcel_hours", "task": "regression", "decision": None}
     values["source"] |= {"label": "transit_hours", "known_after_prediction": ["late"]}
     values["trainer"] = {"estimator": "sklearn.linear_model.Ridge", "params": {}, "seed": 7}
-    values["features"] = f"{OWN}.build_without_depot"
     values["experiment"]["segments"] = ["depot"]
     values["gates"]["offline"] = {"metrics": {"r2": {"min": -1}}}
     values["gates"]["data"] = {"min_rows": 1000, "min_holdout_rows": 100, "max_age": "3d"}
@@ -362,29 +375,40 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Road:
     return run_road(folder / "road", values)
 
 
+def slower_by(hundreds: float) -> pl.DataFrame:
+    """Parcels that took longer in the window."""
+    late = pl.when(pl.col("sent_at") >= CUTOFF - 8 * DAY).then(hundreds).otherwise(0.0)
+    return parcels().with_columns(transit_hours=pl.col("transit_hours") / 100 + late)
+
+
+def source_of(road: Road, folder: Path, rows: pl.DataFrame) -> dict[str, Any]:
+    return {**road.contract["source"], "uri": str(write_source(folder, rows) / "*.parquet")}
+
+
 def test_a_regression_has_labels_and_biases_in_their_own_unit(hours: Road, tmp_path: Path) -> None:
     """Five hours more for every parcel: the mean label moves by five, beyond chance, and so does the bias."""
-    slower = parcels().with_columns(
-        transit_hours=pl.col("transit_hours") + pl.when(pl.col("sent_at") >= CUTOFF - 8 * DAY).then(5.0).otherwise(0.0)
-    )
-    inputs = served(hours, bundle_of(hours), tmp_path / "t")
-    now = reported(hours, inputs, tmp_path / "o", ("label_share", "calibration_bias"))["report"]
-    source = {**hours.contract["source"], "uri": str(write_source(tmp_path / "source", slower) / "*.parquet")}
-    then = reported(hours, inputs, tmp_path / "p", ("label_share", "calibration_bias"), source=source)["report"]
+    inputs, limits = served(hours, bundle_of(hours), tmp_path / "t"), ("label_share", "calibration_bias")
+    now = reported(hours, inputs, tmp_path / "o", limits)["report"]
+    source = source_of(hours, tmp_path / "source", slower_by(0.05))
+    then = reported(hours, inputs, tmp_path / "p", limits, source=source)["report"]
     assert now["metrics"]["label_share"] == 0
-    assert then["metrics"]["label_share"] == pytest.approx(5)
+    assert then["metrics"]["label_share"] == pytest.approx(0.05)
     assert then["tests"]["label_share"]["drifted"]
-    assert then["metrics"]["calibration_bias"] == pytest.approx(5, abs=2)
+    assert then["metrics"]["calibration_bias"] == pytest.approx(0.05, abs=0.02)
     assert not [name for name in then["metrics"] if name.startswith("estimated")]
+
+
+def test_a_regressions_loss_is_measured_in_variances_of_its_label(hours: Road) -> None:
+    rows, labels, scores = holdout(hours)
+    for depot, kept in facts_of(bundle_of(hours))["segments"]["depot"].items():
+        mine = (rows["depot"] == depot).to_numpy()
+        assert kept["mean"] == pytest.approx(((scores - labels) ** 2)[mine].mean() / labels.var())
 
 
 def test_the_spread_of_a_regressions_label_tells_a_change_from_chance(hours: Road, tmp_path: Path) -> None:
     """Half an hour of fifteen is chance for 421 parcels; an older bundle does not know the spread and shows the gap as it is."""
-    slower = parcels().with_columns(
-        transit_hours=pl.col("transit_hours") + pl.when(pl.col("sent_at") >= CUTOFF - 8 * DAY).then(0.5).otherwise(0.0)
-    )
-    source = {**hours.contract["source"], "uri": str(write_source(tmp_path / "source", slower) / "*.parquet")}
+    source = source_of(hours, tmp_path / "source", slower_by(0.005))
     inputs = served(hours, bundle_of(hours), tmp_path / "t")
     assert reported(hours, inputs, tmp_path / "o", source=source)["report"]["metrics"]["label_share"] == 0
     inputs = served(hours, older(bundle_of(hours), tmp_path / "older"), tmp_path / "u")
-    assert reported(hours, inputs, tmp_path / "p", source=source)["report"]["metrics"]["label_share"] == pytest.approx(0.5)
+    assert reported(hours, inputs, tmp_path / "p", source=source)["report"]["metrics"]["label_share"] == pytest.approx(0.005)
