@@ -91,3 +91,9 @@ def test_retrains_whose_windows_overlap_are_compared(retrains: Retrains) -> None
     assert cutoff_of(KEYS[1]) - cutoff_of(KEYS[0]) < retrains.road.contract.window.train + timedelta(days=1)
     retrains.launch(KEYS[1])
     assert retrains.history(KEYS[1]) == [first]
+
+
+def test_a_retrain_launched_afterwards_for_an_earlier_cutoff_changes_nothing(retrains: Retrains) -> None:
+    retrains.run(KEYS[4])
+    retrains.run(KEYS[0])
+    assert retrains.history(KEYS[4]) == []

@@ -33,7 +33,6 @@ def groups_are_separate(rows: SourceRows) -> Verdict:
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "one window has no rows, so there are no groups to compare")
     shared = (
         rows.holdout.select(pl.col(group).cast(pl.String))
-        .drop_nulls()
         .join(rows.train.select(pl.col(group).cast(pl.String)).unique(), on=group, how="semi")
         .group_by(group)
         .agg(holdout_rows=pl.len())
