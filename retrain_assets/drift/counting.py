@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.drift.column import ColumnSketch
+from retrain_assets.drift.column import ColumnSketch, Floats
 from retrain_assets.drift.moments import moments_of
 
 LOOKED_AT = 1000
 """Values that are looked at before a whole column is searched for one that is not a whole number."""
 
+BLOCK = 65_536
+"""Values that are compared with all edges while they are in the processor's cache."""
+
+EDGES_IN_TURN = 60
+"""Edges up to which comparing every value with each of them is quicker than sorting the values."""
+
+STREAMED_ROWS = 100_000
+"""Rows from which Polars' streaming engine counts levels quicker than ``value_counts``."""
+
 
 def numeric_sketch(values: pl.Series, reference: ColumnSketch | None, bins: int) -> ColumnSketch:
     """Sketch of numbers, over the edges of a reference or over edges fitted to the values (see :func:`fitted_edges`)."""
     every = values.cast(pl.Float64).to_numpy()
-    ordered = every[np.isfinite(every)]
-    ordered.sort()  # looking up few edges in ordered values is quicker than many values among the edges
-    edges = fitted_edges(ordered, bins) if reference is None else reference.edges
-    below = np.searchsorted(ordered, edges[1:-1])
-    moments = moments_of(ordered)
+    known = np.isfinite(every)
+    held = every if known.all() else every[known]
+    if reference is None:
+        held = np.sort(held)
+        edges = fitted_edges(held, bins)
+        below = np.searchsorted(held, edges[1:-1]).tolist()
+    else:
+        edges = reference.edges
+        below = rows_below(held, edges[1:-1])
+    lowest, highest = (float(held.min()), float(held.max())) if len(held) else (None, None)
+    moments = moments_of(held, lowest, highest)
     return ColumnSketch(
         kind="numeric",
         edges=edges,
         levels=(),
-        counts=tuple(np.diff(below, prepend=0, append=len(ordered)).tolist()),
+        counts=tuple(np.diff(below, prepend=0, append=len(held)).tolist()),
         other=0,
-        missing=len(every) - len(ordered),
+        missing=len(every) - len(held),
         n=len(every),
         mean=moments.mean,
         std=moments.std,
         skewness=moments.skewness,
-        minimum=float(ordered[0]) if len(ordered) else None,
-        maximum=float(ordered[-1]) if len(ordered) else None,
-        whole=values.dtype.is_integer() or (_whole(ordered[:LOOKED_AT]) and _whole(ordered)),
+        minimum=lowest,
+        maximum=highest,
+        whole=values.dtype.is_integer() or (_whole(held[:LOOKED_AT]) and _whole(held)),
         fitted_on=len(every) if reference is None else reference.fitted_on,
     )
 
@@ -44,7 +60,7 @@ def numeric_sketch(values: pl.Series, reference: ColumnSketch | None, bins: int)
 def categorical_sketch(values: pl.Series, reference: ColumnSketch | None, max_levels: int) -> ColumnSketch:
     """Sketch of text or booleans, over the levels of a reference or over the most frequent ones."""
     texts = values.cast(pl.String)
-    found: dict[str, int] = dict(texts.drop_nulls().value_counts().iter_rows())
+    found = _rows_by_level(texts.drop_nulls())
     if reference is None:
         levels = tuple(sorted(sorted(found, key=lambda level: (-found[level], level))[:max_levels]))
     else:
@@ -81,7 +97,7 @@ def without_rows(reference: ColumnSketch) -> ColumnSketch:
     )
 
 
-def fitted_edges(ordered: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:
+def fitted_edges(ordered: Floats, bins: int) -> tuple[float, ...]:
     """Edges for a reference sample of finite values in ascending order.
 
     At most ``bins`` distinct values: one bin for each, and an empty one on either side, so that a constant or a 0/1 column that
@@ -90,18 +106,56 @@ def fitted_edges(ordered: npt.NDArray[np.float64], bins: int) -> tuple[float, ..
     """
     if not len(ordered):
         return (0.0, 1.0)
-    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    distinct, ties = ordered[begins], np.diff(begins, append=len(ordered))
-    if len(distinct) <= bins:
+    if (distinct := _distinct(ordered, bins)) is not None:
         below, last = np.nextafter(distinct[0], -np.inf), distinct[-1]
         above = np.nextafter(last, np.inf)
         return tuple(map(float, (below, *distinct, above, np.nextafter(above, np.inf))))
-    atoms = distinct[ties >= len(ordered) / bins]
-    spread = ordered[~np.isin(ordered, atoms)] if len(atoms) else ordered
+    share = math.ceil(len(ordered) / bins)
+    candidates = np.unique(ordered[::share])  # whoever has so many rows has one of these
+    begins, ends = (np.searchsorted(ordered, candidates, side) for side in ("left", "right"))
+    heavy = ends - begins >= share
+    atoms, begins, ends = candidates[heavy], begins[heavy], ends[heavy]
+    spread = len(ordered) - int((ends - begins).sum())
     shares = np.linspace(0, 1, max(bins - len(atoms), 1) + 1)
-    quantiles = spread[np.maximum(np.ceil(shares * len(spread)).astype(np.int64) - 1, 0)]
-    return tuple(np.unique(np.concatenate([quantiles, atoms, np.nextafter(atoms, np.inf)])).tolist())
+    places = np.maximum(np.ceil(shares * spread).astype(np.int64) - 1, 0)
+    for begin, end in zip(begins, ends, strict=True):
+        places = np.where(places >= begin, places + (end - begin), places)
+    return tuple(np.unique(np.concatenate([ordered[places], atoms, np.nextafter(atoms, np.inf)])).tolist())
 
 
-def _whole(values: npt.NDArray[np.float64]) -> bool:
+def _rows_by_level(texts: pl.Series) -> dict[str, int]:
+    if len(texts) < STREAMED_ROWS:
+        return dict(texts.value_counts().iter_rows())
+    counted = pl.LazyFrame({"level": texts}).group_by("level").len()
+    return dict(counted.collect(engine="streaming").iter_rows())
+
+
+def rows_below(values: Floats, edges: Sequence[float]) -> list[int]:
+    """How many values lie below each edge."""
+    if len(edges) > EDGES_IN_TURN:
+        return np.searchsorted(np.sort(values), edges).tolist()  # type: ignore[no-any-return]
+    found = [0] * len(edges)
+    flags = np.empty(min(BLOCK, len(values)), dtype=np.bool_)
+    for begin in range(0, len(values), BLOCK):
+        block = values[begin : begin + BLOCK]
+        lower = flags[: len(block)]
+        for place, edge in enumerate(edges):
+            np.less(block, edge, out=lower)
+            found[place] += int(np.count_nonzero(lower))
+    return found
+
+
+def _distinct(ordered: Floats, most: int) -> list[float] | None:
+    """The distinct values; None where there are more than so many."""
+    found: list[float] = []
+    begin = 0
+    while begin < len(ordered):
+        if len(found) == most:
+            return None
+        found.append(float(ordered[begin]))
+        begin = int(np.searchsorted(ordered, ordered[begin], side="right"))
+    return found
+
+
+def _whole(values: Floats) -> bool:
     return bool(np.all(values == np.trunc(values)))

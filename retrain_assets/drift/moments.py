@@ -53,19 +53,19 @@ class Moments:
         return Moments(total, mean, scale * math.sqrt(variance), skewness)
 
 
-def moments_of(ordered: npt.NDArray[np.float64]) -> Moments:
-    """Moments of finite values in ascending order."""
-    if not len(ordered):
+def moments_of(values: npt.NDArray[np.float64], lowest: float | None, highest: float | None) -> Moments:
+    """Moments of finite values, whose lowest and highest are known; None without any."""
+    if lowest is None or highest is None:
         return Moments(0, None, None, None)
-    largest = max(abs(float(ordered[0])), abs(float(ordered[-1])))
+    largest = max(abs(lowest), abs(highest))
     cubes_fit = largest == 0 or 1e-90 < largest < 1e90
     scale = 1.0 if cubes_fit else math.ldexp(1.0, math.frexp(largest)[1] - 1)
-    mean = float(ordered.mean()) if cubes_fit else float((ordered / scale).mean())
-    second, third = _central_sums(ordered, mean, scale)
-    variance = second / len(ordered)
-    if ordered[0] == ordered[-1] or variance == 0:
-        return Moments(len(ordered), float(ordered[0]), 0.0, 0.0)
-    return Moments(len(ordered), mean * scale, math.sqrt(variance) * scale, third / len(ordered) / variance**1.5)
+    mean = float(values.mean()) if cubes_fit else float((values / scale).mean())
+    second, third = _central_sums(values, mean, scale)
+    variance = second / len(values)
+    if lowest == highest or variance == 0:
+        return Moments(len(values), lowest, 0.0, 0.0)
+    return Moments(len(values), mean * scale, math.sqrt(variance) * scale, third / len(values) / variance**1.5)
 
 
 def _central_sums(values: npt.NDArray[np.float64], mean: float, scale: float) -> tuple[float, float]:
