@@ -42,6 +42,15 @@ def test_the_same_inputs_give_the_same_report(road: Road, tmp_path: Path) -> Non
     assert first == second
 
 
+def test_latency_and_size_are_measured_and_only_the_size_is_in_the_report(road: Road, tmp_path: Path) -> None:
+    shown = evaluated(road, tmp_path, bootstrap=True).metadata["evaluation"]
+    assert 0 < shown["latency_ms"] <= shown["latency_p95_ms"]
+    kept = json.loads((tmp_path / "evaluation.json").read_text())["evaluation"]
+    assert (kept["latency_ms"], kept["latency_p95_ms"]) == (None, None)
+    files = [path for path in Path(road.inputs()["candidate"]).rglob("*") if path.is_file()]
+    assert kept["size_mb"] == pytest.approx(sum(len(path.read_bytes()) for path in files) / 1024**2)
+
+
 def test_a_champion_with_another_pipeline_is_scored_by_its_own_features_on_the_same_rows(
     road: Road, smaller: Road, tmp_path: Path
 ) -> None:

@@ -81,7 +81,7 @@ def test_one_back_test_alone_has_no_spread(sound: OfflineEvaluation, contract_wi
 
 
 def test_a_missing_or_infinite_back_test_is_no_pass(sound: OfflineEvaluation, contract_with: ContractWith) -> None:
-    assert held(sound, contract_with, {"max_spread": 0.1}, (0.7, None)).outcome is Outcome.NO_DATA
+    assert held(sound, contract_with, {"min": 0.1}, (0.7, None)).outcome is Outcome.NO_DATA
     assert held(sound, contract_with, {"max_spread": 0.1}, (0.7, float("inf"))).outcome is Outcome.ERROR
 
 

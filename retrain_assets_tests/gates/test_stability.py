@@ -34,11 +34,11 @@ def stable(verdicts: list[Verdict]) -> Verdict:
 
 
 def test_flips_are_counted_and_split_by_direction() -> None:
-    champion, candidate = np.array([0.4, 0.4, 0.6, 0.6, 0.5]), np.array([0.5, 0.4, 0.4, 0.7, 0.49])
+    champion, candidate = np.array([0.4, 0.4, 0.6, 0.6, 0.5, 0.6]), np.array([0.5, 0.4, 0.4, 0.7, 0.49, 0.5])
     found = decision_stability(candidate, champion, [], threshold=0.5, units=None, limit=None)
     (whole,) = found.flips
-    assert (whole.rows, whole.share, whole.to_positive) == (5, pytest.approx(3 / 5), pytest.approx(1 / 5))
-    assert found.mean_change == pytest.approx((0.1 + 0 + 0.2 + 0.1 + 0.01) / 5)
+    assert (whole.rows, whole.share, whole.to_positive) == (6, pytest.approx(3 / 6), pytest.approx(1 / 6))
+    assert found.mean_change == pytest.approx((0.1 + 0 + 0.2 + 0.1 + 0.01 + 0.1) / 6)
     assert found.shift == pytest.approx(found.mean_change / champion.std())
 
 
