@@ -139,9 +139,9 @@ TRAINING = (
     ),
     Fault(
         "too_big",
-        "Trees without a limit: a bundle of tens of megabytes.",
+        "Trees without a limit: a bundle ten times the size.",
         InTraining(
-            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 10, "min_samples_leaf": 3}}
+            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 10, "min_samples_leaf": 1}}
         ),
         ("size_within_budget",),
     ),

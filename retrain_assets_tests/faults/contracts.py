@@ -23,7 +23,7 @@ SCHEMA = "retrain_assets_tests.faults.schema.FlightsWithRules"
 
 ADDED: dict[str, Any] = {
     "gates.training.max_memory_mb": 4000.0,
-    "gates.offline.max_size_mb": 2.0,
+    "gates.offline.max_size_mb": 1.0,
     "gates.offline.stability": {"max_flips": 0.5},
     "gates.offline.calibration.min_slope": 0.4,
     "gates.offline.calibration.max_slope": 3.0,

@@ -29,8 +29,9 @@ class Month:
     cutoff: datetime
     rows: Mapping[str, int]
     verdicts: tuple[Verdict, ...]
-    refusal: tuple[str, str] | None
     bias: float
+    auc: tuple[float, float | None]
+    """The candidate's and the champion's, on the hold-out."""
     over_prediction_stopped_by: tuple[str, ...] | None
     """Checks that stop this month's candidate when ten points are added to its scores; None in a first month."""
 
@@ -96,5 +97,13 @@ def _month(series: Series, number: int, folder: Path) -> Month:
         setting = series.setting(retrain.cutoff)
         stopped = tuple(run_fault(OVER_PREDICTS, setting, folder / "over" / str(number)).stopped_by)
     rows = retrain.results["dataset"].metadata["rows"]
-    bias = retrain.results["evaluation"].metadata["evaluation"]["calibration"]["bias"]
-    return Month(retrain.cutoff, rows, tuple(retrain.verdicts), retrain.refusal, bias, stopped)
+    evaluation = retrain.results["evaluation"].metadata["evaluation"]
+    auc = next((one["candidate"], one["champion"]) for one in evaluation["metrics"] if one["metric"] == "roc_auc")
+    return Month(
+        cutoff=retrain.cutoff,
+        rows=rows,
+        verdicts=tuple(retrain.verdicts),
+        bias=evaluation["calibration"]["bias"],
+        auc=auc,
+        over_prediction_stopped_by=stopped,
+    )

@@ -14,14 +14,14 @@ import pytest
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.replay.flights import flights_of_2013
 from retrain_assets_tests.faults.contracts import monthly
-from retrain_assets_tests.faults.fault import Fault, InCandidate, InEvaluation, InFile, InRows, refused
-from retrain_assets_tests.faults.road import Setting, landed, months, run_fault, source_rows
+from retrain_assets_tests.faults.fault import Fault, InCandidate, InEvaluation, InRows, refused
+from retrain_assets_tests.faults.road import Setting, months, run_fault
 from retrain_assets_tests.faults.series import Series, run_series
 from retrain_assets_tests.faults.table import FAULTS
 
 FITTED = {"outcomes_inverted_in_one_carrier", "nothing_learned", "no_seed"}
 """Faults that are stopped after a fit, of those run here."""
-AFTER_A_FIT = {"beats_baseline", "refit_reproduces", "size_within_budget", "calibrated", "slices_hold"}
+AFTER_A_FIT = {"beats_baseline", "refit_reproduces", "size_within_budget", "calibrated", "slices_hold", "meets_roc_auc"}
 WITHOUT_A_FIT = [
     fault
     for fault in FAULTS
@@ -73,13 +73,6 @@ def test_rows_from_after_the_cutoff_change_nothing(setting: Setting, tmp_path: P
         return pl.concat([rows, later])
 
     fault = Fault("rows_after_the_cutoff", "The source holds the week after the cut-off.", InRows(with_later), ())
-    digest = run_fault(fault, setting, tmp_path).results["dataset"].outputs["dataset"]["digest"]
-    assert digest == clean.results["dataset"].outputs["dataset"]["digest"]
-
-
-def test_a_fault_is_put_into_otherwise_clean_rows(setting: Setting, tmp_path: Path) -> None:
-    """The rows that faults are put into give the clean data set where nothing is put into them."""
-    contract = landed(source_rows(setting.flights, setting.contract, setting.clean.cutoff), setting.contract, tmp_path)
-    assert contract["source"]["uri"].startswith(str(tmp_path))
-    unchanged = Fault("nothing", "Nothing happened.", InFile(lambda path: None), ())
-    assert run_fault(unchanged, setting, tmp_path / "again").stopped_by == []
+    retrain = run_fault(fault, setting, tmp_path)
+    assert retrain.stopped_by == []
+    assert retrain.results["dataset"].outputs["dataset"]["digest"] == clean.results["dataset"].outputs["dataset"]["digest"]

@@ -75,7 +75,7 @@ def missing_day_of_training(rows: pl.DataFrame, windows: Windows) -> pl.DataFram
 
 
 def half_a_day_lost(rows: pl.DataFrame, windows: Windows) -> pl.DataFrame:
-    lost = day_of(windows, 5) & (windows.cutoff - 5 * DAY + timedelta(hours=17) <= TIME)
+    lost = day_of(windows, 5) & (windows.cutoff - 5 * DAY + timedelta(hours=15) <= TIME)
     return rows.filter(~lost)
 
 
@@ -166,7 +166,7 @@ FAULTS = (
     ),
     Fault(
         "half_a_day_lost",
-        "The afternoon and evening of one day are missing.",
+        "One day of the hold-out was landed up to eleven in the morning only.",
         InRows(half_a_day_lost),
         ("days_are_complete",),
     ),
