@@ -78,6 +78,13 @@ class Contract(Part):
         return self
 
     @model_validator(mode="after")
+    def _backtests_can_spread(self) -> Contract:
+        rule = self.gates.offline.backtests
+        if rule is not None and rule.max_spread is not None and self.window.backtests < 2:
+            raise ValueError("gates.offline.backtests.max_spread needs two back-tests; set window.backtests to 2 or more")
+        return self
+
+    @model_validator(mode="after")
     def _task_fits(self) -> Contract:
         offline = self.gates.offline
         if self.task == "binary_classification" and self.decision is None:

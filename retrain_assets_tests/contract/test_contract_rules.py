@@ -70,6 +70,10 @@ def test_a_rule_that_could_never_fail_is_refused(changes: dict[str, Any], words:
         ({"experiment__cohort": {"tenure": {"at_least": 5, "below": 5}}}, "no number is at least 5 and below 5"),
         ({"experiment__success": success(min_effect="100%")}, "nothing decreases by 100 % or more"),
         ({"gates__offline__metrics": {"roc_auc": {"min": 0.9, "max": 0.1}}}, "no value could pass"),
+        (
+            {"gates__offline__backtests": {"metric": "roc_auc", "max_spread": 0.1}, "window__backtests": 1},
+            "max_spread needs two back-tests",
+        ),
         ({"gates__offline__fairness": [FAIR, FAIR]}, "region stands there twice"),
         ({"gates__offline__slices": {"columns": [], "metric": "roc_auc", "max_regression": 0.1}}, "at least 1 item"),
         (REGRESSION | {"gates__offline": {"metrics": {"r2": {"min": 0}}, "fairness": [FAIR]}}, "judged on binary decisions"),

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from retrain_assets.contract import Contract, Outcome, canonical_json
+from retrain_assets.contract.offline import BacktestThreshold
 from retrain_assets.gates import Backtest, OfflineEvaluation, evaluate, offline_gate
+from retrain_assets.gates.offline.backtests import backtests_hold
 from retrain_assets.gates.offline.decision_threshold import (
     cheapest_threshold,
     decision_of,
@@ -75,8 +77,10 @@ def test_the_spread_and_the_place_of_the_hold_out_are_shown(sound: OfflineEvalua
     assert canonical_json(found.to_json())
 
 
-def test_one_back_test_alone_has_no_spread(sound: OfflineEvaluation, contract_with: ContractWith) -> None:
-    found = held(sound, contract_with, {"max_spread": 0.1}, (0.7,))
+def test_one_back_test_alone_has_no_spread(sound: OfflineEvaluation) -> None:
+    """A contract is refused for it; the check does not rest on that."""
+    rule = BacktestThreshold(metric="roc_auc", max_spread=0.1)
+    found = backtests_hold(replace(sound, backtests=origins((0.7,))), rule, 1)
     assert (found.outcome, found.observed) == (Outcome.NO_DATA, None)
 
 
