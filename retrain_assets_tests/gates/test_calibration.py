@@ -242,6 +242,7 @@ def test_a_slice_biased_beyond_chance_fails_and_is_named_though_all_rows_are_cal
     assert [row["outcome"] for row in found.evidence["limits"]] == ["pass", "pass", "fail"]
     assert {row["slice"] for row in found.evidence["slices"][:2]} == {"region=r00", "region=r01"}
     assert found.evidence["slices_judged"] == 3
+    assert [row["judged"] for row in found.evidence["slices"]] == ["beyond limit", "beyond limit", "within limit"]
     assert canonical_json(found.to_json())
 
 

@@ -12,7 +12,7 @@ from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, nu
 from retrain_assets.gates.offline.calibration import Calibration, ClassBias
 from retrain_assets.gates.offline.decision_threshold import decision_rows
 from retrain_assets.gates.offline.evaluation import OfflineEvaluation, SliceCalibration
-from retrain_assets.gates.offline.limit_table import HeldLimit, judged_by, largest_allowed, smallest_allowed
+from retrain_assets.gates.offline.limit_table import HeldLimit, judged_by, judged_words, largest_allowed, smallest_allowed
 
 CHECK = "calibrated"
 
@@ -46,17 +46,22 @@ def calibrated(evaluation: OfflineEvaluation, limits: CalibrationThreshold) -> V
     if found.classes:
         evidence["classes"] = [asdict(part) for part in _worst_first(found.classes)][:TABLE_ROWS]
     if evaluation.slice_calibration:
-        evidence |= slice_evidence(evaluation.slice_calibration)
+        evidence |= slice_evidence(evaluation.slice_calibration, limits.max_slice_bias, evaluation.confidence)
     return judged_by(CHECK, held, evidence)
 
 
-def slice_evidence(slices: tuple[SliceCalibration, ...]) -> dict[str, Any]:
-    """The slices as a table, judged ones first and then the most biased, and how many there are."""
-    ordered = sorted(slices, key=lambda part: (not part.judged, -abs(part.bias)))
+def slice_evidence(slices: tuple[SliceCalibration, ...], limit: float | None, confidence: float) -> dict[str, Any]:
+    """The slices as a table, those shown beyond the limit first and then the most biased, and how many there are."""
+
+    def order(part: SliceCalibration) -> tuple[bool, bool, float]:
+        shown = part.adjusted_p_value is not None and part.adjusted_p_value <= 1 - confidence
+        return not part.judged, not shown, -abs(part.bias)
+
+    ordered = sorted(slices, key=order)
     rows = [
         {
             "slice": f"{part.column}={part.value}",
-            "judged": "yes" if part.judged else "too few rows",
+            "judged": judged_words(part.judged, abs(part.bias), limit, part.adjusted_p_value, confidence),
             "rows": part.rows,
             "bias": part.bias,
             "ece": part.ece,

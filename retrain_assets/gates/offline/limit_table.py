@@ -71,6 +71,17 @@ def judged_by(check: str, limits: Sequence[HeldLimit], evidence: Mapping[str, An
     )
 
 
+def judged_words(judged: bool, observed: float, limit: float | None, p_value: float | None, confidence: float) -> str:
+    """What became of one slice under a limit of slices, for its row in a table."""
+    if not judged:
+        return "too few rows"
+    if limit is None:
+        return "no limit"
+    if observed <= limit:
+        return "within limit"
+    return "beyond limit" if p_value is not None and p_value <= 1 - confidence else "beyond limit, by chance"
+
+
 def limit_rows(limits: Sequence[HeldLimit]) -> list[dict[str, Any]]:
     """The limits as a table, in the order given."""
     rows: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.contract.offline import StabilityThreshold
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed, number
 from retrain_assets.gates.offline.evaluation import Flips, OfflineEvaluation, Stability
-from retrain_assets.gates.offline.limit_table import HeldLimit, judged_by, largest_allowed
+from retrain_assets.gates.offline.limit_table import HeldLimit, judged_by, judged_words, largest_allowed
 from retrain_assets.gates.offline.slices import without_champion
 
 CHECK = "decisions_are_stable"
@@ -32,25 +32,32 @@ def decisions_are_stable(evaluation: OfflineEvaluation, limits: StabilityThresho
         held.append(_slices(evaluation, found, limits.max_slice_flips))
     if limits.max_shift is not None:
         held.append(_shift(found, limits.max_shift, evaluation.rows))
-    return judged_by(CHECK, held, {**stability_evidence(found), "bootstrap": False})
+    return judged_by(
+        CHECK, held, {**stability_evidence(found, limits.max_slice_flips, evaluation.confidence), "bootstrap": False}
+    )
 
 
-def stability_evidence(found: Stability) -> dict[str, Any]:
+def stability_evidence(found: Stability, limit: float | None = None, confidence: float = 0.95) -> dict[str, Any]:
     """The flips as a table, all rows first, then judged slices by their share, and the mean change of a prediction."""
+
+    def order(part: Flips) -> tuple[bool, bool, float]:
+        shown = part.adjusted_p_value is not None and part.adjusted_p_value <= 1 - confidence
+        return not part.judged, not shown, -part.share
+
     whole, slices = found.flips[:1], found.flips[1:]
-    ordered = [*whole, *sorted(slices, key=lambda part: (not part.judged, -part.share))]
+    ordered = [*whole, *sorted(slices, key=order)]
     return {
-        "flips": [_row(part) for part in ordered[:TABLE_ROWS]],
+        "flips": [_row(part, limit, confidence) for part in ordered[:TABLE_ROWS]],
         "flips_slices_total": len(slices),
         "mean_change_of_prediction": found.mean_change,
         "mean_change_in_deviations": found.shift,
     }
 
 
-def _row(part: Flips) -> dict[str, Any]:
+def _row(part: Flips, limit: float | None, confidence: float) -> dict[str, Any]:
     row = {
         "rows_of": f"{part.column}={part.value}" if part.column else "all rows",
-        "judged": "yes" if part.judged else "too few rows",
+        "judged": judged_words(part.judged, part.share, limit, part.adjusted_p_value, confidence) if part.column else "all",
         "rows": part.rows,
         "flipped": part.share,
     }
