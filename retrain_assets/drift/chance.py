@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -12,9 +13,13 @@ from retrain_assets.drift.column import ColumnSketch, Counts
 from retrain_assets.drift.distances import population_stability_index
 
 Name = TypeVar("Name", bound=Hashable)
+Cells = npt.NDArray[np.int64]
 
 SPARSE = 5
 """Expected rows below which a cell is pooled with others."""
+
+LUCK = 3.0
+"""Standard deviations by which a level may have been more frequent by chance in the rows that levels were chosen on."""
 
 SURE = 30
 """Standard deviations beyond which a binomial tail is no longer told apart from a normal one."""
@@ -55,10 +60,16 @@ def pooled_cells(reference: ColumnSketch, current: ColumnSketch) -> tuple[Counts
 
     A cell is sparse where fewer than :data:`SPARSE` rows are expected in the smaller sample. That is decided from the rows of
     both samples together, which say nothing about their difference. Other levels and missing values are cells like levels.
+
+    Where the reference has more levels than it lists, those it lists were chosen for being frequent in it; see
+    :func:`_without_luck`.
     """
-    bins, named = _cells(reference, current)
+    bins, named, rest = _cells(reference, current)
     share = min(reference.n, current.n) / (reference.n + current.n)
     needed = SPARSE / share
+    if reference.other:
+        named, rest = _without_luck(named, rest, reference, current)
+    named = np.concatenate([named, rest])
     named = named[named.sum(axis=1) > 0]
     sparse = named.sum(axis=1) < needed
     pooled = [*_joined(bins, needed), *named[~sparse]]
@@ -110,20 +121,42 @@ def adjusted_p_values(p_values: Mapping[Name, float]) -> dict[Name, float]:
     return adjusted
 
 
-def _cells(reference: ColumnSketch, current: ColumnSketch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Ordered cells and named cells, one row each: reference and current counts."""
-    ends = [(reference.other, current.other), (reference.missing, current.missing)]
+def _without_luck(levels: Cells, rest: Cells, reference: ColumnSketch, current: ColumnSketch) -> tuple[Cells, Cells]:
+    """Levels and other cells without the luck of levels that were listed for being frequent in the reference.
+
+    Near the end of the list that was chance: in a window those levels are rarer and the others more frequent, although nothing
+    changed. So levels that have no more rows than one that is not listed might have become one cell (again from the rows of both
+    samples together). Of its reference rows, those that luck may have brought count as others, as far as that makes the two
+    samples more alike. What the window has of levels that are not listed has no say, so one that became frequent hides nothing.
+    """
+    chosen_on = min(reference.fitted_on or reference.n, reference.n) / reference.n
+    chosen = levels[:, 0] * chosen_on
+    rarest = float(chosen.min(initial=np.inf))
+    unlisted = (rarest + LUCK * math.sqrt(rarest) + LUCK) * (1 + current.n / reference.n) / chosen_on
+    doubtful = levels.sum(axis=1) < unlisted + LUCK * math.sqrt(unlisted)
+    joined, (other, missing) = levels[doubtful].sum(axis=0), rest
+    luck = min(int(joined[0]), int(np.sum(LUCK * np.sqrt(chosen[doubtful]) + LUCK)))
+    if rows := joined[1] + other[1]:
+        alike = round((joined[0] + other[0]) * other[1] / rows)
+        moved = np.array([min(max(alike - other[0], 0), luck), 0])
+        joined, other = joined - moved, other + moved
+    return np.array([*levels[~doubtful], joined], dtype=np.int64), np.array([other, missing], dtype=np.int64)
+
+
+def _cells(reference: ColumnSketch, current: ColumnSketch) -> tuple[Cells, Cells, Cells]:
+    """Bins, levels, and the two cells of other levels and missing values, one row each: reference and current counts."""
+    rest = np.array([(reference.other, current.other), (reference.missing, current.missing)], dtype=np.int64)
     if reference.kind == "numeric":
-        return np.array([reference.counts, current.counts], dtype=np.int64).T, np.array(ends, dtype=np.int64)
+        return np.array([reference.counts, current.counts], dtype=np.int64).T, np.empty((0, 2), dtype=np.int64), rest
     levels = tuple(sorted({*reference.levels, *current.levels}))
-    named = list(zip(reference.counts_of(levels), current.counts_of(levels), strict=True))
-    return np.empty((0, 2), dtype=np.int64), np.array([*named, *ends], dtype=np.int64)
+    named = np.array([reference.counts_of(levels), current.counts_of(levels)], dtype=np.int64).T
+    return np.empty((0, 2), dtype=np.int64), named, rest
 
 
-def _joined(bins: npt.NDArray[np.int64], needed: float) -> list[npt.NDArray[np.int64]]:
+def _joined(bins: Cells, needed: float) -> list[Cells]:
     """Bins in their order; runs of sparse ones joined until they are not sparse; what is left of a run stays a cell."""
-    joined: list[npt.NDArray[np.int64]] = []
-    run: npt.NDArray[np.int64] | None = None
+    joined: list[Cells] = []
+    run: Cells | None = None
     for cell in bins:
         if (total := cell.sum()) == 0:
             continue

@@ -60,6 +60,35 @@ def test_cells_are_pooled_by_how_many_rows_both_samples_have_there() -> None:
     assert [list(cells) for cells in pooled_cells(before, after)] == [[1000, 900, 40], [50, 45, 2]]
 
 
+@pytest.mark.parametrize(("reference_rows", "rows"), [(2000, 200), (2000, 2000), (20_000, 10_000)])
+def test_levels_that_were_listed_by_luck_are_no_change(reference_rows, rows) -> None:
+    """Two hundred equally frequent levels, fifty of them listed: in the reference those had 25 % more rows than their share."""
+    draw, false = np.random.default_rng(rows), 0
+    for _ in range(30):
+        before, after = columns(*([f"N{level}" for level in draw.integers(0, 200, size)] for size in (reference_rows, rows)))
+        assert before.other > 0
+        false += homogeneity(before, after).p_value <= 0.01
+    assert false <= 2
+
+
+@pytest.mark.parametrize(
+    "current",
+    [
+        pytest.param([f"N{level % 10 + 190}" for level in range(1000)], id="only ten of the levels"),
+        pytest.param(["N199"] * 1000, id="one that is not listed"),
+        pytest.param(["N0"] * 1000, id="one that is listed"),
+        pytest.param([f"new {level}" for level in range(1000)], id="none of the levels"),
+        pytest.param([f"N{level % 200}" for level in range(960)] + ["N0"] * 40, id="one has nine times its rows"),
+        pytest.param([None] * 20 + [f"N{level % 200}" for level in range(980)], id="values went missing"),
+    ],
+)
+def test_a_change_among_many_levels_is_seen_although_few_are_listed(current) -> None:
+    before = [f"N{level}" for level in range(200) for _ in range(150 if level < 25 else 101 if level < 50 else 100)]
+    before, after = columns(before, current)
+    assert before.other > 0
+    assert homogeneity(before, after).p_value < 1e-6
+
+
 @pytest.mark.parametrize(
     ("reference", "current"),
     [
