@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
@@ -20,7 +21,19 @@ BEYOND_CHANCE = ("days_are_complete", "missingness_is_steady", "no_value_determi
 def page(short: Run, long: Run, day: date) -> str:
     """The whole page."""
     parts = [_head(short, long, day), _faults(short, long), _missed(short, long), _clean(short), _shipped(long), _changes()]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(_filled(block) for part in parts for block in part.split("\n\n")) + "\n"
+
+
+def _filled(block: str) -> str:
+    """A paragraph or a list with lines of even length; tables and headings as they are."""
+    if block.startswith(("|", "#")):
+        return block
+    items = block.removeprefix("- ").split("\n- ") if block.startswith("- ") else [block]
+    marks = ("- ", "  ") if block.startswith("- ") else ("", "")
+    return "\n".join(
+        textwrap.fill(" ".join(item.split()), 130, initial_indent=marks[0], subsequent_indent=marks[1], break_on_hyphens=False)
+        for item in items
+    )
 
 
 def _head(short: Run, long: Run, day: date) -> str:
@@ -37,7 +50,7 @@ Do the gates before traffic stop what hurts, and let pass what does not? {len(FA
 
 - **{len(caught)} of {len(FAULTS)} faults are stopped by a check that is about them**, {len(beyond)} of these by neither the
 schema nor the reader
-  of the source. {len(FAULTS) - len(caught)} are not; they stand [below](#what-no-gate-catches) with the reason.
+  of the source. {len(FAULTS) - len(caught)} are not; they stand [below](#what-is-not-caught) with the reason.
 - **Unchanged, {len(short.months)} monthly retrains gave {len(verdicts)} verdicts; {blocked} did not pass.**
 
 Made on {day.day} {day:%B %Y} by `{COMMAND}`, which writes this page ({minutes:.0f} minutes on the two busy cores it was made
@@ -90,8 +103,8 @@ def _message(fault: Fault, short: Run, long: Run) -> str:
 def _missed(short: Run, long: Run) -> str:
     in_short, in_long = ({fault.name for fault in FAULTS if run.found[fault.name].caught(fault)} for run in (short, long))
     nowhere = [fault for fault in FAULTS if fault.name not in in_short | in_long]
-    lines = ["## What no gate catches", ""]
-    lines += [f"- `{fault.name}`: {fault.missed or 'expected of ' + ', '.join(fault.caught_by)}." for fault in nowhere]
+    lines = ["## What is not caught", ""]
+    lines += [_why_missed(fault, short, long) for fault in nowhere]
     lines += ["", "Caught under the shipped contract only:", ""]
     narrow = [fault for fault in FAULTS if fault.name in in_long - in_short]
     lines += [f"- `{fault.name}`: {fault.needs or 'the short windows have wider limits'}." for fault in narrow] or ["- none."]
@@ -99,6 +112,16 @@ def _missed(short: Run, long: Run) -> str:
     wide = [fault for fault in FAULTS if fault.name in in_short - in_long]
     lines += [f"- `{fault.name}`." for fault in wide] or ["- none."]
     return "\n".join([*lines, "", _ten_points(short, long)])
+
+
+def _why_missed(fault: Fault, short: Run, long: Run) -> str:
+    why = fault.missed or f"expected of {', '.join(fault.caught_by)}"
+    runs = {"monthly": short.found[fault.name], "shipped": long.found[fault.name]}
+    chance = [
+        f"under the {name} contract {', '.join(found.stopped_by)} stopped it" for name, found in runs.items() if found.stopped_by
+    ]
+    luck = f" In the month it was tried in, {' and '.join(chance)}; that is no check for it." if chance else ""
+    return f"- `{fault.name}`: {why}.{luck}"
 
 
 def _ten_points(short: Run, long: Run) -> str:
