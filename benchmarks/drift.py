@@ -1,33 +1,50 @@
-"""Sketches and distances against one Polars pass that only bins and counts the same columns. CPU time, all threads."""
+"""Sketches and whole comparisons of two data sets, against a Polars pass that only counts, Evidently and NannyML. CPU time."""
 
 from __future__ import annotations
 
-import importlib.util
+import statistics
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from benchmarks.measure import Row, Target, absent, compared, cpu_seconds, interleaved
-from retrain_assets.drift import (
-    Sketch,
-    aligned_counts,
-    jensen_shannon,
-    kolmogorov_smirnov_binned,
-    population_stability_index,
-    sketch_frame,
-)
+from benchmarks.peers import PeerMissing, run_peer
+from retrain_assets.drift import DriftReport, Sketch, drift_report, sketch_frame
 
 NAME = "drift"
 ROWS = 1_000_000
 BINS = 20
 NUMERIC, WHOLE, TEXT = 12, 4, 4
-PEERS = {"Evidently data drift preset": ("evidently", 30), "NannyML univariate drift": ("nannyml", 15)}
-MEASURE = "sketch both and compare, CPU s"
+PEERS = {"Evidently data drift preset": ("evidently", 30, 1), "NannyML univariate drift": ("nannyml", 15, 2)}
+"""Their module, how many times more CPU they must need, and how often they run."""
+BOTH = "sketch both and compare, CPU s"
+STORED = "sketch the current rows, compare with a stored reference, CPU s"
+COUNTING = "one Polars pass that only bins and counts both"
+START, END = datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)
 
 
 def run() -> list[Row]:
     reference, current = mixed_frame(1, 0.0), mixed_frame(2, 0.1)
-    return [*_ours(reference, current), *_peers()]
+    names = reference.columns
+    stored = sketch_frame(reference, columns=names, bins=BINS)
+
+    def both() -> object:
+        first = sketch_frame(reference, columns=names, bins=BINS)
+        return compare(first, sketch_frame(current, columns=names, edges=first))
+
+    def with_stored_reference() -> object:
+        return compare(stored, sketch_frame(current, columns=names, edges=stored))
+
+    def only_counts() -> object:
+        return bin_and_count(reference, stored), bin_and_count(current, stored)
+
+    ours = {BOTH: both, STORED: with_stored_reference}
+    took = interleaved({**ours, COUNTING: only_counts}, rounds=9, seconds=30, clock=cpu_seconds)
+    return [*_against_counting(took), *_against_peers(ours, reference, current)]
 
 
 def mixed_frame(seed: int, shift: float) -> pl.DataFrame:
@@ -45,13 +62,15 @@ def mixed_frame(seed: int, shift: float) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def compare(reference: Sketch, current: Sketch) -> list[tuple[float, float, float]]:
-    """The three distances of every column."""
-    found = []
-    for name, column in reference.columns.items():
-        cells = aligned_counts(column, current.columns[name])
-        found.append((population_stability_index(*cells), jensen_shannon(*cells), kolmogorov_smirnov_binned(*cells)))
-    return found
+def compare(reference: Sketch, current: Sketch) -> DriftReport:
+    """Everything a drift report holds of features: five distances, bounds and a test per column, corrected for their number."""
+    return drift_report(
+        start=START,
+        end=END,
+        features=(reference, current),
+        predictions=(Sketch({}), Sketch({})),
+        importance=dict.fromkeys(reference.columns, 1.0),
+    )
 
 
 def bin_and_count(frame: pl.DataFrame, reference: Sketch) -> pl.DataFrame:
@@ -64,56 +83,51 @@ def bin_and_count(frame: pl.DataFrame, reference: Sketch) -> pl.DataFrame:
     return frame.select(counts)
 
 
-def _ours(reference: pl.DataFrame, current: pl.DataFrame) -> list[Row]:
-    names = reference.columns
-    stored = sketch_frame(reference, columns=names, bins=BINS)
-
-    def both() -> object:
-        first = sketch_frame(reference, columns=names, bins=BINS)
-        return compare(first, sketch_frame(current, columns=names, edges=first))
-
-    def with_stored_reference() -> object:
-        return compare(stored, sketch_frame(current, columns=names, edges=stored))
-
-    def only_counts() -> object:
-        return bin_and_count(reference, stored), bin_and_count(current, stored)
-
-    took = interleaved(
-        {"both": both, "stored": with_stored_reference, "counts": only_counts}, rounds=5, seconds=30, clock=cpu_seconds
-    )
+def _against_counting(took: dict[str, float]) -> list[Row]:
+    note = f"{NUMERIC + WHOLE + TEXT} columns; the pass gets ready-made edges"
     return [
-        compared(
-            NAME,
-            MEASURE,
-            ours=took["both"],
-            against="one Polars pass that only bins and counts",
-            peer=took["counts"],
-            target=Target(1.5),
-            rows=2 * ROWS,
-            note=f"{len(names)} columns; the pass gets ready-made edges",
+        *(
+            compared(
+                NAME, name, ours=took[name], against=COUNTING, peer=took[COUNTING], target=target, rows=rows * ROWS, note=note
+            )
+            for name, target, rows in ((BOTH, Target(1.5), 2), (STORED, Target(0.75), 1))
         ),
-        compared(
-            NAME,
-            "sketch the current rows against a stored reference, CPU s",
-            ours=took["stored"],
-            against="sketching both",
-            peer=took["both"],
-            target=Target(0.5),
-            rows=ROWS,
-        ),
+        compared(NAME, STORED, ours=took[STORED], against="sketching both", peer=took[BOTH], target=Target(0.5), rows=ROWS),
     ]
 
 
-def _peers() -> list[Row]:
+def _against_peers(ours: dict[str, Callable[[], object]], reference: pl.DataFrame, current: pl.DataFrame) -> list[Row]:
+    """The peers on the same rows: with a stored reference twice as many times more."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(Path(folder) / f"{name}.parquet") for name in ("reference", "current")]
+        for frame, file in zip((reference, current), files, strict=True):
+            frame.write_parquet(file)
+        return [row for peer in PEERS for row in _against_peer(peer, ours, files)]
+
+
+def _against_peer(peer: str, ours: dict[str, Callable[[], object]], files: list[str]) -> list[Row]:
+    """A peer's runs, before and after each of them three of ours."""
+    module, times, runs = PEERS[peer]
+    targets = {BOTH: Target(times, at_least=True), STORED: Target(2 * times, at_least=True)}
+    taken: dict[str, list[float]] = {name: [] for name in (peer, *ours)}
+
+    def run_ours() -> None:
+        for _ in range(3):
+            for name, work in ours.items():
+                started = cpu_seconds()
+                work()
+                taken[name].append(cpu_seconds() - started)
+
+    run_ours()
+    for _ in range(runs):
+        try:
+            taken[peer].append(run_peer(module, files)["cpu_s"])
+        except PeerMissing as error:
+            return [absent(NAME, name, against=peer, target=targets[name], reason=str(error)) for name in ours]
+        run_ours()
+    took = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    note = f"without imports and reading; run {'once' if runs == 1 else 'twice'}, ours before and after"
     return [
-        absent(
-            NAME,
-            MEASURE,
-            against=peer,
-            target=Target(times, at_least=True),
-            reason=f"{module} is installed here, but no comparison with it is written"
-            if importlib.util.find_spec(module)
-            else f"{module} is not installed in this environment",
-        )
-        for peer, (module, times) in PEERS.items()
+        compared(NAME, name, ours=took[name], against=peer, peer=took[peer], target=targets[name], rows=rows * ROWS, note=note)
+        for name, rows in ((BOTH, 2), (STORED, 1))
     ]

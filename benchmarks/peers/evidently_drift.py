@@ -1,4 +1,4 @@
-"""Evidently's data drift preset over two Parquet files; prints the CPU seconds of the report alone, without imports and reading."""
+"""Evidently's data drift preset over two Parquet files; prints the CPU seconds of the report alone: no imports, no reading."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""NannyML's univariate drift (its default distances) over two Parquet files, one chunk; prints its CPU seconds, without imports."""
+"""NannyML's univariate drift (default distances) over two Parquet files, one chunk; prints its CPU seconds, without imports."""
 
 import json
 import sys

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from retrain_assets.contract import StageError
 from retrain_assets.drift import Sketch, sketch_batches
 
-BATCH_ROWS = 262_144
+BATCH_ROWS = 131_072
 
 
 def sketch_parquet(
@@ -70,6 +70,6 @@ class _ColumnBatches:
                     "column is missing", where=f"{path}, column {self.column}", remedy="give the columns the model was trained on"
                 )
             field = file.schema_arrow.field(self.column)
-            yield pl.DataFrame(pl.from_arrow(pa.schema([field]).empty_table()))
+            yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches([], pa.schema([field]))))
             for batch in file.iter_batches(self.batch_rows, columns=[self.column], use_threads=False):
                 yield pl.DataFrame(pl.from_arrow(batch))
