@@ -105,4 +105,4 @@ def test_the_table_says_what_missed_and_what_was_not_judged() -> None:
 def test_an_unknown_benchmark_is_refused_with_the_known_names() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks", "speed"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, start" in done.stderr
+    assert "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, drift_memory, drift_alarms, gates, start" in done.stderr
