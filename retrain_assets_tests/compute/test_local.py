@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrain_assets.compute import LocalCompute, StageRequest, StageResult
+from retrain_assets.compute.code import module_digest
 from retrain_assets.contract import SourceError, StageError
 from retrain_assets_tests.compute.conftest import Road
 from retrain_assets_tests.compute.parcels import CUTOFF, HERE, contract_values, parcels, write_source
@@ -97,3 +98,16 @@ def test_a_request_with_unknown_fields_is_refused(request_: StageRequest) -> Non
     with pytest.raises(StageError, match="fields outputs are missing or unknown"):
         StageRequest.from_json({**request_.to_json(), "outputs": {}})
     assert StageRequest.from_json(json.loads(json.dumps(request_.to_json()))) == request_
+
+
+def test_changed_code_of_the_teams_estimator_is_another_basis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "team_estimator.py"
+    module.write_text("class Best: ...\n")
+    first = module_digest("team_estimator.Best", "trainer.estimator")
+    assert module_digest("team_estimator.Best", "trainer.estimator") == first
+    module.write_text("class Best:\n    depth = 3\n")
+    assert module_digest("team_estimator.Best", "trainer.estimator") != first
+    assert "team_estimator" not in sys.modules
+    with pytest.raises(StageError, match="no module 'team_estimators'"):
+        module_digest("team_estimators.Best", "trainer.estimator")
