@@ -30,8 +30,8 @@ class LocalCompute:
         """The stage's result: the stored one when nothing it rests on has changed, otherwise a new run.
 
         What it rests on: the request, the contents of its inputs (of the data set stage: names, sizes and times of the source
-        files), the source text of the team's feature, schema and estimator modules, and the product's own code. A stored result counts
-        only while its outputs still have the digests it names.
+        files), the source text of the team's feature, schema and estimator modules, and the product's own code. A stored result
+        counts only while its outputs still have the digests it names.
 
         Raises:
             RetrainError: when the stage cannot produce its result.
