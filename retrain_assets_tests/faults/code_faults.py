@@ -139,9 +139,9 @@ TRAINING = (
     ),
     Fault(
         "too_big",
-        "Trees without a limit: a bundle ten times the size.",
+        "Trees without a limit: a bundle forty times the size.",
         InTraining(
-            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 10, "min_samples_leaf": 1}}
+            {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 25, "min_samples_leaf": 1}}
         ),
         ("size_within_budget",),
         needs="a forest on three weeks of rows is not above the limit",
