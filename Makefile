@@ -27,7 +27,7 @@ demo: $(READY) ## Run the main job on the flights of 2013 and print the table of
 ui: $(READY) ## Open the Dagster UI on the same state (UI_PORT=3000)
 	@mkdir -p "$$RETRAIN_HOME/dagster"
 	@export DAGSTER_HOME="$$(cd "$$RETRAIN_HOME/dagster" && pwd)"; \
-	[ -f "$$DAGSTER_HOME/dagster.yaml" ] || printf 'telemetry:\n  enabled: false\n' > "$$DAGSTER_HOME/dagster.yaml"; \
+	[ -f "$$DAGSTER_HOME/dagster.yaml" ] || printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > "$$DAGSTER_HOME/dagster.yaml"; \
 	exec $(BIN)/dagster dev --workspace workspace.yaml --port $(UI_PORT)
 
 test: $(READY) ## Run the test suite (PYTEST_ARGS='-k ledger' narrows it)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from retrain_assets.assets.faces import evidence_metadata, verdict_table
+from retrain_assets.assets.faces import evidence_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import metadata_of
+from retrain_assets.assets.stages import gate_of, metadata_of
 from retrain_assets.contract import Gate
 
 
@@ -51,9 +51,9 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, judged)
         return dg.MaterializeResult(
             metadata={
+                **gate_of(road, Gate.TRAINING, verdicts),
                 "registry_version": f"models:/{road.model}/{version}",
                 "bundle": bundle["digest"],
-                "gate": verdict_table(verdicts),
                 **evidence_metadata({"recorded": result.metadata["evidence"]["recorded"]}),
                 **metadata_of(result),
             },

@@ -5,10 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road, cutoff_of
-from retrain_assets.assets.stages import launch, metadata_of
+from retrain_assets.assets.stages import gate_of, launch, metadata_of
 from retrain_assets.contract import Gate, Outcome, RetrainError
 
 EARLIER_RETRAINS = 5
@@ -41,7 +40,7 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         subjects = {"dataset": digest, "limits": road.contract.limits_digest}
         platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(
-            metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
+            metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(digest),
         )
 

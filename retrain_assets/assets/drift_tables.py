@@ -36,9 +36,9 @@ def metric_table(report: DriftReport, rule: DriftRule, undefined: Mapping[str, s
             "metric": name,
             "value": report.metrics.get(name),
             "limit": rule.limits.get(name),
-            "above": _above(report, name, rule),
-            "rows": report.metric_rows.get(name, 0),
+            "above limit": _above(report, name, rule),
             "note": _note(report, name, rule, undefined),
+            "rows": report.metric_rows.get(name, 0),
         }
         for name in names
     )
@@ -92,7 +92,7 @@ def _column(name: str, kind: str, drift: ColumnDrift) -> dict[str, str | float |
     return {
         "column": name,
         "drifted": drift.drifted,
-        "counts": drift.weighted_psi,
+        "PSI that counts": drift.weighted_psi,
         "PSI": drift.psi,
         "importance": drift.importance,
         "p adjusted": drift.adjusted_p_value,
@@ -104,7 +104,7 @@ def _column(name: str, kind: str, drift: ColumnDrift) -> dict[str, str | float |
         "KS error": drift.kolmogorov_smirnov_error,
         "JS": drift.jensen_shannon,
         "Wasserstein, std": drift.wasserstein_stds,
-        "is": kind,
+        "kind": kind,
     }
 
 
@@ -115,4 +115,5 @@ def _in_order(rows: Iterable[Mapping[str, str | float | bool | None]]) -> dg.Met
     if not isinstance(made, dg.TableMetadataValue) or not listed:
         return made
     columns = {column.name: column for column in made.schema.columns}
-    return dg.MetadataValue.table(records=made.records, schema=dg.TableSchema([columns[name] for name in listed[0]]))
+    shown = [columns[name] for name in listed[0] if name in columns]
+    return dg.MetadataValue.table(records=made.records, schema=dg.TableSchema(shown))

@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.faces import brief, evidence_metadata, verdict_table
+from retrain_assets.assets.faces import brief, evidence_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import metadata_of
+from retrain_assets.assets.stages import gate_of, metadata_of
 from retrain_assets.contract import Contract, Gate
 from retrain_assets.gates import OfflineEvaluation
 from retrain_assets.gates.offline.backtests import backtest_evidence
@@ -57,7 +57,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
         platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
         return dg.MaterializeResult(
             metadata={
-                "gate": verdict_table(verdicts),
+                **gate_of(road, Gate.OFFLINE, verdicts),
                 "plots": dg.MetadataValue.md(evaluation_pictures(platform.home, road.model, retrain)),
                 **evaluation_tables(result.metadata["evaluation"], road.contract),
                 **metadata_of(result),

@@ -1,5 +1,6 @@
 """What a person sees in Dagster: verdicts and results translated into check results and metadata."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,61 @@ from retrain_assets.contract import Gate, Outcome, Verdict
 TABLE_ROWS = 50
 """Rows of a table shown in metadata; the rest stays in the evidence."""
 
+MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?(\+00:00|Z)(?![\w:])")
+"""A moment as ISO 8601 writes it, in UTC."""
+
+LEADING = (
+    *(
+        "slice",
+        "rows of",
+        "group",
+        "difference",
+        "feature",
+        "column",
+        "class",
+        "metric",
+        "baseline",
+        "budget",
+        "limit of",
+        "per row",
+    ),
+    *(
+        "window",
+        "day",
+        "start",
+        "from",
+        "end",
+        "to",
+        "kind",
+        "rule",
+        "found",
+        "value",
+        "measure",
+        "of",
+        "compared",
+        "outcome",
+        "message",
+    ),
+    *(
+        "observed",
+        "used",
+        "share",
+        "null share",
+        "limit",
+        "candidate",
+        "champion",
+        "worse by",
+        "worse by at least",
+        "worse by at most",
+    ),
+    *("before", "after", "train", "holdout", "change", "rise", "multiple", "auc", "flipped", "bias", "rows"),
+    *("selection rate", "tpr", "tpr at least", "tpr at most", "fpr", "fpr at least", "fpr at most", "calibration"),
+    *("mean score", "positive share", "lower", "upper", "at least", "at most"),
+)
+"""Columns in reading order: what names a row, what was found, what it is held against. Recorded evidence has its keys sorted."""
+
+WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.NO_DATA, Outcome.INCONCLUSIVE, Outcome.PASS)
+
 
 def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str) -> dg.AssetCheckResult:
     """A verdict as Dagster shows it. What canary and promotion still wait for is a warning, everything else an error."""
@@ -19,7 +75,7 @@ def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: 
         check_name=verdict.check,
         passed=bool(verdict.passed),
         severity=dg.AssetCheckSeverity.WARN if waiting else dg.AssetCheckSeverity.ERROR,
-        description=verdict.message,
+        description=readable(verdict.message),
         metadata={
             "outcome": verdict.outcome.value,
             "observed": scalar(verdict.observed),
@@ -50,8 +106,11 @@ def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Flat dicts as a table; columns of text first, as they name the row, otherwise in order of first appearance."""
-    listed = list(rows)[:TABLE_ROWS]
+    """Flat dicts as a table; columns of text first, as they name the row, otherwise in reading order (``LEADING``).
+
+    Columns without any value are left out.
+    """
+    listed = [{name.replace("_", " "): value for name, value in row.items()} for row in rows][:TABLE_ROWS]
     columns: dict[str, str] = {}
     for row in listed:
         for name, value in row.items():
@@ -60,27 +119,52 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
                 columns.setdefault(name, kind)
             else:
                 columns[name] = "string"
-    columns = dict(sorted(columns.items(), key=lambda column: column[1] != "string"))
+    filled = {name: kind for name, kind in columns.items() if any(row.get(name) is not None for row in listed)}
+    columns = dict(sorted(filled.items(), key=_reading_order))
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: cell(row.get(name), kind) for name, kind in columns.items()}) for row in listed],
         schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
     )
 
 
+def _reading_order(column: tuple[str, str]) -> tuple[bool, int]:
+    name, kind = column
+    return kind != "string", LEADING.index(name) if name in LEADING else len(LEADING)
+
+
 def cell(value: Any, kind: str) -> str | int | float | bool | None:
-    """One table cell: numbers rounded for reading, everything unusual as text."""
+    """One table cell: fractions to four significant digits, moments to the second, everything unusual as text."""
     if value is None or isinstance(value, bool):
         return value
     if kind == "float":
-        return round(float(value), 6)
-    return str(value)
+        return value if isinstance(value, int) else significant(float(value), 4)
+    return readable(str(value))
+
+
+def significant(value: float, digits: int) -> float:
+    """A number with at most so many significant digits; digits before the point are all kept."""
+    return round(value, 1) if abs(value) >= 10**digits else float(f"{value:.{digits}g}")
+
+
+def readable(text: str) -> str:
+    """Text with its moments as a person writes them: ``2013-12-08 13:00 UTC``, midnight as the date alone."""
+    return MOMENT.sub(_moment, text)
+
+
+def _moment(found: re.Match[str]) -> str:
+    day, time, seconds = found[1], found[2], found[3] or ":00"
+    if (time, seconds) == ("00:00", ":00"):
+        return day
+    return f"{day} {time}{seconds if seconds != ':00' else ''} UTC"
 
 
 def scalar(value: float | str | bool | None) -> Any:
     """One number or text; None as an explicit dash so that the reader sees that there is none."""
     if value is None:
         return "—"
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return significant(float(value), 6)
+    return readable(value) if isinstance(value, str) else value
 
 
 def brief(value: float | str | None) -> str | None:
@@ -88,15 +172,30 @@ def brief(value: float | str | None) -> str | None:
     return f"{value:.4g}" if isinstance(value, float) else None if value is None else str(value)
 
 
+def gate_metadata(verdicts: Sequence[Verdict], *, owner: str, fallback: str) -> dict[str, Any]:
+    """What an asset's page says of its gate: first in one line whether it opens and who acts, then every check."""
+    closed = [verdict for verdict in verdicts if not verdict.passed]
+    if closed:
+        names = ", ".join(verdict.check for verdict in _worst_first(closed))
+        line = f"{len(closed)} of {len(verdicts)} checks do not hold: {names}. Owner {owner}: {fallback}."
+    else:
+        line = f"all {len(verdicts)} checks hold"
+    return {"verdict": line, "gate": verdict_table(verdicts)}
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
-    """All verdicts of a gate as one table."""
+    """All verdicts of a gate as one table, those that keep it closed first; the message has value and limit in words."""
     return table(
         {
             "check": verdict.check,
             "outcome": verdict.outcome.value,
+            "message": verdict.message,
             "observed": brief(verdict.observed),
             "threshold": brief(verdict.threshold),
-            "message": verdict.message,
         }
-        for verdict in verdicts
+        for verdict in _worst_first(verdicts)
     )
+
+
+def _worst_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))

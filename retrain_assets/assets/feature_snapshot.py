@@ -2,10 +2,9 @@
 
 import dagster as dg
 
-from retrain_assets.assets.faces import verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import metadata_of
+from retrain_assets.assets.stages import gate_of, metadata_of
 from retrain_assets.contract import Gate
 
 
@@ -35,7 +34,7 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
         }
         platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(
-            metadata={"gate": verdict_table(verdicts), **metadata_of(result)},
+            metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(result.outputs["features"]["digest"]),
         )
 

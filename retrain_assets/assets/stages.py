@@ -1,15 +1,16 @@
 """What the stage-backed assets share: recording the launch, metadata from a stage result."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.faces import evidence_metadata
+from retrain_assets.assets.faces import evidence_metadata, gate_metadata
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import FALLBACKS, Road
 from retrain_assets.compute import StageResult
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import Gate, RetrainError, Verdict
 from retrain_assets.ledger import SYSTEM, Actor
 
 TRIGGER_TAG = "retrain/trigger"
@@ -37,6 +38,11 @@ def _trigger(tag: str) -> dict[str, Any]:
         remedy = 'write JSON such as {"kind": "person"}'
         raise RetrainError(f"{tag!r} is no trigger", where=f"run tag {TRIGGER_TAG}", remedy=remedy)
     return found
+
+
+def gate_of(road: Road, gate: Gate, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The verdicts of a gate with who answers for it, for the asset page."""
+    return gate_metadata(verdicts, owner=road.gate_owner(gate), fallback=FALLBACKS[gate])
 
 
 def metadata_of(result: StageResult) -> dict[str, Any]:

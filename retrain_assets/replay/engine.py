@@ -105,11 +105,11 @@ def _asked_for(answer: Any) -> tuple[Sequence[dg.RunRequest], Sequence[Any]]:
 
 @contextmanager
 def persistent_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance of a home, telemetry off, quiet on the console."""
+    """The Dagster instance of a home, telemetry and newsletter dialog off, quiet on the console."""
     home.dagster_home.mkdir(parents=True, exist_ok=True)
     config = home.dagster_home / "dagster.yaml"
     if not config.exists():
-        config.write_text("telemetry:\n  enabled: false\n")
+        config.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,11 +36,13 @@ def test_limited_metrics_come_first_and_every_gap_and_missing_verdict_has_its_no
     found = rows(metric_table(report(), RULE, {"segment_loss": "no label of a scored row is known yet"}))
     assert [row["metric"] for row in found] == ["label_share", "feature_psi", "segment_loss", "calibration_bias"]
     few, judged, missing, without_limit = found
-    assert (few["above"], few["note"]) == (None, "no verdict: fewer rows than min_rows 100")
-    assert (judged["value"], judged["limit"], judged["above"], judged["rows"]) == (0.3, 0.1, True, 500)
+    assert (few["above limit"], few["note"]) == (None, "no verdict: fewer rows than min_rows 100")
+    assert (judged["value"], judged["limit"], judged["above limit"], judged["rows"]) == (0.3, 0.1, True, 500)
     assert (missing["value"], missing["note"]) == (None, "no label of a scored row is known yet")
-    assert (without_limit["limit"], without_limit["above"]) == (None, None)
-    assert list(judged) == ["metric", "value", "limit", "above", "rows", "note"], "numbers beside the name, words at the end"
+    assert (without_limit["limit"], without_limit["above limit"]) == (None, None)
+    assert list(judged) == ["metric", "value", "limit", "above limit", "note", "rows"], (
+        "value and limit beside the name, then why"
+    )
 
 
 def test_columns_are_ordered_by_what_counts_towards_the_limit() -> None:
@@ -52,7 +54,7 @@ def test_columns_are_ordered_by_what_counts_towards_the_limit() -> None:
     }
     found = rows(column_table(report(columns=columns)))
     assert [row["column"] for row in found] == ["used", "unused", "calm", "empty"]
-    assert [row["counts"] for row in found] == [0.2, 0.0, 0.0, None]
+    assert [row["PSI that counts"] for row in found] == [0.2, 0.0, 0.0, None]
 
 
 def test_segments_and_alarms_name_their_place() -> None:
