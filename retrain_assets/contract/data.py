@@ -26,6 +26,11 @@ class Source(Part):
         description="Column whose values must not stand on both sides of the split (a patient, a household); hold-out rows of a "
         "group that training has are left out. None: units may return.",
     )
+    key: Columns = Field(
+        default_factory=list,
+        description="Columns that with unit and event time make a row unique, such as the product where a shop "
+        "has a row per product and day. Empty: unit and event time are enough.",
+    )
     known_after_prediction: Columns = Field(
         default_factory=list,
         description="Columns whose value is not known when the prediction is made; no feature may depend on them.",

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from retrain_assets.contract.offline import OfflineThresholds
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Period, Portion, Share
+from retrain_assets.contract.quantities import ColumnName, Columns, Period, Portion, Share
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -44,6 +44,10 @@ class DataThresholds(Part):
     max_vanished_categories: Portion = Field(
         default=0.01, description="Largest share of training rows with a category that the hold-out no longer has."
     )
+    open_categories: Columns = Field(
+        default_factory=list,
+        description="Text columns whose categories come and go (app versions, campaigns); their categories are not judged.",
+    )
     max_label_shift: Portion = Field(
         default=0.3,
         description="Largest change of the label's distribution, hold-out against training, training against earlier retrains: "
@@ -58,6 +62,11 @@ class DataThresholds(Part):
     max_value_agreement: Annotated[float, Field(gt=0.5, le=1)] = Field(
         default=0.98,
         description="Rows that share a feature's value and agree in the label more than this are taken for a leak.",
+    )
+    vetted_features: Columns = Field(
+        default_factory=list,
+        description="Features that somebody has made sure are known when the prediction is made (is the shop open); they may "
+        "separate or determine the label.",
     )
     max_feature_shift: Annotated[float, Field(gt=1)] = Field(
         default=2.0,

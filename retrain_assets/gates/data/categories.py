@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.contract import Gate, Outcome, Verdict
-from retrain_assets.gates.data.rows import SourceRows
+from retrain_assets.gates.data.rows import SourceRows, utc
 from retrain_assets.gates.data.volume import BEYOND_CHANCE
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed, number
 
@@ -30,7 +30,7 @@ def categories_are_known(rows: SourceRows) -> Verdict:
     have is at most ``gates.data.max_new_categories``; a column counts when they are also more than the levels that training
     saw once let expect (Good–Turing: I. J. Good, The population frequencies of species, 1953). Vanished: the share of training
     rows with a level that the hold-out does not have is at most ``max_vanished_categories``, over levels of which 30 or more
-    rows were to be expected.
+    rows were to be expected, by all of training and by its last hold-out length: what left in training has not vanished now.
     """
     check, thresholds = "categories_are_known", rows.contract.gates.data
     if not rows.train.height or not rows.holdout.height:
@@ -40,11 +40,12 @@ def categories_are_known(rows: SourceRows) -> Verdict:
         name
         for name, dtype in rows.train.schema.items()
         if name in rows.holdout.columns
-        and name not in (source.unit, source.group, source.label)
+        and name not in (source.unit, source.group, source.label, *thresholds.open_categories)
         and (dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum))
     ]
     levels = {name: found for name in text if (found := _levels(rows.train[name])) is not None}
-    table = [row for name, found in levels.items() for row in _changes(name, found, rows)]
+    latest = rows.train.filter(utc(rows.train, source.event_time) >= rows.train_end - rows.contract.window.holdout)
+    table = [row for name, found in levels.items() for row in _changes(name, found, latest, rows)]
     limits = {"new": thresholds.max_new_categories, "vanished": thresholds.max_vanished_categories}
     for row in table:
         row["limit"] = limits[row["kind"]]
@@ -55,7 +56,8 @@ def categories_are_known(rows: SourceRows) -> Verdict:
         "changes_over": len(over),
         "columns_judged": [{"column": name, "levels_in_training": found.height} for name, found in levels.items()][:TABLE_ROWS],
         "columns_judged_total": len(levels),
-        "text_columns_not_judged": [name for name in text if name not in levels],
+        "text_columns_not_judged": [name for name in text if name not in levels][:TABLE_ROWS],
+        "open_categories": thresholds.open_categories,
     }
     if not levels:
         message = "no text column has few enough levels to be a category; nothing was judged"
@@ -71,6 +73,8 @@ def categories_are_known(rows: SourceRows) -> Verdict:
     also = [f"{row['column']} ({row['kind']})" for row in over[1:]]
     others = f"; also over: {listed(also)}" if also else ""
     message = f"{what} is {number(worst['share'])}; required is at most {number(worst['limit'])}{others}"
+    if over:
+        message += "; repair the source, or name columns whose categories come and go in gates.data.open_categories"
     return Verdict(Gate.DATA, check, Outcome.FAIL if over else Outcome.PASS, message, worst["share"], limit, evidence)
 
 
@@ -87,11 +91,14 @@ def _counts(values: pl.Series) -> pl.DataFrame:
     return counts.with_columns(pl.col("level").cast(pl.String), pl.col("count").cast(pl.Int64))
 
 
-def _changes(column: str, before: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
-    after = _counts(rows.holdout[column])
+def _changes(column: str, before: pl.DataFrame, latest: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
+    after, recent = _counts(rows.holdout[column]), _counts(latest[column])
     new = after.join(before, on="level", how="anti").sort("count", "level", descending=[True, False])
     vanished = (
         before.filter(pl.col("count") * rows.holdout.height / rows.train.height >= EXPECTED_ROWS)
+        .join(
+            recent.filter(pl.col("count") * rows.holdout.height / max(latest.height, 1) >= EXPECTED_ROWS), on="level", how="semi"
+        )
         .join(after, on="level", how="anti")
         .sort("count", "level", descending=[True, False])
     )

@@ -10,18 +10,23 @@ from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.data.rows import SourceRows
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed
 
+COUNT = "rows with this key"
+
 
 def keys_are_unique(rows: SourceRows) -> Verdict:
-    """No unit and event time stands twice, in one window or across both, and every row has a unit."""
-    check, key = "keys_are_unique", [rows.contract.source.unit, rows.contract.source.event_time]
+    """No unit, event time and ``source.key`` stands twice, in one window or across both, and every row has a unit."""
+    check, source = "keys_are_unique", rows.contract.source
+    key = [source.unit, source.event_time, *source.key]
     keys = pl.concat([frame.select(key) for frame in rows.windows.values() if frame.height], how="vertical_relaxed")
     if nulls := keys[key[0]].null_count():
         return Verdict(Gate.DATA, check, Outcome.FAIL, f"{counted(nulls, 'row')} have no {key[0]}", nulls, 0)
     repeated = _repeated(keys)
-    surplus = int(repeated["rows"].sum()) - repeated.height
+    surplus = int(repeated[COUNT].sum()) - repeated.height
     examples = repeated.head(TABLE_ROWS).with_columns(pl.col(key).cast(pl.String)).to_dicts()
     first = f" (first {examples[0][key[0]]} at {examples[0][key[1]]})" if examples else ""
-    what = f"number of surplus rows with the same {key[0]} and {key[1]}{first}"
+    what = f"number of surplus rows with the same {listed(key, most=10)}{first}"
+    if surplus:
+        what += ", which source.key may tell apart,"
     evidence = {"repeated_keys": examples, "keys": repeated.height, "rows": keys.height}
     return at_most(Gate.DATA, check, surplus, 0, what=what, evidence=evidence)
 
@@ -53,12 +58,8 @@ def groups_are_separate(rows: SourceRows) -> Verdict:
 def _repeated(keys: pl.DataFrame) -> pl.DataFrame:
     """Keys that stand more than once with their number of rows, most first. A hash finds who may repeat; they are then counted
     exactly, so that sound data costs one pass over integers."""
-    unit, moment = keys.columns
-    hashed = keys.select(pl.struct(pl.col(unit).hash(1), pl.col(moment)).hash(2)).to_series()
+    unit, *others = keys.columns
+    hashed = keys.select(pl.struct(pl.col(unit).hash(1), *others).hash(2)).to_series()
     suspects = keys.clear() if hashed.n_unique() == keys.height else keys.filter(hashed.is_duplicated())
-    return (
-        suspects.group_by(unit, moment)
-        .agg(rows=pl.len())
-        .filter(pl.col("rows") > 1)
-        .sort("rows", unit, moment, descending=[True, False, False])
-    )
+    counts = suspects.group_by(keys.columns).agg(pl.len().alias(COUNT)).filter(pl.col(COUNT) > 1)
+    return counts.sort(COUNT, *keys.columns, descending=[True, *(False for _ in keys.columns)])

@@ -107,7 +107,7 @@ def labels_arrive(rows: SourceRows) -> Verdict:
 
 
 def _class_counts(values: pl.Series) -> dict[str, int]:
-    counts = values.alias("level").value_counts(sort=True)
+    counts = values.alias("level").value_counts().sort("count", "level", descending=[True, False])
     return dict(zip(counts["level"].cast(pl.String).to_list(), counts["count"].to_list(), strict=True))
 
 

@@ -105,7 +105,7 @@ def _spread_of_days(rows: SourceRows, column: str) -> float:
     if rows.train.schema[column].is_float():
         missing |= pl.col(column).is_nan()
     day = utc(rows.train, rows.contract.source.event_time).dt.truncate("1d")
-    shares = rows.train.group_by(day.alias("day")).agg(share=missing.mean())["share"]
+    shares = rows.train.group_by(day.alias("day"), maintain_order=True).agg(share=missing.mean())["share"]
     spread = shares.std() if shares.len() > 2 else 0.0
     return float(spread) if isinstance(spread, float) else 0.0
 

@@ -36,20 +36,30 @@ def enough_rows(rows: SourceRows) -> Verdict:
 
 def volume_is_steady(rows: SourceRows, history: Sequence[EarlierDataset]) -> Verdict:
     """Rows a day change by at most ``gates.data.max_volume_change``: hold-out against training, training against the median
-    of earlier retrains. Rows without a label count."""
+    of earlier retrains. Rows without a label count.
+
+    A source that comes in batches days apart has one batch more or less in a window by where the window begins; that much
+    (the usual silence, over the days that are counted) is taken off a change above the limit.
+    """
     check, daily = "volume_is_steady", rows.rows_a_day
     if not daily["train"]:
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no training rows to compare the hold-out with")
     changes = {"hold-out against training": daily["holdout"] / daily["train"] - 1}
     if usual := usual_rows_a_day(history):
         changes["training against earlier retrains"] = daily["train"] / usual - 1
-    worst = max(changes, key=lambda name: abs(changes[name]))
+    limit = rows.contract.gates.data.max_volume_change
+    beyond = {name: abs(change) for name, change in changes.items()}
+    batch = _usual_silence(rows.train_times) if max(beyond.values()) > limit else 0.0
+    if batch >= 1:
+        days = {"hold-out": (rows.labels_known_until - rows.train_end) / DAY, "training": rows.contract.window.train / DAY}
+        beyond = {name: max(change - batch / days[name.split()[0]], 0.0) for name, change in beyond.items()}
+    worst = max(changes, key=lambda name: (beyond[name], abs(changes[name])))
     series = [{"data": each.retrain, "rows_a_day": each.rows_a_day} for each in history]
     series += [{"data": name, "rows_a_day": daily[name]} for name in ("train", "holdout")]
-    what = f"relative change of volume ({worst}: {changes[worst]:+.1%})"
-    limit = rows.contract.gates.data.max_volume_change
-    evidence = {"rows_a_day": series, "changes": changes}
-    return at_most(Gate.DATA, check, abs(changes[worst]), limit, what=what, evidence=evidence)
+    granted = f", less one batch in {batch:.3g} days" if batch >= 1 else ""
+    what = f"relative change of volume ({worst}: {changes[worst]:+.1%}{granted})"
+    evidence = {"rows_a_day": series, "changes": changes, "days_between_batches": batch if batch >= 1 else None}
+    return at_most(Gate.DATA, check, beyond[worst], limit, what=what, evidence=evidence)
 
 
 def days_are_complete(rows: SourceRows) -> Verdict:
@@ -59,7 +69,8 @@ def days_are_complete(rows: SourceRows) -> Verdict:
     square root (F. J. Anscombe, The transformation of Poisson, binomial and negative-binomial data, 1948), four standard
     deviations, widened by the spread of the training days about their own medians where the source varies more than Poisson.
     Days that are not over at the last known label are not judged; with less than two weeks of training, all its days are the
-    comparison.
+    comparison. A day like at least two odd ones of training, in the same direction and not farther by more than the limit, is the
+    source's own habit (a snapshot on the first of each month) and is no fault.
     """
     check, limit = "days_are_complete", rows.contract.gates.data.max_day_change
     judged = _whole_days(rows.train_end, rows.labels_known_until)
@@ -74,6 +85,7 @@ def days_are_complete(rows: SourceRows) -> Verdict:
     by_weekday = len(known) >= 7 * WEEKS_FOR_WEEKDAYS
     training = _by_kind(known, _rows_of(rows.train_times, known), by_weekday=by_weekday)
     spread = _spread(training)
+    habits = _habits(training, spread, limit)
     table: list[dict[str, Any]] = []
     for day, count in zip(judged, _rows_of(rows.holdout_times, judged), strict=True):
         usual = training[day.weekday() if by_weekday else 0]
@@ -87,11 +99,13 @@ def days_are_complete(rows: SourceRows) -> Verdict:
                 "change": (count - expected) / max(expected, 1.0),
                 "standard_deviations": deviation,
                 "beyond_chance": abs(deviation) > BEYOND_CHANCE,
+                "as_in_training": habits[0] * (1 - limit) <= count < expected or expected < count <= habits[1] * (1 + limit),
             }
         )
-    table.sort(key=lambda row: (row["beyond_chance"], abs(row["change"])), reverse=True)
+    table.sort(key=lambda row: (row["beyond_chance"] and not row["as_in_training"], abs(row["change"])), reverse=True)
     worst = table[0]
-    over = [row for row in table if row["beyond_chance"] and abs(row["change"]) > limit]
+    odd = worst["beyond_chance"] and not worst["as_in_training"]
+    over = [row for row in table if row["beyond_chance"] and not row["as_in_training"] and abs(row["change"]) > limit]
     evidence = {
         "days": table[:TABLE_ROWS],
         "days_judged": len(table),
@@ -99,9 +113,9 @@ def days_are_complete(rows: SourceRows) -> Verdict:
         "compared_with": "same weekday in training" if by_weekday else "all days of training",
         "spread_against_poisson": spread,
     }
-    observed = abs(worst["change"]) if worst["beyond_chance"] else 0.0
+    observed = abs(worst["change"]) if odd else 0.0
     what = "largest relative change of a day's rows beyond chance"
-    if worst["beyond_chance"]:
+    if odd:
         others = f", and {counted(len(over) - 1, 'more day')}" if len(over) > 1 else ""
         what += f" ({worst['day']}: {worst['rows']:,} rows, usual {worst['usual']:,.0f}{others})"
     return at_most(Gate.DATA, check, observed, limit, what=what, evidence=evidence)
@@ -132,6 +146,23 @@ def _spread(training: dict[int, list[int]]) -> float:
     """How much more training days vary about their own median than Poisson counts do; at least 1, robust to odd days."""
     deviations = [_deviation(count, float(np.median(counts))) for counts in training.values() for count in counts]
     return max(1.0, 1.4826 * float(np.median(np.abs(deviations))))
+
+
+def _habits(training: dict[int, list[int]], spread: float, limit: float) -> tuple[float, float]:
+    """The second smallest and the second largest count of training days that are odd themselves; infinite and 0 without two."""
+    low, high = [], []
+    for counts in training.values():
+        expected = float(np.median(counts))
+        for count in counts:
+            if abs(count - expected) / max(expected, 1.0) > limit and abs(_deviation(count, expected)) / spread > BEYOND_CHANCE:
+                (low if count < expected else high).append(count)
+    return sorted(low)[1] if len(low) > 1 else math.inf, sorted(high)[-2] if len(high) > 1 else 0.0
+
+
+def _usual_silence(times: pl.Series) -> float:
+    """Days between one moment with rows and the next, such that half of all time lies in longer silences; ``times`` ascending."""
+    gaps = np.sort(np.diff(np.unique(times.to_physical().to_numpy()))) / (DAY / timedelta(microseconds=1))
+    return float(gaps[np.searchsorted(np.cumsum(gaps), gaps.sum() / 2)]) if gaps.size else 0.0
 
 
 def _deviation(count: float, expected: float) -> float:
