@@ -126,11 +126,24 @@ def test_holdout_rows_that_stand_in_training_fail(judge: Judge, snapshot: Window
     assert found.evidence["shared_rows"] == 10
 
 
+def test_features_with_few_values_repeat_rows_without_fault_until_more_are_repeated(judge: Judge, snapshot: Windows) -> None:
+    """Weights in whole kilos: most rows of the hold-out stand in training, as the latest of training do in those before."""
+    train, holdout = (frame.with_columns(pl.col("weight").round()) for frame in snapshot)
+    found = verdict(judge(train, holdout), "no_rows_shared_across_split")
+    assert found.passed
+    assert found.evidence["shared_share"] > 0.9
+    assert found.evidence["usual_share_in_training"] > 0.9
+    fine = (snapshot[0].with_columns(weight=pl.when(pl.int_range(pl.len()) % 10 == 0).then(1.0).otherwise("weight")), snapshot[1])
+    copied = verdict(judge(fine[0], pl.concat([fine[1].head(150), fine[0].tail(100)])), "no_rows_shared_across_split")
+    assert copied.outcome is Outcome.FAIL
+    assert "beyond the share that latest rows of training have in earlier ones (40" in copied.message
+
+
 def test_shared_rows_are_found_through_nulls_and_categories(judge: Judge, snapshot: Windows) -> None:
     train, holdout = (
         frame.with_columns(pl.col("region").cast(pl.Categorical), weight=pl.lit(None, dtype=pl.Float64)) for frame in snapshot
     )
-    assert verdict(judge(train, holdout), "no_rows_shared_across_split").observed == 1.0
+    assert verdict(judge(train, holdout), "no_rows_shared_across_split").evidence["shared_share"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -196,3 +197,65 @@ def test_a_text_of_its_own_for_every_row_is_an_identifier(windows: Windows) -> N
     assert "receipt is an identifier (4,000 texts in 4,000 rows)" in varies((made[0], made[1])).message
     few = [frame.with_columns(receipt=(pl.int_range(pl.len()) // 3).cast(pl.String)) for frame in windows]
     assert varies((few[0], few[1])).passed
+
+
+def test_a_sparse_feature_may_be_empty_in_a_short_hold_out(windows: Windows) -> None:
+    """One value in 400 rows of training, none in 800 of the hold-out, is none; a value in every second row and then none is."""
+    train, holdout = windows
+    now_and_then = train.with_columns(gap=pl.when(pl.int_range(pl.len()) % 400 == 0).then(1.5))
+    nothing = holdout.with_columns(gap=pl.lit(None, dtype=pl.Float64))
+    assert varies((now_and_then, nothing)).passed
+    often = train.with_columns(gap=pl.when(pl.int_range(pl.len()) % 2 == 0).then(1.5))
+    assert "gap has no value at all (holdout)" in varies((often, nothing)).message
+
+
+def timed(windows: Windows, days: int) -> Windows:
+    """The windows with an event time, evenly spread over so many days of training up to New Year, and a month."""
+    train, holdout = windows
+    rows = pl.concat([train, holdout])
+    turn = datetime(2024, 1, 1, tzinfo=UTC)
+    at = [turn + timedelta(days=days) * (place - train.height) / train.height for place in range(rows.height)]
+    rows = rows.with_columns(sent_at=pl.Series(at, dtype=pl.Datetime("us", "UTC")))
+    rows = rows.with_columns(month=pl.col("sent_at").dt.month())
+    return rows.head(train.height), rows.tail(holdout.height)
+
+
+def test_a_new_year_is_no_shift_of_the_month(windows: Windows, contract: Contract) -> None:
+    train, holdout = timed(windows, 90)
+    features = [name for name in train.columns if name != "sent_at"]
+    found = holdout_resembles_training(train, holdout, features, contract)
+    assert found.passed
+    assert found.evidence["calendar_features_not_compared"] == "month"
+    assert holdout_resembles_training(train, holdout, ["month"], contract).passed
+    only = holdout_resembles_training(train.drop("sent_at"), holdout.drop("sent_at"), ["month"], contract)
+    assert only.outcome is Outcome.FAIL
+
+
+def test_a_rare_flag_is_no_calendar(windows: Windows, contract: Contract) -> None:
+    train, holdout = timed(windows, 90)
+    rare = train.with_columns(express=pl.int_range(pl.len()) % 97 == 0)
+    found = holdout_resembles_training(rare, holdout.with_columns(express=pl.lit(True)), ["express"], contract)
+    assert found.outcome is Outcome.FAIL
+
+
+def test_a_short_hold_out_is_compared_with_stretches_as_short(contract: Contract) -> None:
+    """Three days of a weekly swing against a year: a month has all weekdays, three days have not."""
+    draw = np.random.default_rng(1)
+    hours = np.arange(24 * 365)
+    swing = np.sin(2 * np.pi * hours / 168) + draw.normal(0, 0.1, hours.size)
+    frame = pl.DataFrame({"swing": swing})
+    for start in range(300, 307):
+        train, holdout = frame.head(24 * start), frame.slice(24 * start, 72)
+        assert holdout_resembles_training(train, holdout, ["swing"], contract).passed
+
+
+def test_rows_of_one_moment_are_compared_whatever_their_order(contract: Contract) -> None:
+    """Six snapshots sorted by unit, the units' age rising with their number: another unit of age is found all the same."""
+    moments = [datetime(2024, month, 1, tzinfo=UTC) for month in range(1, 8)]
+    frame = pl.concat(
+        [pl.DataFrame({"age": np.arange(1000.0) + month}).with_columns(sent_at=pl.lit(at)) for month, at in enumerate(moments)]
+    )
+    train, holdout = frame.head(6000), frame.tail(1000)
+    assert holdout_resembles_training(train, holdout, ["age"], contract).passed
+    older = holdout.with_columns(age=pl.col("age") * 1.6)
+    assert holdout_resembles_training(train, older, ["age"], contract).outcome is Outcome.FAIL

@@ -80,8 +80,8 @@ def binary_targets(labels: pl.Series, task: str) -> list[npt.NDArray[np.bool_]]:
     if task == "regression":
         values = labels.cast(pl.Float64).to_numpy()
         return [values > np.median(values)] if values.size else []
-    counts = labels.value_counts(sort=True, name="rows").sort(["rows", labels.name], descending=[True, False])
-    classes = counts[labels.name].to_list()
+    counts = labels.alias("class").value_counts(name="rows").sort(["rows", "class"], descending=[True, False])
+    classes = counts["class"].to_list()
     if len(classes) <= 2:
         return [(labels == max(classes)).to_numpy()] if classes else []
     return [(labels == value).to_numpy() for value in classes[:MOST_CLASSES]]

@@ -12,14 +12,19 @@ import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.gates.features.cells import is_ordered
+from retrain_assets.gates.features.cells import SEED, is_ordered
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, listed, number
 
 CHECK = "holdout_resembles_training"
-STRETCHES = 24
-"""Neighbouring stretches of equally many rows that training is cut into, to see how far it strays from itself."""
-STRETCH_ROWS = 2000
-"""Most rows of a stretch that are looked at, evenly spread; 24 times as many of the hold-out."""
+FEWEST_STRETCHES, MOST_STRETCHES = 24, 96
+"""Neighbouring stretches of equally many rows that training is cut into, to see how far it strays from itself: as long as the
+hold-out within these numbers, because a few days stray farther than a month."""
+LOOKED_AT = 48_000
+"""Most rows of training, and of the hold-out, that are looked at, evenly spread."""
+ROWS_A_DAY = 3
+"""Fewest rows a day, on average, that tell a feature of the calendar."""
+PURE_DAYS = 0.8
+"""Share of the rows with an unusual value that stand among their like all day: a month may end within a day of UTC."""
 MIN_STRETCH_ROWS = 20
 MIN_HOLDOUT_ROWS = 50
 QUANTILES = (np.arange(64) + 0.5) / 64
@@ -58,8 +63,9 @@ def holdout_resembles_training(
     """No feature is farther from training than ``gates.data.max_feature_shift`` times the farthest stretch of training itself.
 
     Numbers are compared by the mean distance of their quantiles (the Wasserstein distance), categories by the total variation
-    distance, both also by their share of missing values. Besides, an order of two related features that training always
-    holds (``temp >= dewp``) must not be turned round.
+    distance, both also by their share of missing values. A feature of the calendar (``month``: whole numbers or text, one value
+    for all rows of a day) is not compared: it is as new as the time of its rows, which other checks judge. Besides, an order of
+    two related features that training always holds (``temp >= dewp``) must not be turned round.
 
     Args:
         train: features in order of time.
@@ -68,18 +74,23 @@ def holdout_resembles_training(
         contract: the limit.
     """
     limit = contract.gates.data.max_feature_shift
-    stretches = min(STRETCHES, train.height // MIN_STRETCH_ROWS)
+    alike = train.height // max(holdout.height, 1)
+    stretches = min(max(FEWEST_STRETCHES, min(MOST_STRETCHES, alike)), train.height // MIN_STRETCH_ROWS)
     if stretches < 4 or holdout.height < MIN_HOLDOUT_ROWS:
         message = (
             f"{train.height:,} training and {holdout.height:,} hold-out rows are too few to compare; "
             f"{4 * MIN_STRETCH_ROWS} and {MIN_HOLDOUT_ROWS} are needed"
         )
         return Verdict(Gate.DATA, CHECK, Outcome.NO_DATA, message, None, limit)
-    places = _places(train.height, stretches)
-    earlier = train.select(features)[places.ravel()]
-    later = holdout.select(features)[_spread(holdout.height, STRETCHES * STRETCH_ROWS)]
+    places = _in_order_of_time(train, contract.source.event_time)[_places(train.height, stretches)]
+    earlier = train[places.ravel()]
+    later = holdout[_spread(holdout.height, LOOKED_AT)]
+    moments = earlier[contract.source.event_time] if contract.source.event_time in earlier.columns else None
+    calendar = [name for name in features if _is_calendar(earlier[name], moments)]
     table: list[dict[str, Any]] = []
     for name in features:
+        if name in calendar:
+            continue
         shift = max(_shifts(earlier[name], later[name], stretches), key=lambda each: each.multiple, default=None)
         if shift is not None:
             row = {"feature": name, "measure": shift.measure, "multiple": shift.multiple}
@@ -91,11 +102,12 @@ def holdout_resembles_training(
         "features_total": len(table),
         "broken_orders": broken[:TABLE_ROWS],
         "broken_orders_total": len(broken),
+        "calendar_features_not_compared": listed(calendar, most=TABLE_ROWS),
         "stretches": stretches,
         "train_rows_looked_at": places.size,
         "holdout_rows_looked_at": later.height,
     }
-    if not table:
+    if not table and not calendar:
         return Verdict(Gate.DATA, CHECK, Outcome.NO_DATA, "no feature has values to compare", None, limit, evidence)
     far = [f"{row['feature']} ({number(row['multiple'])} times, {row['measure']})" for row in table if row["multiple"] > limit]
     turned = [
@@ -106,7 +118,10 @@ def holdout_resembles_training(
         parts = [f"farther from training than {number(limit)} times its own farthest stretch: {listed(far)}"] if far else []
         parts += [f"orders turned round: {listed(turned, most=3)}"] if turned else []
         message = f"the hold-out is unlike training, {'; '.join(parts)}; look for changed units, swapped or shifted columns"
-        return Verdict(Gate.DATA, CHECK, Outcome.FAIL, message, table[0]["multiple"], limit, evidence)
+        return Verdict(Gate.DATA, CHECK, Outcome.FAIL, message, table[0]["multiple"] if table else None, limit, evidence)
+    if not table:
+        message = f"every feature with values is of the calendar: {listed(calendar)}; there is nothing to compare"
+        return Verdict(Gate.DATA, CHECK, Outcome.PASS, message, None, limit, evidence)
     what = f"distance of the hold-out from training in multiples of training's own unrest, largest for {table[0]['feature']},"
     return at_most(Gate.DATA, CHECK, table[0]["multiple"], limit, what=what, evidence=evidence)
 
@@ -114,8 +129,33 @@ def holdout_resembles_training(
 def _places(rows: int, stretches: int) -> npt.NDArray[np.int64]:
     """Positions of the training rows that are looked at: one line a stretch, equally many in each."""
     edges = np.linspace(0, rows, stretches + 1).astype(np.int64)
-    size = min(STRETCH_ROWS, int(np.diff(edges).min()))
+    size = min(LOOKED_AT // stretches, int(np.diff(edges).min()))
     return np.stack([start + _spread(int(end - start), size) for start, end in pairwise(edges)])
+
+
+def _in_order_of_time(train: pl.DataFrame, event_time: str) -> npt.NDArray[np.int64]:
+    """Positions of the rows, those of one moment at random: a snapshot sorted by unit would be cut into unlike stretches."""
+    positions = np.arange(train.height)
+    if event_time not in train.columns:
+        return positions
+    moment = train[event_time].rle_id().to_numpy()
+    if moment[-1] + 1 == train.height:
+        return positions
+    return np.asarray(np.lexsort((np.random.default_rng(SEED).random(train.height), moment)))
+
+
+def _is_calendar(values: pl.Series, moments: pl.Series | None) -> bool:
+    """Whether a feature that varies is the same for all rows of a UTC day, such as the month."""
+    dtype = values.dtype
+    if moments is None or not (dtype.is_integer() or dtype in (pl.Boolean, pl.String)):
+        return False
+    rows = pl.DataFrame({"day": moments.cast(pl.Datetime("us")).dt.truncate("1d"), "value": values})
+    days = rows.group_by("day").agg(pure=pl.col("value").n_unique() == 1)
+    if rows.height < ROWS_A_DAY * days.height:
+        return False
+    usual = rows["value"].drop_nulls().mode().sort()
+    unusual = rows.filter(pl.col("value") != usual[0]).join(days, on="day") if len(usual) else rows.clear()
+    return unusual.height > 0 and float(unusual["pure"].mean()) >= PURE_DAYS  # type: ignore[arg-type]
 
 
 def _spread(rows: int, most: int) -> npt.NDArray[np.int64]:
@@ -167,7 +207,7 @@ def _quantiles(parts: Floats) -> Floats:
 
 def _category_shift(earlier: pl.Series, later: pl.Series, stretches: int) -> Shift:
     both = pl.concat([_text(earlier), _text(later)])
-    levels = both.drop_nulls().unique()
+    levels = both.drop_nulls().unique(maintain_order=True)
     codes = both.cast(pl.Enum(levels)).to_physical().cast(pl.Int64).fill_null(len(levels)).to_numpy()
     size = len(levels) + 1
     before, after = codes[: len(earlier)].reshape(stretches, -1), codes[len(earlier) :]

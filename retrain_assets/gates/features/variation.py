@@ -16,7 +16,8 @@ ABSURD = 1e20
 MIN_STUCK_ROWS = 50
 """Fewest hold-out rows with a value that tell a stuck feature."""
 STUCK_RUNS = 3
-"""A hold-out without any change is stuck when it is this many times as long as training's longest run of the same value."""
+"""A hold-out without any change is stuck when it is this many times as long as training's longest run of the same value; one
+without any value is empty when it is as much longer than training's longest run without one."""
 MIN_IDENTIFIERS = 100
 """Fewest training rows with a text that tell an identifier."""
 IDENTIFIER_SHARE = 0.9
@@ -63,6 +64,8 @@ Found = tuple[str, str, str] | None
 
 def _empty(train: pl.Series, holdout: pl.Series) -> Found:
     windows = [name for name, values in (("train", train), ("holdout", holdout)) if _known(values).is_empty()]
+    if windows == ["holdout"] and len(holdout) <= STUCK_RUNS * _longest_run(_missing(train)):
+        return None
     return (f"has no value at all ({' and '.join(windows)})", " and ".join(windows), "no value") if windows else None
 
 
@@ -70,7 +73,8 @@ def _infinite(train: pl.Series, holdout: pl.Series) -> Found:
     if not train.dtype.is_float() and not train.dtype.is_integer():
         return None
     for window, values in (("train", train), ("holdout", holdout)):
-        known = _known(values)
+        if (known := _known(values)).is_empty():
+            continue
         low, high = (float(known.min()), float(known.max()))  # type: ignore[arg-type]
         worst = max(low, high, key=abs)
         if abs(worst) >= ABSURD:
@@ -103,6 +107,10 @@ def _identifier(train: pl.Series) -> Found:
     if distinct < IDENTIFIER_SHARE * len(known):
         return None
     return (f"is an identifier ({distinct:,} texts in {counted(len(known), 'row')})", "train", str(known[0]))
+
+
+def _missing(values: pl.Series) -> pl.Series:
+    return (values.fill_nan(None) if values.dtype.is_float() else values).is_null()
 
 
 def _known(values: pl.Series) -> pl.Series:
