@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandera.polars as pa
 import polars as pl
@@ -157,3 +157,45 @@ def test_a_history_that_is_none_is_refused(tmp_path: Path, history: Any) -> None
     )
     with pytest.raises(StageError, match="history is not a list of earlier data sets"):
         run_stage(request)
+
+
+def test_rows_without_an_event_time_are_counted_and_break_a_schema_that_does_not_allow_them(tmp_path: Path) -> None:
+    nowhere = parcels().head(3).with_columns(sent_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
+    result = snapshot(tmp_path, pl.concat([parcels(), nowhere]))
+    found = next(verdict for verdict in result.verdicts_of(Gate.DATA) if verdict.check == "schema_holds")
+    assert result.metadata["left_out"]["no_event_time"] == 3
+    assert found.outcome is Outcome.FAIL
+    assert "sent_at: not_nullable (3 rows of the source have none)" in found.message
+
+
+class BerlinParcels(Parcels):
+    sent_at: Annotated[pl.Datetime, "us", "Europe/Berlin"]
+
+
+class NaiveParcels(Parcels):
+    sent_at: Annotated[pl.Datetime, "us", None]
+
+
+class DatedParcels(Parcels):
+    sent_at: pl.Date
+
+
+@pytest.mark.parametrize(
+    ("schema", "dtype"),
+    [("BerlinParcels", pl.Datetime("us", "Europe/Berlin")), ("NaiveParcels", None), ("DatedParcels", pl.Date)],
+)
+def test_an_event_time_may_be_of_any_zone_or_none_or_a_date(tmp_path: Path, road: Road, schema: str, dtype: Any) -> None:
+    moment = pl.col("sent_at")
+    rows = parcels().with_columns(moment.dt.replace_time_zone(None) if dtype is None else moment.cast(dtype))
+    contract = contract_values(write_source(tmp_path / "source", rows))
+    contract["source"] |= {"schema": f"{__name__}.{schema}"}
+    parameters = {"cutoff": CUTOFF.isoformat()}
+    result = run_stage(StageRequest("dataset", "parcel_delay", "r", contract, {}, str(tmp_path / "out"), parameters))
+    assert [found for found in result.verdicts_of(Gate.DATA) if not found.passed] == []
+    assert result.metadata["rows"]["train"] == road.dataset.metadata["rows"]["train"]
+    inputs = {"dataset": result.outputs["dataset"]["uri"]}
+    features = run_stage(StageRequest("features", "parcel_delay", "r", contract, inputs, str(tmp_path / "features"), {}))
+    assert [found for found in features.verdicts_of(Gate.DATA) if not found.passed] == []
+    inputs = {"features": features.outputs["features"]["uri"]}
+    training = run_stage(StageRequest("training", "parcel_delay", "r", contract, inputs, str(tmp_path / "training"), {}))
+    assert [found for found in training.verdicts_of(Gate.TRAINING) if not found.passed] == []

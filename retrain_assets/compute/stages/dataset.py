@@ -11,7 +11,7 @@ import polars as pl
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.frames import Tables, write_tables
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.source import bounds, read_source
+from retrain_assets.compute.stages.source import bounds, read_source, rows_without_time
 from retrain_assets.contract import Contract, Gate, SourceError, StageError
 from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
 
@@ -48,7 +48,8 @@ def dataset(request: StageRequest) -> StageResult:
     Output ``dataset``: folder with ``train.parquet`` and ``holdout.parquet``: the schema's columns of rows whose label is known
     at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Rows
     whose label is not known yet (event time + label delay after the cut-off) or missing, and hold-out rows of a group
-    (``source.group``) that training has, are left out and counted. Verdicts: gate data.
+    (``source.group``) that training has, are left out and counted, and so are rows of the files without an event time. Verdicts:
+    gate data.
 
     Raises:
         SourceError: when the source is not what the contract says.
@@ -59,7 +60,7 @@ def dataset(request: StageRequest) -> StageResult:
     history = _history(request)
     schema = import_path(contract.source.schema_, "source.schema")
     source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff)
-    rows = split(source_rows, contract, windows)
+    rows = split(source_rows, contract, windows, without_time=rows_without_time(contract.source))
 
     tables = Tables(rows.train, rows.holdout, {"window": windows.to_json()})
     folder = request.directory / "dataset"
@@ -71,6 +72,7 @@ def dataset(request: StageRequest) -> StageResult:
         "left_out": {
             "label_not_known_yet": rows.left_out.too_young.height,
             "label_missing": rows.left_out.unlabelled.height,
+            **({"no_event_time": rows.left_out.without_time} if rows.left_out.without_time else {}),
             **({"group_in_training": rows.left_out.group_in_training.height} if contract.source.group is not None else {}),
         },
         "label_mean": dict(rows.label_mean),
@@ -80,7 +82,7 @@ def dataset(request: StageRequest) -> StageResult:
     return answer(request, {"dataset": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
 
 
-def split(rows: pl.DataFrame, contract: Contract, windows: Windows) -> SourceRows:
+def split(rows: pl.DataFrame, contract: Contract, windows: Windows, *, without_time: int = 0) -> SourceRows:
     """Source rows from the start of training to the cut-off as the snapshot's two windows and what is left out of them.
 
     Raises:
@@ -100,7 +102,7 @@ def split(rows: pl.DataFrame, contract: Contract, windows: Windows) -> SourceRow
             raise SourceError(f"source.group {source.group!r} is not a column of the schema", where=source.schema_, remedy=remedy)
         returning = pl.col(source.group).is_in(train[source.group].drop_nulls().unique().implode()).fill_null(False)
         holdout, shared = holdout.filter(~returning), holdout.filter(returning)
-    left_out = LeftOut(too_young=rows.filter(too_young), unlabelled=rows.filter(~too_young & without), group_in_training=shared)
+    left_out = LeftOut(rows.filter(too_young), rows.filter(~too_young & without), shared, without_time)
     return SourceRows(train, holdout, contract, windows.cutoff, left_out)
 
 

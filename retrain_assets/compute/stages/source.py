@@ -73,10 +73,27 @@ def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], sta
     return rows.sort([*keys, *others], nulls_last=True)
 
 
+def rows_without_time(source: Source) -> int:
+    """Rows of all files without an event time. They belong to no period, so that :func:`read_source` never gives them.
+
+    Raises:
+        SourceError: when no file is there or one cannot be read.
+    """
+    paths = source_files(source.uri)
+    try:
+        counts = pl.scan_parquet(paths, glob=False, extra_columns="ignore").select(pl.col(source.event_time).null_count())
+        return int(counts.collect().item())
+    except _UNREADABLE as error:
+        raise _damaged(_first_damaged(paths, (source.event_time,)), error) from error
+
+
 def bounds(dtype: pl.DataType, *moments: datetime) -> list[pl.Expr]:
     """Moments as literals comparable with an event time of this type; a type without a timezone is taken as UTC."""
-    naive = not (isinstance(dtype, pl.Datetime) and dtype.time_zone)
-    return [pl.lit(moment.astimezone(UTC).replace(tzinfo=None) if naive else moment.astimezone(UTC)) for moment in moments]
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    plain = [moment.astimezone(UTC) for moment in moments]
+    if zone is None:
+        return [pl.lit(moment.replace(tzinfo=None)) for moment in plain]
+    return [pl.lit(moment).dt.convert_time_zone(zone) for moment in plain]
 
 
 def _expand(uri: str) -> str:
@@ -105,7 +122,7 @@ def _expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel
                 remedy=f"add it to the schema or correct source.{role}; the schema has {', '.join(columns)}",
             )
     moment = columns[source.event_time][0]
-    if not isinstance(moment, (pl.Datetime, pl.Date)):
+    if moment is None or not (moment == pl.Datetime or moment == pl.Date):
         raise SourceError(
             f"source.event_time {source.event_time!r} is {moment} in the schema",
             where=source.schema_,

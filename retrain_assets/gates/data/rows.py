@@ -23,11 +23,13 @@ class LeftOut:
         too_young: the label cannot be known at the cut-off.
         unlabelled: the label should be known and is not there.
         group_in_training: hold-out rows of a group (``source.group``) that training has.
+        without_time: number of rows in all files without an event time, which belong to no window.
     """
 
     too_young: pl.DataFrame = field(default_factory=pl.DataFrame)
     unlabelled: pl.DataFrame = field(default_factory=pl.DataFrame)
     group_in_training: pl.DataFrame = field(default_factory=pl.DataFrame)
+    without_time: int = 0
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def schema_holds(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) 
     if snapshot.is_empty():
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no rows to validate", threshold=name)
     try:
-        broken = _broken_rules(snapshot, schema)
+        broken = _without_time(rows, schema) + _broken_rules(snapshot, schema)
     except (
         SchemaDefinitionError,
         SchemaInitError,
@@ -113,6 +113,15 @@ def _broken_rules(snapshot: pl.DataFrame, schema: type[pandera.polars.DataFrameM
             rules = [_rule(problem, snapshot.height) for problem in problems.schema_errors]
             return sorted(rules, key=lambda rule: (rule.mask is not None, -rule.rows, rule.title))
     return []
+
+
+def _without_time(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) -> list[_Rule]:
+    """Rows without an event time are in no window, and a fault of the source where the schema does not allow them."""
+    column = schema.to_schema().columns.get(rows.contract.source.event_time)
+    if not rows.left_out.without_time or column is None or column.nullable:
+        return []
+    value = f"{counted(rows.left_out.without_time, 'row')} of the source have none"
+    return [_Rule(rows.contract.source.event_time, "not_nullable", None, value, False, 0)]
 
 
 def _few_cases(schema: type[pandera.polars.DataFrameModel]) -> Any:
