@@ -56,7 +56,7 @@ def source_digest(path: str, what: str) -> str:
 
 
 def module_digest(path: str, what: str) -> str:
-    """Digest of an import path and the source text of its module, which is found and not imported: estimators' libraries are heavy.
+    """Digest of an import path and the source text of its module, which is found and not imported, as it may be heavy.
 
     Raises:
         StageError: when there is no such module.
@@ -67,9 +67,7 @@ def module_digest(path: str, what: str) -> str:
     except (ImportError, ValueError):
         found = None
     if found is None:
-        raise StageError(
-            f"{path}: there is no module {module!r}", where=what, remedy="correct the path, or install its package"
-        )
+        raise StageError(f"{path}: there is no module {module!r}", where=what, remedy="correct the path, or install its package")
     text = Path(found.origin).read_bytes() if found.origin and Path(found.origin).is_file() else b""
     return digest_of({"path": path, "sha256": sha256_hex(text)})
 

@@ -11,6 +11,8 @@ CLIPPED_AT = 1e-6
 """Probabilities nearer to 0 or 1 than this are moved here, as the logit of 0 and 1 is not finite."""
 _SAMPLED_ABOVE = 100_000
 """With more rows the search starts from the fit of an evenly spaced sample; it always ends on all rows."""
+_LAST_STEP = 1e-5
+"""A smaller step is taken and is the last one: Newton's error after it is of the order of its square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,9 @@ def _newton(outcomes: Array, logits: Array, start: tuple[float, float], fixed_sl
             ]
         )
         step /= determinant
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < _LAST_STEP:
             error = 0.0 if fixed_slope else float(np.sqrt(hessian[0, 0] / determinant))
-            return float(at[0]), float(at[1]), error
+            return float(at[0] + step[0]), float(at[1] + step[1]), error
         factor = 1.0
         while (tried := _loss(outcomes, logits, at + factor * step))[0] > loss + 1e-9 * len(logits) and factor > 1e-6:
             factor /= 2
