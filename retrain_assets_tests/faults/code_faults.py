@@ -106,7 +106,7 @@ TRAINING = (
         InTraining(
             {"estimator": LIGHTGBM, "params": {"n_estimators": 20, "learning_rate": 1e-6, "n_jobs": 1}, "calibration": "none"}
         ),
-        ("beats_baseline",),
+        ("beats_baseline", "meets_roc_auc"),
     ),
     Fault(
         "no_seed",
