@@ -150,7 +150,8 @@ def _spread(training: dict[int, list[int]]) -> float:
 
 def _habits(training: dict[int, list[int]], spread: float, limit: float) -> tuple[float, float]:
     """The second smallest and the second largest count of training days that are odd themselves; infinite and 0 without two."""
-    low, high = [], []
+    low: list[int] = []
+    high: list[int] = []
     for counts in training.values():
         expected = float(np.median(counts))
         for count in counts:

@@ -105,7 +105,12 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
         if row["agreement"] <= limit and best is not None:
             break
         spread = partition.stretches(row["value"])
-        honest = spread < MIN_STRETCHES or row["jump"] < MIN_JUMP or row["surprise"] <= evidence["surprise_by_chance"]
+        honest = (
+            row["feature"] in contract.gates.data.vetted_features
+            or spread < MIN_STRETCHES
+            or row["jump"] < MIN_JUMP
+            or row["surprise"] <= evidence["surprise_by_chance"]
+        )
         shown = row | {"value": partition.name_of(row["value"]), "stretches": spread}
         if row["agreement"] <= limit:
             best = shown
@@ -122,11 +127,12 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
         ]
         message = (
             f"{contract.source.label} is as good as known from {listed(words, most=3)}, limit {number(limit)}; "
-            "find out whether the value is filled in before the prediction, and remove the feature if not"
+            "find out whether the value is filled in before the prediction: remove the feature if not, name it in "
+            "gates.data.vetted_features if it is"
         )
         return Verdict(Gate.DATA, CHECK, Outcome.FAIL, message, leaks[0]["agreement"], limit, evidence)
     if best is None:
-        message = "values agree with the label only within chance, in a few moments or as their neighbours do"
+        message = "values agree with the label only within chance, in a few moments, as their neighbours do or in vetted features"
         return Verdict(Gate.DATA, CHECK, Outcome.PASS, message, None, limit, evidence)
     what = f"largest agreement of a value with the label ({best['feature']} = {best['value']}, {best['label']})"
     return at_most(Gate.DATA, CHECK, best["agreement"], limit, what=what, evidence=evidence)

@@ -10,6 +10,7 @@ from retrain_assets.contract import Contract, Gate, Outcome, Verdict
 from retrain_assets.gates.features.agreement import no_value_determines_label
 from retrain_assets.gates.features.availability import Availability, features_are_known_in_time
 from retrain_assets.gates.features.cells import Cells, binary_targets, sampled
+from retrain_assets.gates.features.known_label import area_of_known_labels
 from retrain_assets.gates.features.resemblance import holdout_resembles_training
 from retrain_assets.gates.features.separation import no_single_feature_separates_label
 from retrain_assets.gates.features.serving import Parity, features_match_serving
@@ -62,11 +63,11 @@ def features_gate(
     """
     roles = {unit, label, contract.source.event_time}
     features = [column for column in train.columns if column not in roles]
-    if problem := _unusable(train, holdout, features, label):
+    if problem := _unusable(train, holdout, features, label, contract):
         outcome, message = problem
         return [Verdict(Gate.DATA, check, outcome, message) for check in FEATURE_CHECKS]
     return [
-        *_leaks(train, holdout, features, label, contract),
+        *_leaks(train, holdout, features, unit, label, contract),
         features_are_known_in_time(features, availability, contract),
         features_match_serving(parity),
         no_rows_shared_across_split(train, holdout, features, unit, contract),
@@ -75,12 +76,19 @@ def features_gate(
     ]
 
 
-def _unusable(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], label: str) -> tuple[Outcome, str] | None:
+def _unusable(
+    train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], label: str, contract: Contract
+) -> tuple[Outcome, str] | None:
     for name, frame in (("training", train), ("hold-out", holdout)):
         if label not in frame.columns:
             return Outcome.ERROR, f"the {name} features have no label column {label}"
         if absent := [column for column in features if column not in frame.columns]:
             return Outcome.ERROR, f"the {name} features lack {listed(absent)}; both windows must come from one feature function"
+    if unknown := [name for name in contract.gates.data.vetted_features if features and name not in features]:
+        return (
+            Outcome.ERROR,
+            f"gates.data.vetted_features names no feature: {listed(unknown)}; the features are {listed(features)}",
+        )
     if types := [column for column in features if train.schema[column] != holdout.schema[column]]:
         return Outcome.ERROR, f"type differs between training and hold-out: {listed(types)}; cast in the feature function"
     if not features:
@@ -90,7 +98,9 @@ def _unusable(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str
     return None
 
 
-def _leaks(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], label: str, contract: Contract) -> list[Verdict]:
+def _leaks(
+    train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], unit: str, label: str, contract: Contract
+) -> list[Verdict]:
     """The two checks that look for the label in the features; both count over the same cells."""
     most = JUDGED_ROWS
     if contract.task == "multiclass" and train[label].n_unique() > 2:
@@ -101,8 +111,12 @@ def _leaks(train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], 
     cells: Mapping[str, Cells] = {name: Cells.of(rows[name]) for name in features}
     windows = {"train": slice(0, parts[0].height), "holdout": slice(parts[0].height, rows.height)}
     targets = {window: binary_targets(rows[label][place], contract.task) for window, place in windows.items()}
+
+    def known_label() -> float | None:
+        return area_of_known_labels(train.filter(_has_label(train, label)), contract, unit, label)
+
     return [
-        no_single_feature_separates_label(cells, windows, targets, contract),
+        no_single_feature_separates_label(cells, windows, targets, contract, known_label),
         no_value_determines_label(cells, rows[label], contract),
     ]
 

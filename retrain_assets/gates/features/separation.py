@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,23 @@ Targets = Sequence[npt.NDArray[np.bool_]]
 
 
 def no_single_feature_separates_label(
-    cells: Mapping[str, Cells], windows: Mapping[str, slice], targets: Mapping[str, Targets], contract: Contract
+    cells: Mapping[str, Cells],
+    windows: Mapping[str, slice],
+    targets: Mapping[str, Targets],
+    contract: Contract,
+    known_label: Callable[[], float | None] = lambda: None,
 ) -> Verdict:
     """No feature alone reaches more than ``gates.data.max_feature_auc``, in either window.
+
+    Where the known labels of a unit separate its next one by themselves, the limit is raised to the middle between that area
+    and 1: features of honest history reach as much. Features of ``gates.data.vetted_features`` may separate as they do.
 
     Args:
         cells: features of the labelled rows of both windows.
         windows: where the rows of ``train`` and ``holdout`` stand in them.
         targets: per window the label as yes/no questions.
         contract: the limit, the label's name.
+        known_label: area that the unit's known labels reach alone; asked only where a feature is above the limit.
     """
     check, limit = "no_single_feature_separates_label", contract.gates.data.max_feature_auc
     table: list[dict[str, Any]] = []
@@ -48,19 +56,23 @@ def no_single_feature_separates_label(
         if found:
             auc, chance = max(found.values())
             row: dict[str, Any] = {"feature": name, "auc": auc, "auc_by_chance": chance}
-            table.append(row | {f"auc_{window}": found[window][0] if window in found else None for window in windows})
+            row |= {f"auc_{window}": found[window][0] if window in found else None for window in windows}
+            table.append(row | {"vetted": name in contract.gates.data.vetted_features})
     looked = {f"{window}_rows_looked_at": rows.stop - rows.start for window, rows in windows.items()}
     if not table:
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "no window has labels of two kinds to separate", None, limit, looked)
-    table.sort(key=lambda row: (-row["auc"], row["feature"]))
-    above = [row for row in table if row["auc"] > limit]
+    table.sort(key=lambda row: (row["vetted"], -row["auc"], row["feature"]))
+    history = known_label() if table[0]["auc"] > limit and not table[0]["vetted"] else None
+    limit = max(limit, (1 + history) / 2) if history is not None else limit
+    above = [row for row in table if row["auc"] > limit and not row["vetted"]]
     leaks = [row for row in above if row["auc"] > row["auc_by_chance"]]
     evidence = {"features": table[:TABLE_ROWS], "features_total": len(table), "above_limit": len(above), **looked}
+    evidence["auc_of_known_labels"] = history
     if leaks:
         words = listed([f"{row['feature']} (AUC {number(row['auc'])})" for row in leaks])
         message = (
-            f"{words} alone separates {contract.source.label} better than {number(limit)}; "
-            "find out whether it is known before the prediction, and remove it if not"
+            f"{words} alone separates {contract.source.label} better than {number(limit)}; find out whether it is known before "
+            "the prediction: remove it if not, name it in gates.data.vetted_features if it is"
         )
         return Verdict(Gate.DATA, check, Outcome.FAIL, message, leaks[0]["auc"], limit, evidence)
     if above:
@@ -70,6 +82,9 @@ def no_single_feature_separates_label(
             f"permuted labels reach {number(row['auc_by_chance'])}; lengthen the windows, they have too few labels of a kind"
         )
         return Verdict(Gate.DATA, check, Outcome.INCONCLUSIVE, message, row["auc"], limit, evidence)
+    if table[0]["vetted"]:
+        message = "every feature is in gates.data.vetted_features; nothing was judged"
+        return Verdict(Gate.DATA, check, Outcome.PASS, message, None, limit, evidence)
     what = f"AUC of the most separating feature ({table[0]['feature']}; chance reaches {number(table[0]['auc_by_chance'])})"
     return at_most(Gate.DATA, check, table[0]["auc"], limit, what=what, evidence=evidence)
 
