@@ -1,31 +1,15 @@
 """What a person sees in Dagster: verdicts and results translated into check results and metadata."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.reports.reading import readable, reading_place, worst_first
 
 TABLE_ROWS = 50
 """Rows of a table shown in metadata; the rest stays in the evidence."""
-
-MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?(\+00:00|Z)(?![\w:])")
-"""A moment as ISO 8601 writes it, in UTC."""
-
-LEADING = (
-    *("check", "slice", "rows of", "group", "difference", "feature", "column", "class", "metric", "baseline", "budget"),
-    *("limit of", "per row", "window", "day", "start", "from", "end", "to", "kind", "rule", "found", "value", "measure"),
-    *("of", "compared", "outcome", "message", "observed", "threshold", "used", "share", "null share", "limit"),
-    *("candidate", "champion", "worse by", "worse by at least", "worse by at most", "before", "after", "train", "holdout"),
-    *("change", "rise", "multiple", "auc", "flipped", "bias", "rows", "usual"),
-    *("selection rate", "tpr", "tpr at least", "tpr at most", "fpr", "fpr at least", "fpr at most", "calibration"),
-    *("mean score", "positive share", "lower", "upper", "at least", "at most"),
-)
-"""Columns in reading order: what names a row, what was found, what it is held against. Recorded evidence has its keys sorted."""
-
-WORST_FIRST = (Outcome.ERROR, Outcome.FAIL, Outcome.NO_DATA, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str) -> dg.AssetCheckResult:
@@ -67,7 +51,7 @@ def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Flat dicts as a table; columns of text first, as they name the row, otherwise in reading order (``LEADING``).
+    """Flat dicts as a table; columns of text first, as they name the row, then numbers, each in reading order.
 
     Columns without any value are left out.
     """
@@ -81,16 +65,11 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
             else:
                 columns[name] = "string"
     filled = {name: kind for name, kind in columns.items() if any(row.get(name) is not None for row in listed)}
-    columns = dict(sorted(filled.items(), key=_reading_order))
+    columns = dict(sorted(filled.items(), key=lambda column: (column[1] != "string", reading_place(column[0]))))
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: cell(row.get(name), kind) for name, kind in columns.items()}) for row in listed],
         schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
     )
-
-
-def _reading_order(column: tuple[str, str]) -> tuple[bool, int]:
-    name, kind = column
-    return kind != "string", LEADING.index(name) if name in LEADING else len(LEADING)
 
 
 def cell(value: Any, kind: str) -> str | int | float | bool | None:
@@ -105,18 +84,6 @@ def cell(value: Any, kind: str) -> str | int | float | bool | None:
 def significant(value: float, digits: int) -> float:
     """A number with at most so many significant digits; digits before the point are all kept."""
     return round(value, 1) if abs(value) >= 10**digits else float(f"{value:.{digits}g}")
-
-
-def readable(text: str) -> str:
-    """Text with its moments as a person writes them: ``2013-12-08 13:00 UTC``, midnight as the date alone."""
-    return MOMENT.sub(_moment, text)
-
-
-def _moment(found: re.Match[str]) -> str:
-    day, time, seconds = found[1], found[2], found[3] or ":00"
-    if (time, seconds) == ("00:00", ":00"):
-        return day
-    return f"{day} {time}{seconds if seconds != ':00' else ''} UTC"
 
 
 def scalar(value: float | str | bool | None) -> Any:
@@ -137,7 +104,7 @@ def gate_metadata(verdicts: Sequence[Verdict], *, owner: str, fallback: str) -> 
     """What an asset's page says of its gate: first in one line whether it opens and who acts, then every check."""
     closed = [verdict for verdict in verdicts if not verdict.passed]
     if closed:
-        names = ", ".join(verdict.check for verdict in _worst_first(closed))
+        names = ", ".join(verdict.check for verdict in worst_first(closed))
         line = f"{len(closed)} of {len(verdicts)} checks do not hold: {names}. Owner {owner}: {fallback}."
     else:
         line = f"all {len(verdicts)} checks hold"
@@ -154,9 +121,5 @@ def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
             "observed": brief(verdict.observed),
             "threshold": brief(verdict.threshold),
         }
-        for verdict in _worst_first(verdicts)
+        for verdict in worst_first(verdicts)
     )
-
-
-def _worst_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    return sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))

@@ -33,7 +33,7 @@ def reliability_plot(calibration: Mapping[str, Any]) -> Markup:
     canvas.line(left, upper, left, lower, "axis")
     canvas.line(left, lower, right, lower, "axis")
     canvas.line(x(0), y(0), x(top), y(top), "limit")
-    canvas.text(x(top * 0.98), y(top * 0.74), "as predicted", "side", anchor="end")
+    canvas.text(x(top * 0.98), y(top * 0.04), "dashed: happened as often as predicted", "side", anchor="end")
     rows = max(part["rows"] for part in bins)
     canvas.polyline([(x(part["mean_score"]), y(part["positive_share"])) for part in bins], "estimate")
     for part in bins:
@@ -57,7 +57,9 @@ def slice_plot(slices: Mapping[str, Any]) -> Markup | None:
     margin = slices["margin"]
     low, high = _extent(compared, margin)
     line, upper = 19.0, 30.0
-    width, left, right = 640.0, 128.0, 630.0
+    names = [_slice_name(str(row["slice"])) for row in compared]
+    left = 24.0 + 6.2 * max(map(len, names))
+    width, right = left + 512.0, left + 502.0
     lower = upper + line * len(compared) + 4
     x = Scale(low, high, left, right)
     canvas = Canvas(width, lower + 40, _slice_words(compared, margin))
@@ -70,7 +72,7 @@ def slice_plot(slices: Mapping[str, Any]) -> Markup | None:
     canvas.text(x(0), upper - 17, "champion", "side", anchor="middle")
     for k, row in enumerate(compared):
         at = upper + line * (k + 0.5)
-        canvas.text(left - 8, at + 3.5, str(row["slice"]), "tick" if row["judged"] else "tick faint", anchor="end")
+        canvas.text(left - 8, at + 3.5, names[k], "tick" if row["judged"] else "tick faint", anchor="end")
         ends = (row.get("worse_by_at_least"), row.get("worse_by_at_most"))
         if None not in ends:
             canvas.line(x.kept(ends[0]), at, x.kept(ends[1]), at, "whisker" if row["judged"] else "whisker faint")
@@ -78,6 +80,14 @@ def slice_plot(slices: Mapping[str, Any]) -> Markup | None:
     canvas.text(x(0) - 10, lower + 33, "← better than the champion", "side", anchor="end")
     canvas.text(x(0) + 10, lower + 33, "worse than the champion →", "side")
     return canvas.markup()
+
+
+def _slice_name(name: str) -> str:
+    """A pair's values with their columns beside them, ``origin=JFK, carrier=MQ``; long names end in an ellipsis."""
+    columns, _, values = name.partition("=")
+    parts = list(zip(columns.split(" & "), values.split(" & "), strict=False))
+    plain = ", ".join(f"{column}={value}" for column, value in parts) if columns.count(" & ") == values.count(" & ") else name
+    return plain if len(plain) <= 40 else plain[:39] + "…"
 
 
 def backtest_plot(backtests: Mapping[str, Any]) -> Markup | None:

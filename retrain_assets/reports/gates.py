@@ -8,6 +8,7 @@ from typing import Any
 from retrain_assets.contract import Gate, overall
 from retrain_assets.ledger import timestamp
 from retrain_assets.release import CheckRecord
+from retrain_assets.reports.reading import worst_first
 from retrain_assets.reports.record import Record
 
 QUESTIONS: Mapping[Gate, str] = {
@@ -37,7 +38,8 @@ _OWNERS = {
 
 
 def gates_of(record: Record) -> list[dict[str, Any]]:
-    """The five gates in the order of the road; one that was not reached has outcome None and no checks.
+    """The five gates in the order of the road; one that was not reached has outcome None and no checks;
+    checks that keep a gate closed come first.
 
     Promotion is judged at every decision; it counts as reached only where a toggle was armed, else its verdicts only say that the
     earlier gates did not open. They stay in the decision.
@@ -58,7 +60,8 @@ def gates_of(record: Record) -> list[dict[str, Any]]:
 def _judged(record: Record, gate: Gate) -> dict[str, Any]:
     known = record.known.verdicts.get(gate)
     if known is not None:
-        checks = [_check(record, gate, check) for check in known.checks.values()]
+        order = [verdict.check for verdict in worst_first([check.verdict for check in known.checks.values()])]
+        checks = [_check(record, gate, known.checks[name]) for name in order]
         return {
             "outcome": known.outcome.value,
             "at": timestamp(known.at),

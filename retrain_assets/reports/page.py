@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from retrain_assets.reports import words
 from retrain_assets.reports.evaluation_plots import backtest_plot, reliability_plot, slice_plot
 from retrain_assets.reports.interval_plot import interval_plot, words_of
+from retrain_assets.reports.reading import readable, reading_place
 
 SYMBOLS: Mapping[str | None, str] = {
     "pass": "✓",
@@ -80,8 +81,8 @@ def moment(value: str | None) -> Markup:
 def evidence_parts(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Evidence of one check as tables and one list of facts.
 
-    Lists of mappings become tables, words before numbers; mappings of mappings too (the outer names as first column);
-    everything else is a fact.
+    Lists of mappings become tables, words before numbers, each in reading order; mappings of mappings too (the outer names as
+    first column); everything else is a fact.
     """
     tables: list[dict[str, Any]] = []
     facts: list[tuple[str, Any]] = []
@@ -89,7 +90,8 @@ def evidence_parts(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
         if rows := _rows(value):
             columns = list(dict.fromkeys(column for row in rows for column in row))
             numeric = _numeric(columns, rows)
-            tables.append({"name": name, "columns": sorted(columns, key=numeric.__contains__), "rows": rows, "numeric": numeric})
+            ordered = sorted(columns, key=lambda column: (column in numeric, reading_place(column) if column else -1))
+            tables.append({"name": name, "columns": ordered, "rows": rows, "numeric": numeric})
         elif value not in (None, [], {}):
             facts.append((name, value))
     return [*([{"facts": facts}] if facts else []), *tables]
@@ -121,7 +123,7 @@ def _text(value: str) -> Markup:
         return escape(name)
     if kind == "system" and name:
         return Markup("the system ({})").format(name)
-    return escape(value)
+    return escape(readable(value))
 
 
 @lru_cache(maxsize=1)
@@ -148,6 +150,7 @@ def _environment() -> Environment:
         actor=words.actor,
         words=words.words,
         sentence=words.sentence,
+        readable=readable,
         evidence_parts=evidence_parts,
     )
     environment.globals.update(

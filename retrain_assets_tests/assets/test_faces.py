@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retrain_assets.assets.faces import check_result, gate_metadata, readable, significant, table
+from retrain_assets.assets.faces import check_result, gate_metadata, significant, table
 from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.reports.reading import readable
 
 
 def verdict(check: str, outcome: Outcome, message: str = "as it should be") -> Verdict:
