@@ -117,8 +117,10 @@ CHECKS = {
         "slices_hold",
         "fairness_holds_origin",
         "calibrated",
+        "decisions_are_stable",
         "backtests_hold",
         "latency_within_budget",
+        "size_within_budget",
     },
     "canary_report": {
         "sample_ratio_holds",
