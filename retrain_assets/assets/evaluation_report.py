@@ -78,8 +78,13 @@ def evaluation_tables(evaluation: Mapping[str, Any], contract: Contract) -> dict
     found, rule = OfflineEvaluation.from_json(evaluation), contract.gates.offline.backtests
     shown: dict[str, Any] = {"rows": found.rows, "rows_without_label": found.rows_without_label}
     if (calibration := found.calibration) is not None:
-        numbers = {"ece": calibration.ece, "bias": calibration.bias, "slope": calibration.slope}
-        numbers |= {"intercept": calibration.intercept, "intercept_with_slope_1": calibration.in_the_large}
+        numbers = {
+            "mean prediction minus share that happened": calibration.bias,
+            "expected calibration error (ECE)": calibration.ece,
+            "slope (1 is right, below 1 too extreme)": calibration.slope,
+            "intercept (0 is right)": calibration.intercept,
+            "intercept with slope 1 (below 0 too high)": calibration.in_the_large,
+        }
         shown["calibration"] = [{"measure": name, "value": value} for name, value in numbers.items()]
     if found.decision is not None:
         shown |= {

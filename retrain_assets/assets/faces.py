@@ -101,14 +101,12 @@ def brief(value: float | str | None) -> str | None:
 
 
 def gate_metadata(verdicts: Sequence[Verdict], *, owner: str, fallback: str) -> dict[str, Any]:
-    """What an asset's page says of its gate: first in one line whether it opens and who acts, then every check."""
-    closed = [verdict for verdict in verdicts if not verdict.passed]
-    if closed:
-        names = ", ".join(verdict.check for verdict in worst_first(closed))
-        line = f"{len(closed)} of {len(verdicts)} checks do not hold: {names}. Owner {owner}: {fallback}."
-    else:
-        line = f"all {len(verdicts)} checks hold"
-    return {"verdict": line, "gate": verdict_table(verdicts)}
+    """What an asset's page says of its gate: first whether it opens, then who acts and what happens, then every check."""
+    closed = sum(not verdict.passed for verdict in verdicts)
+    if not closed:
+        return {"verdict": f"all {len(verdicts)} checks hold", "gate": verdict_table(verdicts)}
+    line = f"{closed} of {len(verdicts)} checks do not hold"
+    return {"verdict": line, "owner": owner, "fallback": fallback, "gate": verdict_table(verdicts)}
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:

@@ -150,8 +150,9 @@ def _column_facts(drift: ColumnDrift | None, reference: ColumnSketch, window: Co
     if drift.mean_before is not None and drift.mean_after is not None:
         facts.append(f"mean {words.number(drift.mean_before)} → {words.number(drift.mean_after)}")
     facts += _beyond(reference, window)
-    if reference.missing or window.missing:
-        facts.append(f"no value {reference.missing / reference.n:.1%} → {window.missing / window.n:.1%}")
+    missing = [f"{sketch.missing / sketch.n:.1%}" if sketch.n else "0.0%" for sketch in (reference, window)]
+    if missing != ["0.0%", "0.0%"]:
+        facts.append(f"no value {missing[0]} → {missing[1]}")
     if not drift.drifted:
         facts.append("within chance")
     return ", ".join(facts)

@@ -11,8 +11,24 @@ MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?(\+00:00
 """A moment as ISO 8601 writes it, in UTC."""
 
 LEADING = (
-    *("check", "slice", "rows of", "group", "difference", "feature", "column", "class", "metric", "baseline", "budget"),
-    *("limit of", "per row", "window", "day", "start", "from", "end", "to", "kind", "rule", "found", "value", "measure"),
+    *("name", "item", "check", "slice", "rows of", "group", "difference", "feature", "column", "class", "metric"),
+    *(
+        "baseline",
+        "budget",
+        "limit of",
+        "per row",
+        "window",
+        "day",
+        "start",
+        "from",
+        "end",
+        "to",
+        "kind",
+        "rule",
+        "found",
+        "value",
+        "measure",
+    ),
     *("of", "compared", "outcome", "message", "observed", "threshold", "used", "share", "null share", "limit"),
     *("candidate", "champion", "worse by", "worse by at least", "worse by at most", "before", "after", "train", "holdout"),
     *("change", "rise", "multiple", "auc", "flipped", "bias", "rows", "usual"),

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retrain_assets.assets.faces import check_result, gate_metadata, significant, table
+from retrain_assets.assets.faces import check_result, evidence_metadata, gate_metadata, significant, table
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.reports.reading import readable
 
@@ -29,8 +29,9 @@ def test_the_page_of_a_gate_says_first_which_checks_keep_it_closed_and_who_acts(
         verdict("crashed", Outcome.ERROR),
     ]
     shown = gate_metadata(verdicts, owner="team:data", fallback="block the retrain")
-    assert next(iter(shown)) == "verdict"
-    assert shown["verdict"] == "3 of 4 checks do not hold: crashed, broken, unclear. Owner team:data: block the retrain."
+    assert list(shown) == ["verdict", "owner", "fallback", "gate"]
+    assert shown["verdict"] == "3 of 4 checks do not hold"
+    assert (shown["owner"], shown["fallback"]) == ("team:data", "block the retrain")
     assert [record.data["check"] for record in shown["gate"].records] == ["crashed", "broken", "unclear", "holds"]
     assert names(shown["gate"]) == ["check", "outcome", "message", "observed", "threshold"], "the message is in sight"
     assert gate_metadata(verdicts[:1], owner="team:data", fallback="block")["verdict"] == "all 1 checks hold"
@@ -40,6 +41,10 @@ def test_columns_without_any_value_are_left_out_and_heads_are_words() -> None:
     shown = table([{"rows_of": "all", "p_value": None, "share": 0.25}, {"rows_of": "EWR", "p_value": None, "share": None}])
     assert names(shown) == ["rows of", "share"]
     assert shown.value.records[1].data == {"rows of": "EWR", "share": None}  # type: ignore[union-attr]
+
+
+def test_a_list_of_names_and_values_begins_with_the_names() -> None:
+    assert names(evidence_metadata({"kinds": {"carrier": "categorical", "temp": "numeric"}})["kinds"]) == ["name", "value"]
 
 
 @pytest.mark.parametrize(

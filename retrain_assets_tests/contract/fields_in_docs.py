@@ -1,4 +1,7 @@
-"""The tables of every gate and drift field in docs/, made from the contract: ``python -m retrain_assets_tests.contract.fields_in_docs``."""
+"""The tables of every gate and drift field in docs/, made from the contract.
+
+Made anew by ``python -m retrain_assets_tests.contract.fields_in_docs``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ SECTIONS = {"gates.md": ("gates",), "drift.md": ("cadence",)}
 
 
 def fields(part: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
-    """Every field below a part of the contract by its path, parts included; ``NAME`` stands for a key, ``[]`` for an entry of a list."""
+    """Every field below a part of the contract by its path, parts included.
+
+    ``NAME`` stands for a key, ``[]`` for an entry of a list.
+    """
     for name, field in part.model_fields.items():
         here = f"{path}.{name}"
         inner, suffix = _part_in(field.annotation)
