@@ -78,6 +78,7 @@ def number(value: float | None) -> str:
     """A number for a sentence: four significant digits, integers in full, ``undefined`` for None."""
     if value is None:
         return "undefined"
+    value = value + 0.0  # minus zero is zero
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from retrain_assets.gates.offline.carriers import CARRIED, ENOUGH, carriers, too_few
 from retrain_assets.gates.offline.evaluation import Comparison, Slice
 from retrain_assets.gates.offline.influence import influence, influence_of_terms
 from retrain_assets.gates.offline.intervals import (
@@ -54,20 +55,29 @@ class Pair:
     resample_count: int
 
     def compared(self, metric: str) -> Comparison:
-        """One metric on all rows: DeLong for areas under the ROC curve, a paired bootstrap of units for the others."""
+        """One metric on all rows: DeLong for areas under the ROC curve, a paired bootstrap of units for the others.
+
+        Where few units carry the metric the percentiles of resampled units are too narrow (Cameron, Gelbach and Miller,
+        Bootstrap-based improvements for inference with clustered errors, Review of Economics and Statistics 2008), and it is
+        linearised instead.
+        """
         rows = len(self.labels)
         if self.champion is None:
             return Comparison(metric, rows, metric_value(metric, self.labels, self.candidate, threshold=self.threshold), None)
+        carried = self._carriers(metric)
+        few = self._unit_count if carried is None else carried
         if metric in ("roc_auc", "roc_auc_ovr"):
             found = self._linearised(metric, self.champion)
             method = "DeLong" if metric == "roc_auc" else "DeLong, mean over classes"
-        elif metric == "average_precision" and rows > ROWS_RESAMPLED_IN_ORDER:
+        elif few < ENOUGH or (metric == "average_precision" and rows > ROWS_RESAMPLED_IN_ORDER):
             found, method = self._linearised(metric, self.champion), _LINEARISED
         else:
             scores = (self.labels, self.candidate, self.champion, self._resamples)
             found = bootstrap_improvement(metric, *scores, confidence=self.confidence, threshold=self.threshold)
             method = f"paired bootstrap, {self.resample_count:,} resamples"
             method += f" of {UNIT_BLOCKS:,} blocks of units" if self._resamples.blocks < self._unit_count else ""
+        if too_few(few, self.confidence):
+            method = f"none, too few units carry it: {few}"
         ours, theirs = (
             metric_value(metric, self.labels, scores, threshold=self.threshold) for scores in (self.candidate, self.champion)
         )
@@ -97,7 +107,8 @@ class Pair:
     def _slice(self, metric: str, rows: Array, candidate: _Measured, champion: _Measured) -> tuple[Comparison, float | None]:
         value, other = (None if measured is None else measured[0] for measured in (candidate, champion))
         units = None if self.units is None else self.units[rows]
-        found, p_value = improvement_of(metric, candidate, champion, units, confidence=self.confidence)
+        carried = self._carriers(metric, rows)
+        found, p_value = improvement_of(metric, candidate, champion, units, confidence=self.confidence, carried=carried)
         method = None if p_value is None else _LINEARISED
         return Comparison(metric, len(rows), value, other, found, method), p_value
 
@@ -112,6 +123,13 @@ class Pair:
             return self._slice(metric, rows, candidate, champion)
 
         return compare
+
+    def _carriers(self, metric: str, rows: Array | slice = slice(None)) -> int | None:
+        if self.champion is None or metric not in CARRIED:
+            return None
+        units = None if self.units is None else self.units[rows]
+        scores = (self.candidate[rows], self.champion[rows])
+        return carriers(metric, self.labels[rows], scores, units, threshold=self.threshold)
 
     @cached_property
     def _resamples(self) -> Resamples:

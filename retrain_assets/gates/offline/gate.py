@@ -106,8 +106,8 @@ def _not_worse(evaluation: OfflineEvaluation, comparison: Comparison, margin: fl
     if (without := without_champion(evaluation, check, margin)) is not None:
         return without
     if found.estimate is None or found.lower is None:
-        return _undefined(check, comparison, margin)
-    loss, bound = -found.estimate, -found.lower
+        return _undefined(evaluation, check, comparison, margin)
+    loss, bound = -found.estimate, 0.0 - found.lower
     outcome = Outcome.PASS if bound <= margin else Outcome.INCONCLUSIVE if loss <= margin else Outcome.FAIL
     message = (
         f"{comparison.metric} is {_worse(loss)} than the champion's, at most {number(max(bound, 0.0))} worse "
@@ -121,7 +121,7 @@ def _beats(evaluation: OfflineEvaluation, comparison: Comparison, required: floa
     if (without := without_champion(evaluation, check, required)) is not None:
         return without
     if found.estimate is None or found.lower is None:
-        return _undefined(check, comparison, required)
+        return _undefined(evaluation, check, comparison, required)
     if found.lower >= required and found.lower > 0:
         outcome = Outcome.PASS
     else:
@@ -133,9 +133,16 @@ def _beats(evaluation: OfflineEvaluation, comparison: Comparison, required: floa
     return Verdict(Gate.OFFLINE, check, outcome, message, found.lower, required, _evidence(evaluation, comparison))
 
 
-def _undefined(check: str, comparison: Comparison, threshold: float) -> Verdict:
-    message = f"{comparison.metric} is undefined on {counted(comparison.rows, 'hold-out row')}, so nothing was compared"
-    return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, message, None, threshold)
+def _undefined(evaluation: OfflineEvaluation, check: str, comparison: Comparison, threshold: float) -> Verdict:
+    rows, estimate = counted(comparison.rows, "hold-out row"), comparison.improvement.estimate
+    if estimate is None:
+        message = f"{comparison.metric} is undefined on {rows}, so nothing was compared"
+    else:
+        message = (
+            f"{comparison.metric} is {_worse(-estimate)} than the champion's, but of {rows} too few units tell (positives of a "
+            f"rare class, or units with many rows) to bound it; take a longer hold-out"
+        )
+    return Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, message, None, threshold, _evidence(evaluation, comparison))
 
 
 def _evidence(evaluation: OfflineEvaluation, comparison: Comparison) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retrain_assets.gates.offline.carriers import carriers, too_few
 from retrain_assets.gates.offline.influence import influence
 from retrain_assets.gates.offline.metrics import improvement_sign, metric_value
 from retrain_assets.gates.offline.resampling import Resamples, metric_of_resamples
@@ -18,7 +19,7 @@ class Improvement:
     """How much better the candidate is than the champion, positive is better, in the metric's unit.
 
     ``lower`` and ``upper`` are one-sided bounds, each at the stated confidence; all three are None where the metric is
-    undefined on these rows, the bounds also where there is but one unit.
+    undefined on these rows, the bounds also where too few units carry the metric (see carriers.py).
     """
 
     estimate: float | None
@@ -97,7 +98,8 @@ def linearised_improvement(
     if len(labels) == 0:
         return UNDEFINED, None
     moved = [influence(name, labels, scores, threshold=threshold) for scores in (candidate, champion)]
-    return improvement_of(name, moved[0], moved[1], units, confidence=confidence)
+    carried = carriers(name, labels, (candidate, champion), units, threshold=threshold)
+    return improvement_of(name, moved[0], moved[1], units, confidence=confidence, carried=carried)
 
 
 def improvement_of(
@@ -107,6 +109,7 @@ def improvement_of(
     units: Array | None,
     *,
     confidence: float,
+    carried: int | None = None,
 ) -> tuple[Improvement, float | None]:
     """Bounds and p-value out of the metric and the rows' influences on it, of both models.
 
@@ -115,6 +118,10 @@ def improvement_of(
     difference, there are few degrees of freedom, and the bounds are wide. Where skewness makes them wider still, it is taken out
     by Hall's transformation (On the removal of skewness by transformation, JRSS B 1992), so that a few large losses of one model
     that these rows happen to lack do not pass for harm of the other.
+
+    The influences of few ``carried`` units (of three positives on the recall) know little of how much others would differ, and
+    nothing where all agree. So these units alone make the degrees of freedom, and the p-value is never below that of a sign test
+    in which all of them agree; where even that is no evidence at the confidence, there are no bounds.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -126,13 +133,16 @@ def improvement_of(
     if abs(estimate) <= 1e-12 * (abs(ours) + abs(theirs)):
         estimate = 0.0
     moves = sign * per_unit(by_candidate - by_champion, units)
-    count, total = len(moves), float((moves**2).sum())
-    if count < 2:
+    count = len(moves) if carried is None else min(carried, len(moves))
+    largest = float(np.abs(moves).max(initial=0.0))
+    if too_few(count, confidence) or not np.isfinite(largest):
         return Improvement(estimate, None, None), None
-    error = float(np.sqrt(total * count / (count - 1)))
+    moves = moves / (largest or 1.0)
+    total = float((moves**2).sum())
+    error = largest * float(np.sqrt(total * count / (count - 1)))
     if error <= 1e-9 * (abs(ours) + abs(theirs)):
-        return Improvement(estimate, estimate, estimate), 0.0 if estimate < 0 else 1.0
-    unequal = float((moves**4).sum()) - total**2 / count
+        return Improvement(estimate, estimate, estimate), 0.5**count if estimate < 0 else 1.0
+    unequal = float((moves**4).sum()) - total**2 / len(moves)
     freedom = max(1.0, min(count - 1.0, 2 * total**2 / unequal) if unequal > 0 else count - 1.0)
     skewness = float((moves**3).sum()) / total**1.5
     reach = float(stdtrit(freedom, confidence))
@@ -140,7 +150,7 @@ def improvement_of(
     upper = estimate - error * min(-reach, _with_skewness(-reach, skewness))
     studentised = estimate / error
     p_value = float(stdtr(freedom, max(studentised, _without_skewness(studentised, skewness))))
-    return Improvement(estimate, lower, upper), p_value
+    return Improvement(estimate, lower, upper), max(p_value, 0.5**count)
 
 
 def _without_skewness(value: float, skewness: float) -> float:
