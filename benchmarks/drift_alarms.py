@@ -103,7 +103,8 @@ def _detection_row(name: str, rows: int, found: Detection) -> Row:
     seen = [delay for delay in found.delays if delay is not None]
     note = (
         f"window called drifted {found.drifted:.2f}, above the limit {found.above:.2f}; "
-        f"{len(found.delays) - len(seen)} of {len(found.delays)} sequences without an alarm, which the mean leaves out; no target is set"
+        f"{len(found.delays) - len(seen)} of {len(found.delays)} sequences without an alarm, "
+        "which the mean leaves out; no target is set"
     )
     delay = float(np.mean(seen)) if seen else None
     return Row(NAME, f"windows until an alarm: {name}, {rows:,} rows", delay, FEWEST, None, None, None, len(found.delays), note)

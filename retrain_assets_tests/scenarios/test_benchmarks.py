@@ -7,10 +7,13 @@ import json
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 from rich.console import Console
 
+from benchmarks import drift
 from benchmarks.measure import Target, absent, compared, fresh_process, interleaved
+from benchmarks.peers import PeerMissing
 from benchmarks.table import print_table, write_json
 
 FIELDS = ["benchmark", "measure", "value", "against", "ratio", "target", "holds", "rows", "note"]
@@ -45,6 +48,17 @@ def test_a_peer_that_is_not_installed_is_not_a_pass() -> None:
     row = absent("b", "time, s", against="peer", target=Target(30, at_least=True), reason="peer is not installed")
     assert row.holds is None
     assert (row.value, row.ratio, row.target, row.note) == (None, None, "≥ 30", "peer is not installed")
+
+
+def test_a_peer_of_drift_that_cannot_be_run_is_a_row_with_the_reason(monkeypatch) -> None:
+    def run_peer(name: str, files: list[str]) -> None:
+        raise PeerMissing(f"{name} could not be installed: no network")
+
+    monkeypatch.setattr(drift, "run_peer", run_peer)
+    frame = pl.DataFrame({"x": [1.0]})
+    rows = drift._against_peers({drift.BOTH: lambda: sum(range(1000)), drift.STORED: lambda: sum(range(1000))}, frame, frame)
+    assert [(row.target, row.holds, row.value) for row in rows] == [(f"≥ {times}", None, None) for times in (30, 60, 15, 30)]
+    assert rows[0].note == "evidently could not be installed: no network"
 
 
 def test_contestants_take_turns_and_the_median_counts() -> None:
@@ -105,4 +119,7 @@ def test_the_table_says_what_missed_and_what_was_not_judged() -> None:
 def test_an_unknown_benchmark_is_refused_with_the_known_names() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks", "speed"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, drift_memory, drift_alarms, gates, start" in done.stderr
+    assert (
+        "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, drift_memory, drift_alarms, gates, start"
+        in done.stderr
+    )
