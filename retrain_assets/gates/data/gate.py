@@ -103,7 +103,8 @@ def _judged(check: str, judge: Callable[[], Verdict], rows: SourceRows) -> Verdi
     try:
         return judge()
     except pl.exceptions.PolarsError as fault:
-        return Verdict(Gate.DATA, check, Outcome.ERROR, f"the rows cannot be judged: {fault}; correct the type in the source")
+        reason = str(fault).strip().splitlines()[0]
+        return Verdict(Gate.DATA, check, Outcome.ERROR, f"the rows cannot be judged: {reason}; correct the type in the source")
 
 
 def _unusable(check: str, rows: SourceRows) -> Verdict | None:

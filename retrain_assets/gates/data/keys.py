@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from retrain_assets.contract import Gate, Outcome, Verdict
@@ -36,14 +34,10 @@ def groups_are_separate(rows: SourceRows) -> Verdict:
     check, group = "groups_are_separate", rows.contract.source.group or ""
     if not rows.train.height or not rows.holdout.height:
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "one window has no rows, so there are no groups to compare")
-    shared = (
-        rows.holdout.select(pl.col(group).cast(pl.String))
-        .join(rows.train.select(pl.col(group).cast(pl.String)).unique(), on=group, how="semi")
-        .group_by(group)
-        .agg(holdout_rows=pl.len())
-        .sort("holdout_rows", group, descending=[True, False])
-    )
-    examples: list[dict[str, Any]] = shared.head(TABLE_ROWS).to_dicts()
+    held, seen = (_plain(frame[group]).drop_nulls() for frame in (rows.holdout, rows.train))
+    found = held.filter(held.is_in(seen.unique().implode())).alias("group").value_counts(name="holdout_rows")
+    shared = found.sort("holdout_rows", "group", descending=[True, False])
+    examples = [{group: str(value), "holdout_rows": count} for value, count in shared.head(TABLE_ROWS).iter_rows()]
     evidence = {
         "shared_groups": examples,
         "holdout_rows_of_shared_groups": int(shared["holdout_rows"].sum()),
@@ -53,6 +47,11 @@ def groups_are_separate(rows: SourceRows) -> Verdict:
     names = f" ({listed([str(row[group]) for row in examples])})" if examples else ""
     what = f"number of values of {group} on both sides of the split{names}"
     return at_most(Gate.DATA, check, shared.height, 0, what=what, evidence=evidence)
+
+
+def _plain(values: pl.Series) -> pl.Series:
+    """Categories as text, because their codes may differ between frames."""
+    return values.cast(pl.String) if isinstance(values.dtype, pl.Categorical | pl.Enum) else values
 
 
 def _repeated(keys: pl.DataFrame) -> pl.DataFrame:

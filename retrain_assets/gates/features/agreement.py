@@ -121,8 +121,8 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
     if leaks:
         worst = {row["feature"]: row for row in reversed(leaks)}
         words = [
-            f"{name} = {row['value']} ({number(row['agreement'])} of {counted(row['rows'], 'row')} have {row['label']}, "
-            f"{number(row['base_rate'])} of all do)"
+            f"{name} = {row['value']} ({row['agreement']:.1%} of {counted(row['rows'], 'row')} have {row['label']}, "
+            f"{row['base_rate']:.1%} of all do)"
             for name, row in reversed(worst.items())
         ]
         message = (

@@ -125,7 +125,7 @@ def features_are_known_in_time(features: Sequence[str], found: Availability, con
         words = [f"the function fails without {name}" for name in found.fails_without] + words
         message = f"values known only after the prediction are used: {listed(words)}; build the features without {listed(late)}"
         if leaks and not found.fails_without:
-            message += f", or with what other rows knew {_delay(source.label_delay)} before"
+            message += f", or with what was known {_delay(source.label_delay)}"
         worst = max((seen.changed for seen in leaks.values()), default=found.rows)
         return Verdict(Gate.DATA, check, Outcome.FAIL, message, worst, 0, evidence)
     if unprobed := [name for name in features if name not in found.features]:
@@ -267,4 +267,4 @@ def _kind(seen: Dependence) -> str:
 
 def _delay(delay: timedelta) -> str:
     hours = delay / timedelta(hours=1)
-    return f"{hours:g} hours" if delay else "their event time"
+    return f"of rows {hours:g} hours before" if delay else "of earlier rows"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.gates.features.calendar import is_calendar
 from retrain_assets.gates.features.cells import SEED, is_ordered
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, listed, number
 
@@ -21,10 +22,6 @@ FEWEST_STRETCHES, MOST_STRETCHES = 24, 96
 hold-out within these numbers, because a few days stray farther than a month."""
 LOOKED_AT = 48_000
 """Most rows of training, and of the hold-out, that are looked at, evenly spread."""
-ROWS_A_DAY = 3
-"""Fewest rows a day, on average, that tell a feature of the calendar."""
-PURE_DAYS = 0.8
-"""Share of the rows with an unusual value that stand among their like all day: a month may end within a day of UTC."""
 MIN_STRETCH_ROWS = 20
 MIN_HOLDOUT_ROWS = 50
 QUANTILES = (np.arange(64) + 0.5) / 64
@@ -86,7 +83,7 @@ def holdout_resembles_training(
     earlier = train[places.ravel()]
     later = holdout[_spread(holdout.height, LOOKED_AT)]
     moments = earlier[contract.source.event_time] if contract.source.event_time in earlier.columns else None
-    calendar = [name for name in features if _is_calendar(earlier[name], moments)]
+    calendar = [name for name in features if is_calendar(earlier[name], moments)]
     table: list[dict[str, Any]] = []
     for name in features:
         if name in calendar:
@@ -142,20 +139,6 @@ def _in_order_of_time(train: pl.DataFrame, event_time: str) -> npt.NDArray[np.in
     if moment[-1] + 1 == train.height:
         return positions
     return np.asarray(np.lexsort((np.random.default_rng(SEED).random(train.height), moment)))
-
-
-def _is_calendar(values: pl.Series, moments: pl.Series | None) -> bool:
-    """Whether a feature that varies is the same for all rows of a UTC day, such as the month."""
-    dtype = values.dtype
-    if moments is None or not (dtype.is_integer() or dtype in (pl.Boolean, pl.String)):
-        return False
-    rows = pl.DataFrame({"day": moments.cast(pl.Datetime("us")).dt.truncate("1d"), "value": values})
-    days = rows.group_by("day").agg(pure=pl.col("value").n_unique() == 1)
-    if rows.height < ROWS_A_DAY * days.height:
-        return False
-    usual = rows["value"].drop_nulls().mode().sort()
-    unusual = rows.filter(pl.col("value") != usual[0]).join(days, on="day") if len(usual) else rows.clear()
-    return unusual.height > 0 and float(unusual["pure"].mean()) >= PURE_DAYS  # type: ignore[arg-type]
 
 
 def _spread(rows: int, most: int) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ SMOOTHING = 20.0
 """Rows of the overall rate mixed into each category's rate (Micci-Barreca 2001, section 3)."""
 PERMUTATIONS = 5
 """Permutations of the labels of which the largest area is the level that chance reaches."""
+SHOWN = 3.0
+"""Standard errors by which an area must be above the limit before it is a leak and not the luck of few labels."""
 
 Targets = Sequence[npt.NDArray[np.bool_]]
 
@@ -32,7 +35,10 @@ def no_single_feature_separates_label(
     contract: Contract,
     known_label: Callable[[], float | None] = lambda: None,
 ) -> Verdict:
-    """No feature alone reaches more than ``gates.data.max_feature_auc``, in either window.
+    """No feature alone reaches more than ``gates.data.max_feature_auc``, in either window, by three standard errors (J. Hanley,
+    B. McNeil, The meaning and use of the area under a ROC curve, Radiology 143, 1982) and more than permuted labels do.
+
+    An area of training above the limit that is not shown to be is inconclusive; one of the hold-out alone is told.
 
     Where the known labels of a unit separate its next one by themselves, the limit is raised to the middle between that area
     and 1: features of honest history reach as much. Features of ``gates.data.vetted_features`` may separate as they do.
@@ -48,14 +54,16 @@ def no_single_feature_separates_label(
     table: list[dict[str, Any]] = []
     chances = {window: _chances(targets[window]) for window in windows}
     for name, feature in cells.items():
-        found: dict[str, tuple[float, float]] = {}
+        found: dict[str, tuple[float, float, float]] = {}
         for window, rows in windows.items():
-            area = _areas(feature, rows, [np.flatnonzero(target) for target in _judged(targets[window])], chances[window])
+            positives = [np.flatnonzero(target) for target in _judged(targets[window])]
+            area = _areas(feature, rows, positives, chances[window], limit)
             if area is not None:
                 found[window] = area
         if found:
-            auc, chance = max(found.values())
-            row: dict[str, Any] = {"feature": name, "auc": auc, "auc_by_chance": chance}
+            auc, chance, _ = max(found.values())
+            shown = max(area[2] for area in found.values())
+            row: dict[str, Any] = {"feature": name, "auc": auc, "auc_by_chance": chance, "auc_at_least": shown}
             row |= {f"auc_{window}": found[window][0] if window in found else None for window in windows}
             table.append(row | {"vetted": name in contract.gates.data.vetted_features})
     looked = {f"{window}_rows_looked_at": rows.stop - rows.start for window, rows in windows.items()}
@@ -65,7 +73,8 @@ def no_single_feature_separates_label(
     history = known_label() if table[0]["auc"] > limit and not table[0]["vetted"] else None
     limit = max(limit, (1 + history) / 2) if history is not None else limit
     above = [row for row in table if row["auc"] > limit and not row["vetted"]]
-    leaks = [row for row in above if row["auc"] > row["auc_by_chance"]]
+    leaks = [row for row in above if row["auc_at_least"] > limit and row["auc"] > row["auc_by_chance"]]
+    untold = [row for row in above if (row.get("auc_train") or 0.5) > limit]
     evidence = {"features": table[:TABLE_ROWS], "features_total": len(table), "above_limit": len(above), **looked}
     evidence["auc_of_known_labels"] = history
     if leaks:
@@ -75,16 +84,24 @@ def no_single_feature_separates_label(
             "the prediction: remove it if not, name it in gates.data.vetted_features if it is"
         )
         return Verdict(Gate.DATA, check, Outcome.FAIL, message, leaks[0]["auc"], limit, evidence)
-    if above:
-        row = above[0]
+    if untold:
+        row = untold[0]
         message = (
-            f"{row['feature']} separates {contract.source.label} with AUC {number(row['auc'])}, above {number(limit)}, but "
-            f"permuted labels reach {number(row['auc_by_chance'])}; lengthen the windows, they have too few labels of a kind"
+            f"{row['feature']} separates {contract.source.label} with AUC {number(row['auc'])}, above {number(limit)}, but with "
+            f"so few labels of a kind only {number(row['auc_at_least'])} is certain, and permuted labels reach "
+            f"{number(row['auc_by_chance'])}; lengthen window.train"
         )
         return Verdict(Gate.DATA, check, Outcome.INCONCLUSIVE, message, row["auc"], limit, evidence)
     if table[0]["vetted"]:
         message = "every feature is in gates.data.vetted_features; nothing was judged"
         return Verdict(Gate.DATA, check, Outcome.PASS, message, None, limit, evidence)
+    if above:
+        row = above[0]
+        message = (
+            f"{row['feature']} has AUC {number(row['auc_train'])} in training, at most {number(limit)} is allowed; that of the "
+            f"hold-out, {number(row['auc_holdout'])}, stands on few labels of a kind and shows only {number(row['auc_at_least'])}"
+        )
+        return Verdict(Gate.DATA, check, Outcome.PASS, message, row["auc_train"], limit, evidence)
     what = f"AUC of the most separating feature ({table[0]['feature']}; chance reaches {number(table[0]['auc_by_chance'])})"
     return at_most(Gate.DATA, check, table[0]["auc"], limit, what=what, evidence=evidence)
 
@@ -105,7 +122,7 @@ def single_feature_auc(feature: pl.Series, targets: Targets) -> float | None:
     Returns:
         A number from 0.5 to 1; None when no target has both classes.
     """
-    found = _areas(Cells.of(feature), slice(0, len(feature)), [np.flatnonzero(target) for target in _judged(targets)], [])
+    found = _areas(Cells.of(feature), slice(0, len(feature)), [np.flatnonzero(target) for target in _judged(targets)], [], 0.5)
     return None if found is None else found[0]
 
 
@@ -120,8 +137,10 @@ def _chances(targets: Targets) -> list[Rows]:
     return [order[:size] for order in shuffles(judged[0].size, PERMUTATIONS) for size in sizes] if judged else []
 
 
-def _areas(cells: Cells, window: slice, targets: Sequence[Rows], chances: Sequence[Rows]) -> tuple[float, float] | None:
-    """Largest area on the targets and on the permuted ones; both as positions of their positive rows."""
+def _areas(
+    cells: Cells, window: slice, targets: Sequence[Rows], chances: Sequence[Rows], limit: float
+) -> tuple[float, float, float] | None:
+    """Largest area on the targets and on the permuted ones, both as positions of positive rows, and what of it is certain."""
     if not targets:
         return None
     codes = cells.codes[window]
@@ -139,7 +158,17 @@ def _areas(cells: Cells, window: slice, targets: Sequence[Rows], chances: Sequen
                 found.append(_area(np.roll(hits, -1), np.roll(rows, -1)))
         return max(max(value, 1 - value) if at else value for at, value in enumerate(found))
 
-    return max(0.5, *map(area, targets)), max(0.5, 0.5, *map(area, chances))
+    found = [area(target) for target in targets]
+    certain = [one - SHOWN * _standard_error(limit, len(target), codes.size) for one, target in zip(found, targets, strict=True)]
+    return max(0.5, *found), max(0.5, 0.5, *map(area, chances)), max(0.5, *certain)
+
+
+def _standard_error(area: float, positives: int, rows: int) -> float:
+    """Standard error of an area (Hanley and McNeil 1982, the bound that assumes exponential scores)."""
+    negatives = rows - positives
+    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
+    return math.sqrt(spread / (positives * negatives))
 
 
 def _area(positives: Codes, rows: Codes) -> float:

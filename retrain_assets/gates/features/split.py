@@ -9,10 +9,13 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Verdict
+from retrain_assets.gates.features.calendar import is_calendar
 from retrain_assets.gates.limits import at_most
 
 SHOWN = 5
 """Shared rows that are shown."""
+STRETCHES = 6
+"""Stretches of training in which it is seen how many rows repeat earlier ones."""
 BEYOND_CHANCE = 4.0
 """Standard errors from which on more shared rows than training has itself are not put down to chance."""
 
@@ -24,9 +27,9 @@ def no_rows_shared_across_split(
     that do so by habit.
 
     Rows are found by a 64-bit hash and then compared value by value. Features with few values, and units that return with the
-    same ones, repeat rows without any fault. How many is seen in training itself: of its latest rows, as many as the hold-out has
-    (at most half), the share that stands before them is taken off the share of hold-out rows that stand in as many rows of
-    training. What is left counts when it is above four standard errors.
+    same ones, repeat rows without any fault. How many is seen in training itself, features of the calendar left out: the largest
+    share that one of its latest stretches, as long as the hold-out, has in the rows before it is taken off, and what is left
+    counts when it is above four standard errors.
 
     Args:
         train: features with their unit, in order of time.
@@ -47,7 +50,7 @@ def no_rows_shared_across_split(
     usual, beyond = 0.0, share
     limit = contract.gates.data.max_duplicate_share
     if share > limit:
-        usual, beyond = _beyond_habit(left["_hash"], right["_hash"], share)
+        usual, beyond = _beyond_habit(holdout.height, train, features, contract, share)
     evidence: dict[str, Any] = {
         "shared_rows": shared.height,
         "shared_share": share,
@@ -58,26 +61,33 @@ def no_rows_shared_across_split(
     }
     what = "share of hold-out rows that stand, feature by feature, in training"
     if usual:
-        what += f", beyond the share that latest rows of training have in earlier ones ({share:.1%} against {usual:.1%}),"
+        what += f", beyond the share that late stretches of training have in earlier rows ({share:.1%} against {usual:.1%}),"
     return at_most(Gate.DATA, "no_rows_shared_across_split", beyond, limit, what=what, evidence=evidence)
 
 
-def _beyond_habit(holdout: pl.Series, train: pl.Series, share: float) -> tuple[float, float]:
-    """The share of training's latest rows that stand before them, and by how much the hold-out's share is beyond it and chance.
+def _beyond_habit(
+    holdout_rows: int, train: pl.DataFrame, features: Sequence[str], contract: Contract, share: float
+) -> tuple[float, float]:
+    """The largest share that a stretch of training has in the rows before it, and by how much the hold-out is beyond that.
 
-    Both are looked for in equally many rows, the ones directly before. Where training repeats no row, the whole share counts.
+    Stretches are as long as the hold-out, the last ones of training and at most its later half. Features of the calendar are left
+    out: the hold-out of a January finds last January's, while no month of training finds itself. Where no row repeats an earlier
+    one the whole share counts.
     """
-    latest = min(len(holdout), len(train) // 2)
-    if not latest:
+    length = min(holdout_rows, train.height // 2)
+    if not length:
         return 0.0, share
-    before = len(train) - latest
-    usual = float(train.tail(latest).is_in(train.head(before).implode()).mean())  # type: ignore[arg-type]
-    found = float(holdout.is_in(train.tail(before).implode()).mean())  # type: ignore[arg-type]
+    moments = train[contract.source.event_time] if contract.source.event_time in train.columns else None
+    lasting = [name for name in features if not is_calendar(train[name], moments)]
+    hashes = _hashed(train, lasting or features)["_hash"]
+    ends = range(train.height, train.height // 2 + length - 1, -length)
+    stretches = [(hashes.slice(end - length, length), hashes.head(end - length)) for end in ends][:STRETCHES]
+    usual = max((float((one.is_in(before.implode())).sum()) / length for one, before in stretches), default=0.0)
     if not usual:
         return 0.0, share
-    rate = max(usual, 1 / latest)
-    error = math.sqrt(rate * (1 - rate) * (1 / latest + 1 / len(holdout)))
-    return usual, found - usual if found - usual > BEYOND_CHANCE * error else 0.0
+    rate = max(usual, 1 / length)
+    error = math.sqrt(rate * (1 - rate) * (1 / length + 1 / holdout_rows))
+    return usual, share - usual if share - usual > BEYOND_CHANCE * error else 0.0
 
 
 def _hashed(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
