@@ -38,7 +38,12 @@ def test_a_feature_that_leaks_is_stopped_at_gate_data_before_anything_is_registe
     gate = road.retrain_state().verdicts[Gate.DATA]
     assert gate.outcome is Outcome.FAIL
     failed = {verdict.check for verdict in gate.verdicts if verdict.outcome is not Outcome.PASS}
-    assert failed == {"no_single_feature_separates_label", "features_are_known_in_time"}
+    assert failed == {
+        "no_single_feature_separates_label",
+        "no_value_determines_label",
+        "features_are_known_in_time",
+        "features_match_serving",
+    }
     assert set(road.failed_checks()) == failed
     assert road.retrain_state().candidate is None
     assert road.look() == []
