@@ -398,3 +398,30 @@ def replace_frame(scored: Scored, frame: pl.DataFrame) -> Scored:
     other = Scored.__new__(Scored)
     other.__dict__.update(scored.__dict__, frame=frame)
     return other
+
+
+def test_a_model_that_is_sure_of_every_class_is_an_error(contract_with: Callable[[dict[str, Any]], Contract]) -> None:
+    offline = {"metrics": {"log_loss": {"max": 1.0, "min_improvement": 0.0}}, "calibration": None}
+    contract = contract_with({"task": "multiclass", "decision": None, "gates.offline": offline})
+    labels = np.arange(300) % 3
+    rows = pl.DataFrame({"parcel": [str(k) for k in range(300)], "late": labels})
+    fair = np.full((300, 3), 1 / 3)
+    found = offline_gate(evaluate(rows, np.ones((300, 3)), fair, contract=contract, seed=1), contract)
+    assert {each.outcome for each in found} == {Outcome.ERROR}
+    assert "candidate's probabilities of the classes do not sum to 1 in 300 rows" in found[0].message
+    assert not evaluate(rows, fair.astype(np.float32), fair, contract=contract, seed=1).problems
+
+
+@pytest.mark.parametrize("metric", ["mean_squared_error", "mean_absolute_error", "r2"])
+def test_predictions_whose_squares_overflow_are_an_error_and_no_slice_passes(
+    contract_with: Callable[[dict[str, Any]], Contract], metric: str
+) -> None:
+    limits = {"columns": ["region"], "metric": metric, "max_regression": 0.1, "min_support": 20}
+    offline = {"metrics": {metric: {"max_regression": 0.1}}, "slices": limits}
+    contract = contract_with({"task": "regression", "decision": None, "gates.offline": offline})
+    labels = np.random.default_rng(1).normal(0, 1, 300)
+    rows = pl.DataFrame({"parcel": [str(k) for k in range(300)], "late": labels, "region": np.resize(["a", "b"], 300)})
+    for scale, outcomes in ((1e200, {Outcome.ERROR}), (1e90, {Outcome.FAIL})):
+        found = offline_gate(evaluate(rows, labels * scale, labels, contract=contract, seed=1), contract)
+        assert {each.outcome for each in found} == outcomes
+        assert all(np.isfinite(row["worse_by"]) for row in found[-1].evidence.get("slices", []))

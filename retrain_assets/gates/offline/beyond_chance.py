@@ -33,12 +33,16 @@ def excess_p_value(hits: Array, expected: Array, squares: Array, effect: Array) 
     return np.asarray(p_values)
 
 
-def design_effect(residuals: Array, units: Array | None) -> float:
-    """How many times the variance of a mean grows because rows of one unit are alike; at least 1.
+def design_effect(residuals: Array, units: Array | None, alike: float = 0.0) -> float:
+    """How many times the variance of a mean grows because rows of one unit are alike; at least 1, and what ``alike`` brings.
+
+    A few units of one slice show it badly, least of all where the slice happens to have few hits: then its units look like each
+    other. What all rows show (:func:`alikeness`) is therefore the least that is allowed for.
 
     Args:
         residuals: one value a row.
         units: number of the unit of each row, 0..k-1; None when every row is a unit of its own.
+        alike: correlation of two rows of one unit, 0..1.
     """
     rows = len(residuals)
     if units is None or rows < 2:
@@ -52,7 +56,20 @@ def design_effect(residuals: Array, units: Array | None) -> float:
     if distinct < 2 or total <= 1e-12 * rows:
         return rows / distinct
     per_unit = np.bincount(units, weights=centred)
-    return max(1.0, float(per_unit @ per_unit) / total * distinct / (distinct - 1))
+    least = 1 + alike * (float(count @ count) / rows - 1)
+    return max(1.0, least, float(per_unit @ per_unit) / total * distinct / (distinct - 1))
+
+
+def alikeness(residuals: Array, units: Array | None) -> float:
+    """Correlation of two rows of one unit, 0..1, as the design effect of all rows shows it.
+
+    With units of unequal size the effect is ``1 + (sum m^2 / sum m - 1) correlation`` (Kish, Survey Sampling, 1965, section 5.4).
+    """
+    if units is None or len(residuals) < 2:
+        return 0.0
+    count = np.bincount(units)
+    size = float(count @ count) / len(residuals)
+    return min(1.0, (design_effect(residuals, units) - 1) / (size - 1)) if size > 1 else 0.0
 
 
 def repeated(units: Array) -> Array | None:

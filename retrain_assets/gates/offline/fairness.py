@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrain_assets.gates.offline.beyond_chance import design_effect
+from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect
 
 Array = np.ndarray
 GROUPS_LISTED = 50
@@ -70,6 +70,7 @@ def rates_of_groups(
     positive, selected = labels.astype(bool), scores >= threshold
     cells = _cells(inside, positive, selected, len(kept))
     rates = _by_fairlearn(cells)
+    alike = _alike(inside, positive, selected, scores - labels, units)
     found = []
     for k in np.argsort(names[kept]):
         rows = rows_of[k]
@@ -85,10 +86,10 @@ def rates_of_groups(
                 tpr=rates["tpr"][k] if positives else None,
                 fpr=rates["fpr"][k] if positives < len(rows) else None,
                 calibration=float(residual.mean()),
-                calibration_error=_error_of_mean(residual, mine),
-                effective_rows=_effective(chosen, mine),
-                effective_positives=_effective(chosen[hit], None if mine is None else mine[hit]),
-                effective_negatives=_effective(chosen[~hit], None if mine is None else mine[~hit]),
+                calibration_error=_error_of_mean(residual, mine, alike[3]),
+                effective_rows=_effective(chosen, mine, alike[0]),
+                effective_positives=_effective(chosen[hit], None if mine is None else mine[hit], alike[1]),
+                effective_negatives=_effective(chosen[~hit], None if mine is None else mine[~hit], alike[2]),
             )
         )
     return tuple(found)
@@ -126,11 +127,28 @@ def _by_fairlearn(cells: Array) -> dict[str, list[float]]:
     return {name: [float(by_group[name][k]) for k in range(groups)] for name in metrics}
 
 
-def _effective(hits: Array, units: Array | None) -> float:
-    return len(hits) / design_effect(hits.astype(float), units)
+def _alike(
+    member: Array, positive: Array, selected: Array, residuals: Array, units: Array | None
+) -> tuple[float, float, float, float]:
+    """How alike rows of a unit are within groups: in being selected (of all, positives, negatives) and in the residual."""
+    if units is None:
+        return 0.0, 0.0, 0.0, 0.0
+
+    def within(values: Array, rows: Array) -> float:
+        part, group = values[rows].astype(float), member[rows]
+        held = np.bincount(group)
+        means = np.bincount(group, weights=part) / np.maximum(held, 1)
+        return alikeness(part - means[group], units[rows])
+
+    every = np.ones(len(member), dtype=bool)
+    return within(selected, every), within(selected, positive), within(selected, ~positive), within(residuals, every)
 
 
-def _error_of_mean(values: Array, units: Array | None) -> float | None:
+def _effective(hits: Array, units: Array | None, alike: float) -> float:
+    return len(hits) / design_effect(hits.astype(float), units, alike)
+
+
+def _error_of_mean(values: Array, units: Array | None, alike: float) -> float | None:
     if len(values) < 2:
         return None
-    return float(np.sqrt(values.var(ddof=1) / len(values) * design_effect(values, units)))
+    return float(np.sqrt(values.var(ddof=1) / len(values) * design_effect(values, units, alike)))

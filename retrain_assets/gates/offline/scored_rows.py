@@ -12,6 +12,10 @@ from retrain_assets.gates.limits import counted, listed
 from retrain_assets.gates.offline.slice_members import value_codes
 
 Array = np.ndarray
+LARGEST = 1e100
+"""Largest amount of a regression; the squares of what is beyond are not far from infinity."""
+SUMS_TO_ONE = 1e-3
+"""By how much class probabilities of a row may miss 1; else a model that is sure of every class has a log loss of 0."""
 
 
 def label_numbers(labels: pl.Series, task: str, scores: Array, classes: Sequence[Any] | None) -> tuple[Array, str]:
@@ -27,7 +31,9 @@ def label_numbers(labels: pl.Series, task: str, scores: Array, classes: Sequence
         if not labels.dtype.is_numeric():
             return np.empty(0), f"the label is {labels.dtype}; a regression needs numbers"
         amounts = labels.cast(pl.Float64).to_numpy()
-        return amounts, "" if np.isfinite(amounts).all() else "the label has values that are not finite"
+        if not np.isfinite(amounts).all():
+            return amounts, "the label has values that are not finite"
+        return amounts, f"the label has values beyond {LARGEST:g}" if np.abs(amounts).max(initial=0.0) > LARGEST else ""
     if (scores.ndim == 2) != (task == "multiclass"):
         return np.empty(0), f"scores have {scores.ndim} dimensions; {task} needs {2 if task == 'multiclass' else 1}"
     order = list(classes) if classes is not None else list(range(scores.shape[1] if scores.ndim == 2 else 2))
@@ -56,8 +62,12 @@ def score_problem(candidate: Array, champion: Array | None, task: str) -> str:
         by_row = scores if scores.ndim == 2 else scores[:, None]
         if broken := int((~np.isfinite(by_row)).any(axis=1).sum()):
             return f"the {who}'s score is not a finite number in {counted(broken, 'row')}"
+        if task == "regression" and (absurd := int((np.abs(scores) > LARGEST).sum())):
+            return f"the {who}'s score is beyond {LARGEST:g} in {counted(absurd, 'row')}; its squares could not be summed"
         if task != "regression" and (outside := int(((by_row < 0) | (by_row > 1)).any(axis=1).sum())):
             return f"the {who}'s score is outside 0..1 in {counted(outside, 'row')}; a probability is needed"
+        if scores.ndim == 2 and (apart := int((np.abs(scores.sum(axis=1) - 1) > SUMS_TO_ONE).sum())):
+            return f"the {who}'s probabilities of the classes do not sum to 1 in {counted(apart, 'row')}"
     return ""
 
 

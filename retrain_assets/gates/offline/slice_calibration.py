@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrain_assets.gates.offline.beyond_chance import design_effect, excess_p_value
+from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect, excess_p_value
 from retrain_assets.gates.offline.calibration import calibration_of, decided
 from retrain_assets.gates.offline.evaluation import SliceCalibration
 from retrain_assets.gates.offline.multiple import holm
@@ -34,7 +34,10 @@ def slice_calibration(
     adjusted: dict[int, float] = {}
     if limit is not None and judged:
         sums = [_sums(hits[members[k].rows], certainty[members[k].rows]) for k in judged]
-        effects = [design_effect(residuals[members[k].rows], None if units is None else units[members[k].rows]) for k in judged]
+        alike = alikeness(residuals, units)
+        effects = [
+            design_effect(residuals[members[k].rows], None if units is None else units[members[k].rows], alike) for k in judged
+        ]
         rows, hit, score, squares = np.array(sums).T
         p_values = bias_p_values(rows, hit, score, squares, limit=limit, effect=np.array(effects))
         adjusted = dict(zip(judged, holm(p_values.tolist()), strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrain_assets.gates.offline.beyond_chance import design_effect, excess_p_value
+from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect, excess_p_value
 from retrain_assets.gates.offline.evaluation import Flips, Stability
 from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.slice_members import SliceMembers
@@ -77,8 +77,10 @@ def _adjusted(flipped: Array, members: Sequence[SliceMembers], units: Array | No
     if not judged:
         return {}
     parts = [flipped[members[k].rows].astype(float) for k in judged]
+    alike = alikeness(flipped.astype(float), units) if units is not None else 0.0
     effects = [
-        design_effect(part, None if units is None else units[members[k].rows]) for k, part in zip(judged, parts, strict=True)
+        design_effect(part, None if units is None else units[members[k].rows], alike)
+        for k, part in zip(judged, parts, strict=True)
     ]
     rows, hits = np.array([len(part) for part in parts], dtype=float), np.array([part.sum() for part in parts])
     p_values = excess_p_value(hits, rows * limit, rows * limit**2, np.array(effects))
