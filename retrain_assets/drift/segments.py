@@ -94,7 +94,11 @@ def segment_drifts(segments: Sequence[SegmentLoss]) -> list[SegmentDrift]:
 
 
 def increase_by_chance(increase: float, variance: float, rows: float, reference_variance: float, reference_rows: float) -> float:
-    """One-sided p-value of an increase of a mean, 0..1.
+    """One-sided p-value of an increase of a mean, 0..1: the larger one of Welch's test and Student's with a common variance.
+
+    Losses are skewed. Where the smaller sample happens to lack the large ones, its mean and its variance are both too small, and
+    Welch's test, which leans on that variance, is up to hundreds of times above its level in the far tail. Without any change the
+    variance is common, and that of the larger sample does not fall for it.
 
     Source: Welch, "The generalization of Student's problem when several different population variances are involved",
     Biometrika 34, 1947.
@@ -105,7 +109,12 @@ def increase_by_chance(increase: float, variance: float, rows: float, reference_
     if one + other == 0:
         return 0.0 if increase > 0 else 1.0
     freedom = (one + other) ** 2 / (one**2 / max(rows - 1, 1) + other**2 / max(reference_rows - 1, 1))
-    return float(stdtr(freedom, -increase / math.sqrt(one + other)))
+    welch = float(stdtr(freedom, -increase / math.sqrt(one + other)))
+    freedom = max(rows + reference_rows - 2, 1)
+    common = (max(variance, 0.0) * (rows - 1) + max(reference_variance, 0.0) * (reference_rows - 1)) / freedom
+    if common <= 0:
+        return welch
+    return max(welch, float(stdtr(freedom, -increase / math.sqrt(common * (1 / rows + 1 / reference_rows)))))
 
 
 def _drift(segment: SegmentLoss) -> SegmentDrift | None:

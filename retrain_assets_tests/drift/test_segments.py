@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_ind_from_stats
 
 from retrain_assets.drift import SegmentDrift, SegmentLoss
-from retrain_assets.drift.segments import segment_drifts
+from retrain_assets.drift.segments import increase_by_chance, segment_drifts
 
 
 def segment(value: str = "JFK", **changes) -> SegmentLoss:
@@ -24,12 +24,14 @@ def segment(value: str = "JFK", **changes) -> SegmentLoss:
     return SegmentLoss(**(values | changes))
 
 
-def test_the_chance_of_an_increase_is_welchs() -> None:
-    (found,) = segment_drifts([segment()])
-    stds = np.sqrt([0.04, 0.03])
-    expected = ttest_ind_from_stats(0.2, stds[0], 500, 0.15, stds[1], 2000, equal_var=False, alternative="greater")
-    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
-    assert found.increase == pytest.approx(0.05)
+@pytest.mark.parametrize(("variance", "common"), [(0.04, False), (0.01, True)])
+def test_the_chance_of_an_increase_is_the_larger_one_of_welchs_and_students(variance: float, common: bool) -> None:
+    (found,) = segment_drifts([segment(mean=0.17, variance=variance)])
+    stds = np.sqrt([variance, 0.03])
+    tests = [ttest_ind_from_stats(0.17, stds[0], 500, 0.15, stds[1], 2000, one, "greater").pvalue for one in (False, True)]
+    assert (tests[1] > tests[0]) == common
+    assert found.p_value == pytest.approx(max(tests), rel=1e-9)
+    assert found.increase == pytest.approx(0.02)
     assert found.name == "origin = JFK"
     assert SegmentDrift.from_json(found.to_json()) == found
 
@@ -45,6 +47,34 @@ def test_the_largest_increase_comes_first_and_a_fall_is_no_increase() -> None:
 )
 def test_a_segment_that_says_too_little_is_left_out(changes) -> None:
     assert segment_drifts([segment(**changes)]) == []
+
+
+@pytest.mark.parametrize(("reference_rows", "rows"), [(30, 300), (100, 1000), (1000, 100), (100, 100)])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.2])
+def test_skewed_losses_that_did_not_change_are_called_drifted_as_rarely_as_stated(
+    reference_rows: int, rows: int, share: float
+) -> None:
+    draw, windows, segments = np.random.default_rng(1), 4000, 10
+
+    def losses(count: int) -> np.ndarray:
+        chance = draw.beta(share * 8, (1 - share) * 8, (windows, count))
+        return (chance - (draw.random((windows, count)) < chance)) ** 2
+
+    before, after = losses(reference_rows), losses(rows)
+    numbers = zip(after.mean(1), after.var(1, ddof=1), before.mean(1), before.var(1, ddof=1), strict=True)
+    level = 0.01 / segments
+    called = sum(increase_by_chance(now - was, one, rows, other, reference_rows) <= level for now, one, was, other in numbers)
+    assert called <= windows * level + 3 * np.sqrt(windows * level)  # Welch's test alone: up to 700
+
+
+def test_losses_of_a_segment_that_doubled_are_seen_on_a_small_reference() -> None:
+    draw, seen = np.random.default_rng(2), 0
+    for _ in range(50):
+        chance = draw.beta(1, 4, 600)
+        before, after = (chance[:100] - (draw.random(100) < chance[:100])) ** 2, (chance - (draw.random(600) < 0.5)) ** 2
+        increase = after.mean() - before.mean()
+        seen += increase_by_chance(increase, after.var(ddof=1), 600, before.var(ddof=1), 100) <= 0.01 / 60
+    assert seen >= 45
 
 
 @pytest.mark.parametrize(("mean", "p_value"), [(0.2, 0.0), (0.15, 1.0), (0.1, 1.0)])
