@@ -81,14 +81,14 @@ def moment(value: str | None) -> Markup:
 def evidence_parts(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Evidence of one check as tables and one list of facts.
 
-    Lists of mappings become tables, words before numbers, each in reading order; mappings of mappings too (the outer names as
-    first column); everything else is a fact.
+    Lists of mappings become tables, words before numbers, each in reading order, without empty columns; mappings of mappings too
+    (the outer names as first column); everything else is a fact.
     """
     tables: list[dict[str, Any]] = []
     facts: list[tuple[str, Any]] = []
     for name, value in evidence.items():
         if rows := _rows(value):
-            columns = list(dict.fromkeys(column for row in rows for column in row))
+            columns = list(dict.fromkeys(column for row in rows for column, found in row.items() if found is not None))
             numeric = _numeric(columns, rows)
             ordered = sorted(columns, key=lambda column: (column in numeric, reading_place(column) if column else -1))
             tables.append({"name": name, "columns": ordered, "rows": rows, "numeric": numeric})

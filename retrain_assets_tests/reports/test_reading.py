@@ -13,7 +13,7 @@ from retrain_assets.reports.reading import worst_first
 
 
 def test_a_table_of_sorted_keys_reads_from_name_over_finding_to_limit() -> None:
-    recorded = {"limits": [{"by_chance": 0.01, "limit": 0.08, "limit_of": "bias", "observed": 0.1, "outcome": "fail"}]}
+    recorded = {"limits": [{"by_chance": 0.01, "limit": 0.08, "limit_of": "bias", "observed": 0.1, "outcome": "fail", "p": None}]}
     (table,) = evidence_parts(recorded)
     assert table["columns"] == ["limit_of", "outcome", "observed", "limit", "by_chance"]
 
