@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from retrain_assets.contract.contract import Contract
+from retrain_assets.contract.idle_limits import refuse_idle_limits
 
 
 def in_module(contract: Contract, module: str) -> Contract:
-    """The contract with its relative Python paths made absolute in ``module``."""
+    """The declared contract with its relative Python paths made absolute in ``module``.
+
+    Raises:
+        ContractError: for a limit that decides nothing.
+    """
+    refuse_idle_limits(contract)
     values: dict[str, Any] = contract.to_json()
     values["features"] = absolute(values["features"], module)
     values["source"]["schema"] = absolute(values["source"]["schema"], module)
