@@ -56,7 +56,7 @@ def design_effect(residuals: Array, units: Array | None, alike: float = 0.0) -> 
     if distinct < 2 or total <= 1e-12 * rows:
         return rows / distinct
     per_unit = np.bincount(units, weights=centred)
-    least = 1 + alike * (float(count @ count) / rows - 1)
+    least = 1 + alike * (_size(count) - 1) if alike > 0 else 1.0
     return max(1.0, least, float(per_unit @ per_unit) / total * distinct / (distinct - 1))
 
 
@@ -68,8 +68,14 @@ def alikeness(residuals: Array, units: Array | None) -> float:
     if units is None or len(residuals) < 2:
         return 0.0
     count = np.bincount(units)
-    size = float(count @ count) / len(residuals)
+    size = _size(count)
     return min(1.0, (design_effect(residuals, units) - 1) / (size - 1)) if size > 1 else 0.0
+
+
+def _size(count: Array) -> float:
+    """Rows of the unit of a row, on average over rows."""
+    rows = count.astype(float)
+    return float(rows @ rows) / float(rows.sum())
 
 
 def repeated(units: Array) -> Array | None:

@@ -134,12 +134,13 @@ def improvement_of(
         estimate = 0.0
     moves = sign * per_unit(by_candidate - by_champion, units)
     count = len(moves) if carried is None else min(carried, len(moves))
-    largest = float(np.abs(moves).max(initial=0.0))
+    largest = max(float(moves.max(initial=0.0)), -float(moves.min(initial=0.0)))
     if too_few(count, confidence) or not np.isfinite(largest):
         return Improvement(estimate, None, None), None
-    moves = moves / (largest or 1.0)
+    scale = 1.0 if largest < 1e60 else largest
+    moves = moves / scale if scale > 1 else moves
     total = float((moves**2).sum())
-    error = largest * float(np.sqrt(total * count / (count - 1)))
+    error = scale * float(np.sqrt(total * count / (count - 1)))
     if error <= 1e-9 * (abs(ours) + abs(theirs)):
         return Improvement(estimate, estimate, estimate), 0.5**count if estimate < 0 else 1.0
     unequal = float((moves**4).sum()) - total**2 / len(moves)
