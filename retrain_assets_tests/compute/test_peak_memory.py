@@ -20,13 +20,13 @@ def allocate(mebibytes: int) -> None:
 def test_it_is_the_peak_of_the_block_and_of_nothing_before_it() -> None:
     with peak_memory() as idle:
         pass
-    allocate(300)
+    allocate(900)
     with peak_memory() as small:
-        allocate(100)
+        allocate(300)
     assert idle.of == small.of == "fit"
     assert idle.mb is not None
     assert small.mb is not None
-    assert 90 < small.mb - idle.mb < 200
+    assert 200 < small.mb - idle.mb < 600  # what other libraries give back meanwhile moves it a little
 
 
 def test_where_the_mark_cannot_be_set_back_it_is_the_peak_since_the_start(
