@@ -20,20 +20,17 @@ from retrain_assets.compute.clean_process import in_clean_process
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.fitting import fit_model
 from retrain_assets.compute.frames import read_tables
-from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.candidate import TrainingRows
 from retrain_assets.compute.stages.dataset import Windows, split
+from retrain_assets.compute.stages.features import judged_features
 from retrain_assets.compute.stages.latency import latency_of
 from retrain_assets.compute.stages.source import read_source
 from retrain_assets.contract import Contract, Outcome, Verdict
 from retrain_assets.gates import (
     TrainingEvidence,
-    availability_probe,
     data_gate,
     evaluate,
-    features_gate,
     offline_gate,
-    serving_probe,
     training_gate,
 )
 from retrain_assets.replay.flights import flights_of_2013
@@ -148,26 +145,10 @@ def _gates(contract: Contract, made: dict[str, StageResult]) -> dict[str, Callab
     windows = Windows.of(contract, CUTOFF)
     source_rows = split(read_source(source, schema, windows.train_start, windows.cutoff), contract, windows)
     data, tables = (read_tables(Path(made[stage].outputs[stage]["uri"])) for stage in ("dataset", "features"))
-    late = list(dict.fromkeys([*source.known_after_prediction, source.label]))
     names = tables.about["feature_names"]
-    build = partial(build_features, import_path(contract.features, "features"), source=source, where=contract.features)
     bundle = made["training"].outputs["bundle"]
     candidate = load_bundle(Path(bundle["uri"]), bundle["digest"])
     evidence = TrainingEvidence.from_json(made["training"].metadata["evidence"])
-
-    def features() -> list[Verdict]:
-        again = lambda rows: build(rows)  # noqa: E731
-        known = availability_probe(again, data.train, late, event_time=source.event_time, label_delay=source.label_delay)
-        parity = serving_probe(again, data.holdout, tables.holdout.select(names), late)
-        return features_gate(
-            tables.train,
-            tables.holdout,
-            contract=contract,
-            unit=source.unit,
-            label=source.label,
-            availability=known,
-            parity=parity,
-        )
 
     def offline() -> list[Verdict]:
         scores, theirs = candidate.score(tables.holdout), candidate.score(tables.holdout)
@@ -185,7 +166,7 @@ def _gates(contract: Contract, made: dict[str, StageResult]) -> dict[str, Callab
 
     return {
         "gate data on the rows": lambda: data_gate(source_rows, schema=schema, history=[]),
-        "gate data on the features": features,
+        "gate data on the features": lambda: judged_features(tables, data, contract),
         "gate training": lambda: training_gate(evidence, contract=contract),
         "gate offline, scoring of both models included": offline,
     }

@@ -10,9 +10,8 @@ import pytest
 
 from retrain_assets.automation.cadence import Hold, Launcher, Rule, earliest, holds, in_words
 from retrain_assets.contract import Cadence
-from retrain_assets.release import ModelState, RetrainState, ToggleState, ToggleStatus
-from retrain_assets.routing import VersionRef
-from retrain_assets_tests.simulation import contract_with
+from retrain_assets.release import ModelState, RetrainState
+from retrain_assets_tests.automation.toggles import ramping_toggle
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MARCH = datetime(2024, 3, 1, 6, tzinfo=UTC)
@@ -33,23 +32,7 @@ def retrained(at: datetime, by: str = "system:retrain_assets", ended: str | None
 
 def ramping() -> ModelState:
     """A retrain in its ramp."""
-    toggle = ToggleState(
-        name="churn-2024-03-01",
-        model="churn",
-        retrain="2024-03-01",
-        state=ToggleStatus.RAMPING,
-        revision=3,
-        stage_revision=3,
-        stage="50",
-        share=0.5,
-        salt="s",
-        challenger=VersionRef("2", "sha256:2"),
-        previous_champion=VersionRef("1", "sha256:1"),
-        contract=contract_with().to_json(),
-        owner="team:accounts",
-        purpose="test",
-        status_since=MARCH,
-    )
+    toggle = ramping_toggle(status_since=MARCH)
     return replace(retrained(MARCH, ended=None), toggles={toggle.name: toggle})
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from retrain_assets.automation.canary_sensor import look_due, step_due
 from retrain_assets.home import Home, ReplayClock
-from retrain_assets.release import LookRecord, ToggleState, ToggleStatus
-from retrain_assets.routing import VersionRef
+from retrain_assets.release import LookRecord, ToggleState
 from retrain_assets.serving import ExposureLog
-from retrain_assets_tests.simulation import contract_with
+from retrain_assets_tests.automation.toggles import ramping_toggle
 
 ARMED = datetime(2024, 3, 1, 6, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -49,26 +48,8 @@ def home(tmp_path: Path) -> Home:
 
 def toggle_looked_at(at: datetime | None, **changes: object) -> ToggleState:
     look = LookRecord("sha256:look", "hold", "", "50", 3, at, 9) if at is not None else None
-    return ToggleState(
-        name="churn-2024-03-01",
-        model="churn",
-        retrain="2024-03-01",
-        state=ToggleStatus.RAMPING,
-        revision=3,
-        stage_revision=3,
-        stage="50",
-        share=0.5,
-        salt="s",
-        challenger=VersionRef("2", "sha256:2"),
-        previous_champion=VersionRef("1", "sha256:1"),
-        contract=contract_with(**changes).to_json(),
-        owner="team:accounts",
-        purpose="test",
-        status_since=ARMED,
-        armed_at=ARMED,
-        stage_started={3: ARMED},
-        shares={3: 0.5},
-        last_look=look,
+    return ramping_toggle(
+        contract=changes, status_since=ARMED, armed_at=ARMED, stage_started={3: ARMED}, shares={3: 0.5}, last_look=look
     )
 
 

@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
 from retrain_assets.contract.offline import FairnessThreshold
 from retrain_assets.gates import OfflineEvaluation, evaluate, offline_gate
-from retrain_assets.gates.offline.fairness import GroupRates, group_rates, largest_difference
+from retrain_assets.gates.offline.fairness import GroupRates, group_rates
 from retrain_assets.gates.offline.fairness_check import fairness_holds
 from retrain_assets.gates.offline.fairness_intervals import difference_between, rate_bounds
 from retrain_assets_tests.gates.conftest import verdict
@@ -70,10 +70,12 @@ def test_group_rates_and_their_differences_are_those_of_the_reference_vectors(or
             assert group.selection_rate == pytest.approx(expected["selection_rate"], abs=1e-12)
             assert group.fpr == pytest.approx(expected["fpr"], abs=1e-12)
             assert group.tpr == (pytest.approx(expected["tpr"], abs=1e-12) if group.positives else None)
-        assert largest_difference(rates, "selection_rate") == pytest.approx(case["demographic_parity_difference"], abs=1e-12)
+        differences = {rate: difference_between(rates, rate, 0.95) for rate in ("selection_rate", "tpr", "fpr")}
+        estimates = {rate: found.estimate for rate, found in differences.items() if found is not None}
+        assert estimates["selection_rate"] == pytest.approx(case["demographic_parity_difference"], abs=1e-12)
         if case["group"] != "group_without_positives":
-            assert largest_difference(rates, "tpr") == pytest.approx(case["equal_opportunity_difference"], abs=1e-12)
-            odds = max(largest_difference(rates, "tpr") or 0, largest_difference(rates, "fpr") or 0)
+            assert estimates["tpr"] == pytest.approx(case["equal_opportunity_difference"], abs=1e-12)
+            odds = max(estimates["tpr"], estimates["fpr"])
             assert odds == pytest.approx(case["equalized_odds_difference"], abs=1e-12)
 
 
@@ -97,8 +99,9 @@ def test_a_group_without_positives_has_no_true_positive_rate_and_does_not_widen_
     labels = np.array([1, 0, 1, 0, 0, 0])
     rates = group_rates(labels, np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1]), list("aabbcc"), 0.5)
     assert [group.tpr for group in rates] == [1.0, 1.0, None]
-    assert largest_difference(rates, "tpr") == 0.0
-    assert largest_difference(rates[2:], "tpr") is None
+    found = difference_between(rates, "tpr", 0.95)
+    assert found is not None
+    assert found.estimate == 0.0
     assert difference_between(rates[2:], "tpr", 0.95) is None
 
 

@@ -11,10 +11,10 @@ from retrain_assets.gates.offline.intervals import (
     UNDEFINED,
     Improvement,
     bootstrap_improvement,
-    delong_improvement,
     linearised_improvement,
 )
-from retrain_assets.gates.offline.metrics import metric_resampled, metric_value
+from retrain_assets.gates.offline.metrics import metric_value
+from retrain_assets.gates.offline.ranked import resampled_by_order
 from retrain_assets.gates.offline.resampling import UNIT_BLOCKS, metric_of_resamples, resampled_units
 
 Array = np.ndarray
@@ -73,7 +73,7 @@ def test_delong_is_the_textbook_variance_of_placements() -> None:
     positive = labels == 1
     above = (ours[positive][:, None] > ours[~positive]) * 1.0 - (theirs[positive][:, None] > theirs[~positive])
     variance = above.mean(axis=1).var() / positive.sum() + above.mean(axis=0).var() / (~positive).sum()
-    found = delong_improvement(labels, ours, theirs, np.arange(300), confidence=0.95)
+    found = linearised_improvement("roc_auc", labels, ours, theirs, np.arange(300), confidence=0.95)[0]
     assert found.estimate == pytest.approx(above.mean(), abs=1e-12)
     assert found.upper is not None
     assert found.upper - found.estimate == pytest.approx(1.645 * np.sqrt(variance), rel=0.02)
@@ -148,8 +148,9 @@ def test_rows_of_one_unit_are_drawn_together() -> None:
 def test_copies_of_the_same_units_do_not_narrow_the_bounds() -> None:
     labels, better, worse = two_models(800, seed=6)
     units, copies = np.arange(800), [np.tile(values, 4) for values in (labels, better, worse)]
-    once = delong_improvement(labels, better, worse, units, confidence=0.95)
-    assert delong_improvement(*copies, np.tile(units, 4), confidence=0.95).lower == pytest.approx(once.lower, rel=1e-9)
+    once = linearised_improvement("roc_auc", labels, better, worse, units, confidence=0.95)[0]
+    again = linearised_improvement("roc_auc", *copies, np.tile(units, 4), confidence=0.95)[0]
+    assert again.lower == pytest.approx(once.lower, rel=1e-9)
     single = bootstrapped("log_loss", labels, better, worse, seed=7)
     assert bootstrapped("log_loss", *copies, np.tile(units, 4), seed=7).lower == pytest.approx(single.lower, rel=1e-9)
 
@@ -179,12 +180,12 @@ def test_a_median_near_the_middle_is_that_of_the_resampled_rows(monkeypatch: pyt
     draw = np.random.default_rng(9)
     labels, scores = np.zeros(5000), np.round(draw.gamma(1, 2, 5000), 2)
     drawn = resampled_units(np.sort(draw.integers(0, 12, 5000)), resamples=40, seed=3)
-    expected = metric_resampled("median_absolute_error", labels, scores, drawn.weights[:, drawn.block])
+    expected = resampled_by_order("median_absolute_error", labels, scores, drawn.weights[:, drawn.block])
     found = metric_of_resamples("median_absolute_error", labels, scores, drawn, threshold=0.5)
     assert found == pytest.approx(expected, abs=0)
     lopsided = resampled_units(np.repeat([0, 1], 2500), resamples=40, seed=3)
     ordered = np.sort(scores)
-    expected = metric_resampled("median_absolute_error", labels, ordered, lopsided.weights[:, lopsided.block])
+    expected = resampled_by_order("median_absolute_error", labels, ordered, lopsided.weights[:, lopsided.block])
     assert metric_of_resamples("median_absolute_error", labels, ordered, lopsided, threshold=0.5) == pytest.approx(
         expected, abs=0
     )
@@ -199,7 +200,7 @@ def test_the_same_seed_gives_the_same_bounds_and_another_seed_does_not() -> None
 
 def test_a_model_against_itself_differs_by_exactly_nothing() -> None:
     labels, better, _ = two_models(300, seed=10)
-    found = delong_improvement(labels, better, better, np.arange(300), confidence=0.95)
+    found = linearised_improvement("roc_auc", labels, better, better, np.arange(300), confidence=0.95)[0]
     assert (found.estimate, found.lower, found.upper) == (0, 0, 0)
     assert linearised_improvement("log_loss", labels, better, better, None, confidence=0.95)[1] == 1.0
 
@@ -212,7 +213,7 @@ def test_a_model_that_is_worse_by_the_same_amount_in_every_row_is_surely_worse()
 
 def test_bounds_are_undefined_where_the_metric_is() -> None:
     labels, scores = np.ones(10), np.linspace(0.1, 0.9, 10)
-    assert delong_improvement(labels, scores, scores, np.arange(10), confidence=0.95) == UNDEFINED
+    assert linearised_improvement("roc_auc", labels, scores, scores, np.arange(10), confidence=0.95)[0] == UNDEFINED
     assert bootstrapped("roc_auc", labels, scores, scores) == UNDEFINED
     assert metric_value("matthews_corrcoef", labels, scores) is None
 

@@ -12,7 +12,8 @@ from sklearn import metrics as sk
 from retrain_assets.contract import METRICS
 from retrain_assets.gates.offline.calibration import calibration_of
 from retrain_assets.gates.offline.decision_threshold import cheapest_threshold
-from retrain_assets.gates.offline.metrics import metric_resampled, metric_value
+from retrain_assets.gates.offline.metrics import metric_value
+from retrain_assets.gates.offline.resampling import Resamples, metric_of_resamples
 
 RNG = np.random.default_rng(11)
 ROWS = 400
@@ -66,7 +67,7 @@ def test_a_metric_is_what_scikit_learn_says(task: str, name: str) -> None:
 @pytest.mark.parametrize(("task", "name"), sorted(EXPECTED))
 def test_a_resample_is_the_weighted_metric_of_scikit_learn(task: str, name: str) -> None:
     weights = np.random.default_rng(3).multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=3).astype(float)
-    found = metric_resampled(name, *INPUT[task], weights)
+    found = metric_of_resamples(name, *INPUT[task], Resamples(np.arange(ROWS), weights), threshold=0.5)
     assert found == pytest.approx([EXPECTED[task, name](row) for row in weights], abs=1e-12)
 
 
@@ -143,7 +144,9 @@ def test_a_median_of_few_rows_is_scikit_learns_also_when_weighted(rows: int) -> 
     weights = draw.integers(0, 3, (20, rows)).astype(float)
     weights[weights.sum(axis=1) == 0] = 1
     expected = [sk.median_absolute_error(labels, guess, sample_weight=row) for row in weights]
-    assert metric_resampled("median_absolute_error", labels, guess, weights) == pytest.approx(expected, abs=1e-12)
+    rowwise = Resamples(np.arange(rows), weights)
+    found = metric_of_resamples("median_absolute_error", labels, guess, rowwise, threshold=0.5)
+    assert found == pytest.approx(expected, abs=1e-12)
     assert metric_value("median_absolute_error", labels, guess) == pytest.approx(sk.median_absolute_error(labels, guess))
 
 

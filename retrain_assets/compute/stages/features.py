@@ -44,7 +44,7 @@ def features(request: StageRequest) -> StageResult:
     folder = request.directory / "features"
     write_tables(folder, tables)
     metadata = {**about, "rows": {"train": train.height, "holdout": holdout.height}}
-    verdicts = _judged(tables, data, names, build, contract)
+    verdicts = judged_features(tables, data, contract)
     return answer(request, {"features": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
 
 
@@ -73,15 +73,23 @@ def _same_features(train: pl.DataFrame, holdout: pl.DataFrame, contract: Contrac
     return train.columns
 
 
-def _judged(tables: Tables, data: Tables, names: list[str], build: Build, contract: Contract) -> list[Verdict]:
+def judged_features(tables: Tables, data: Tables, contract: Contract) -> list[Verdict]:
+    """Gate data on a feature snapshot, with the probes that call the feature function again.
+
+    Args:
+        tables: the snapshot.
+        data: the data set it was built from.
+        contract: the contract.
+    """
     source = contract.source
+    build: Build = import_path(contract.features, "features")
     late = list(dict.fromkeys([*source.known_after_prediction, source.label]))
 
     def build_again(rows: pl.DataFrame) -> pl.DataFrame:
         return build_features(build, rows, source, contract.features)
 
     availability = availability_probe(build_again, data.train, late, event_time=source.event_time, label_delay=source.label_delay)
-    parity = serving_probe(build_again, data.holdout, tables.holdout.select(names), late)
+    parity = serving_probe(build_again, data.holdout, tables.holdout.select(tables.about["feature_names"]), late)
     return features_gate(
         tables.train,
         tables.holdout,

@@ -95,16 +95,6 @@ def rates_of_groups(
     return tuple(found)
 
 
-def largest_difference(rates: Sequence[GroupRates], rate: str) -> float | None:
-    """Largest minus smallest value of one rate (a field of :class:`GroupRates`) over the groups that have it.
-
-    Demographic parity difference, equal opportunity difference (Hardt, Price and Srebro, Equality of opportunity in
-    supervised learning, NIPS 2016) and its counterpart for false alarms. None with fewer than two groups to compare.
-    """
-    values = [value for group in rates if (value := getattr(group, rate)) is not None]
-    return max(values) - min(values) if len(values) > 1 else None
-
-
 def _cells(member: Array, positive: Array, selected: Array, groups: int) -> Array:
     """Rows counted by group, label and decision: groups x 2 x 2. Rows of other groups have a number beyond them."""
     counted = np.bincount(member * 4 + positive * 2 + selected, minlength=(groups + 1) * 4)

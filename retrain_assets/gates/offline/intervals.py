@@ -64,22 +64,6 @@ def bootstrap_improvement(
     return Improvement(improvement_sign(name) * (ours - theirs), float(lower), float(upper))
 
 
-def delong_improvement(labels: Array, candidate: Array, champion: Array, units: Array, *, confidence: float) -> Improvement:
-    """Bounds of a paired difference of two areas under the ROC curve, without resampling.
-
-    DeLong's components (see :func:`~retrain_assets.gates.offline.influence.influence`) are summed per unit before they are
-    squared (Obuchowski, Nonparametric analysis of clustered ROC curve data, Biometrics 1997).
-
-    Args:
-        labels: 0/1, one a row.
-        candidate: the candidate's scores.
-        champion: the champion's scores of the same rows.
-        units: number of the unit of every row, 0..k-1.
-        confidence: of each bound, one-sided.
-    """
-    return linearised_improvement("roc_auc", labels, candidate, champion, units, confidence=confidence)[0]
-
-
 def linearised_improvement(
     name: str,
     labels: Array,
@@ -91,6 +75,10 @@ def linearised_improvement(
     threshold: float = 0.5,
 ) -> tuple[Improvement, float | None]:
     """Bounds of a paired difference from the influence of each unit, and the p-value of "not worse at all" (one-sided).
+
+    For areas under the ROC curve these are DeLong's bounds, its components (see
+    :func:`~retrain_assets.gates.offline.influence.influence`) summed per unit before they are squared (Obuchowski, Nonparametric
+    analysis of clustered ROC curve data, Biometrics 1997).
 
     Arguments as :func:`bootstrap_improvement`; ``units`` is the number of the unit of every row, None when every row is a unit of
     its own.

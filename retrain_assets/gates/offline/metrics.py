@@ -1,4 +1,4 @@
-"""Offline metrics by task under scikit-learn's names, for one sample and for many weighted resamples at once.
+"""Offline metrics by task under scikit-learn's names. Many weighted resamples at once are in resampling.py.
 
 Most are a function of sums over rows (terms.py), the others go through the order of the rows (ranked.py). Intervals are built on
 top in intervals.py.
@@ -42,28 +42,6 @@ def metric_value(name: str, labels: Array, scores: Array, *, threshold: float = 
         return none_if_undefined(resampled_by_order(name, labels, scores, np.ones((1, len(labels))))[0])
     terms = terms_of(name, labels, scores, threshold)
     return none_if_undefined(combined(name, terms.total(), terms.classes)[0])
-
-
-def metric_resampled(name: str, labels: Array, scores: Array, weights: Array, *, threshold: float = 0.5) -> Array:
-    """The metric of many weighted samples of the same rows.
-
-    Args:
-        name: as in :func:`metric_value`, so are ``labels``, ``scores`` and ``threshold``.
-        weights: samples x rows, not negative; how often each row stands in each sample.
-
-    Returns:
-        One value a sample, NaN where the metric is undefined.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
-    _known(name)
-    if len(labels) == 0:
-        return np.full(len(weights), np.nan)
-    if name in RANKED:
-        return resampled_by_order(name, labels, scores, weights)
-    terms = terms_of(name, labels, scores, threshold)
-    return combined(name, weights.astype(float) @ terms.sums(np.arange(len(labels)), len(labels)), terms.classes)
 
 
 def improvement_sign(name: str) -> int:
