@@ -4,6 +4,7 @@ from retrain_assets.contract.contract import LOWER_IS_BETTER, METRICS, Contract,
 from retrain_assets.contract.control import Approval, Cadence, DriftRule, Freeze, Owners, Season, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import canonical_json, digest_of, sha256_hex
+from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.errors import (
     ContractError,
     CustodyError,
@@ -14,7 +15,8 @@ from retrain_assets.contract.errors import (
     StageError,
     StaleRevision,
 )
-from retrain_assets.contract.experiment import Condition, Experiment, Guardrail, Measure, MinStage, Success
+from retrain_assets.contract.experiment import Adjustment, Condition, Experiment, MinStage, MissingData, PlannedLooks, StopLoss
+from retrain_assets.contract.measures import REQUESTS, Guardrail, Measure, Success, Winsor
 from retrain_assets.contract.offline import CalibrationThreshold, FairnessThreshold, SliceThreshold, StabilityThreshold
 from retrain_assets.contract.quantities import format_duration, parse_duration, parse_share
 from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, overall
@@ -22,6 +24,8 @@ from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, over
 __all__ = [
     "LOWER_IS_BETTER",
     "METRICS",
+    "REQUESTS",
+    "Adjustment",
     "Approval",
     "Cadence",
     "CalibrationThreshold",
@@ -31,6 +35,7 @@ __all__ = [
     "CustodyError",
     "DecisionRule",
     "DriftRule",
+    "Economics",
     "Experiment",
     "FairnessThreshold",
     "Freeze",
@@ -38,8 +43,10 @@ __all__ = [
     "Guardrail",
     "Measure",
     "MinStage",
+    "MissingData",
     "Outcome",
     "Owners",
+    "PlannedLooks",
     "Refused",
     "RegistryUnavailable",
     "RetrainError",
@@ -50,12 +57,14 @@ __all__ = [
     "StabilityThreshold",
     "StageError",
     "StaleRevision",
+    "StopLoss",
     "Success",
     "Task",
     "ToggleTerms",
     "Trainer",
     "Verdict",
     "Window",
+    "Winsor",
     "canonical_json",
     "digest_of",
     "finite",

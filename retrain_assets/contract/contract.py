@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from retrain_assets.contract.control import Approval, Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
+from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.experiment import Experiment
 from retrain_assets.contract.part import Part
 from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
@@ -43,6 +44,7 @@ class Contract(Part):
     experiment: Experiment = Field(description="Champion against challenger on live traffic.")
     toggle: ToggleTerms = Field(description="Terms of the release control of each challenger.")
     approval: Approval = Field(description="Who approves a promotion.")
+    economics: Economics | None = Field(default=None, description="What an effect is worth, and what a promotion costs.")
     cadence: Cadence = Field(description="When retrains are launched.")
     compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
 
@@ -60,11 +62,20 @@ class Contract(Part):
 
     @model_validator(mode="after")
     def _expires_after_the_experiment(self) -> Contract:
-        if self.toggle.expires_after <= self.experiment.max_duration:
+        if self.toggle.expires_after <= self.experiment.longest:
+            field = "max_duration" if self.experiment.extend_to is None else "extend_to"
             raise ValueError(
-                "toggle.expires_after must be longer than experiment.max_duration, or the toggle would expire "
-                "before the experiment can end; lengthen expires_after or shorten max_duration"
+                f"toggle.expires_after must be longer than experiment.{field}, or the toggle would expire "
+                f"before the experiment can end; lengthen expires_after or shorten {field}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _value_is_measured(self) -> Contract:
+        named = self.economics.measure if self.economics else None
+        if named is not None and named not in self.experiment.success:
+            known = ", ".join(self.experiment.success)
+            raise ValueError(f"economics.measure: {named!r} is not a success measure; write one of {known}, or remove it")
         return self
 
     @model_validator(mode="after")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from retrain_assets.contract.measures import Guardrail, Success
 from retrain_assets.contract.part import Part
 from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, Portion, Share
 
-Direction = Literal["increase", "decrease"]
 Stage = Literal["shadow"] | Annotated[float, Field(gt=0, le=100)]
 
 EXPOSURE_MEASURES = ("latency_ms", "error")
@@ -28,55 +29,53 @@ FLAGD_WORDS = frozenset({"targetingKey", "$flagd"})
 """Names that mean something else in a flag document."""
 
 
-class Measure(Part):
-    """One number per unit, averaged per arm."""
-
-    column: ColumnName | None = Field(default=None, description="Outcome or exposure column; the measure's own name by default.")
-    above: float | None = Field(
-        default=None, description="Turn the column into the share of units above this value (for tails, e.g. latency)."
-    )
-    direction: Direction = Field(description="Which way is better.")
-
-    def column_of(self, name: str) -> str:
-        """The column read for the measure called ``name``."""
-        return self.column or name
-
-
-class Success(Measure):
-    """A measure the challenger must win on."""
-
-    min_effect: Share = Field(
-        default=0.0, ge=0, description="Smallest relative improvement that must be shown to call it better."
-    )
-
-    @model_validator(mode="after")
-    def _effect_is_possible(self) -> Success:
-        if self.direction == "decrease" and self.min_effect >= 1:
-            raise ValueError("min_effect: nothing decreases by 100 % or more; write 1% or 0.01")
-        return self
-
-
-class Guardrail(Measure):
-    """A measure the challenger must be shown not to harm. Exactly one of ``margin`` and ``max_regression`` is set."""
-
-    margin: float | None = Field(
-        default=None, gt=0, description="Non-inferiority margin in the unit of the measure (share for 0/1 columns)."
-    )
-    max_regression: Share | None = Field(
-        default=None, gt=0, description="Non-inferiority margin relative to the champion's mean."
-    )
-
-    @model_validator(mode="after")
-    def _one_margin(self) -> Guardrail:
-        if (self.margin is None) == (self.max_regression is None):
-            raise ValueError("a guardrail needs exactly one of margin (absolute) and max_regression (relative)")
-        return self
-
-
 class StopLoss(Part):
     """Roll back as soon as a harm beyond this is shown."""
 
     max_harm: Share = Field(default=0.0, ge=0, description="Relative worsening of a success measure that is still tolerated.")
+    looks: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=2, description="Looks in a row that must show the harm, so that one bad batch of records does not roll back."
+    )
+    confirm_after: Duration = Field(
+        default=timedelta(hours=1), description="Shortest time from a look that shows harm to the look that confirms it."
+    )
+
+
+class MissingData(Part):
+    """What happens while measures cannot be computed or the experiment is invalid: it holds, then this."""
+
+    grace: Duration = Field(default=timedelta(days=3), description="How long looks without usable data in a row only hold.")
+    fallback: Literal["hold", "roll_back"] = Field(default="roll_back", description="What follows after the grace period.")
+
+
+class PlannedLooks(Part):
+    """Looks fixed in advance, with a group-sequential test for the promotion; harm is watched at every look all the same."""
+
+    after: Annotated[list[Duration], Field(min_length=1, max_length=20)] = Field(
+        description="Times since the first stage with traffic began, ascending; the last one is the final look."
+    )
+    spending: Literal["obrien_fleming", "pocock", "linear"] = Field(
+        default="obrien_fleming", description="How the error level is spent over the looks (Lan and DeMets)."
+    )
+
+    @field_validator("after")
+    @classmethod
+    def _ascending(cls, after: list[timedelta]) -> list[timedelta]:
+        if any(not a < b for a, b in pairwise(after)) or after[0] <= timedelta(0):
+            raise ValueError("after must ascend and be positive; write [7d, 14d, 21d, 28d]")
+        return after
+
+
+class Adjustment(Part):
+    """Covariates known before the arm could matter; they take variance out of every mean and ratio."""
+
+    columns: Columns = Field(default_factory=list, description="Numeric exposure columns known before scoring.")
+    champion_score: bool = Field(
+        default=False, description="The champion's score of every request; the challenger's requests are then scored by both."
+    )
+    pre_period: Period | None = Field(
+        default=None, description="The unit's own value of the measure in this time before arming (CUPED)."
+    )
 
 
 class MinStage(Part):
@@ -110,11 +109,20 @@ class Experiment(Part):
     ramp: list[Stage] = Field(description="Stages in per cent, from shadow to 100; 100 is the promotion itself.")
     outcomes: Annotated[Columns, Field(min_length=1)] = Field(description="Measure columns of the outcome table.")
     segments: Columns = Field(default_factory=list, description="Exposure columns the report is split by.")
+    segment_min_share: Portion = Field(
+        default=0.05, description="Share of the units below which a segment is shown but need not keep a segment_margin."
+    )
+    high_value: dict[ColumnName, list[str | float | bool]] = Field(
+        default_factory=dict, description="Segments that matter most: the report warns when one moves against the total."
+    )
+    adjust_for: Adjustment | None = Field(default=None, description="Covariates that take variance out of the comparison.")
+    looks: PlannedLooks | None = Field(default=None, description="Fixed looks for the promotion; any rhythm without it.")
     success: Annotated[dict[str, Success], Field(min_length=1)] = Field(description="What the challenger must win on.")
     guardrails: Annotated[dict[str, Guardrail], Field(min_length=1)] = Field(
         description="What the challenger must be shown not to harm."
     )
     stop_loss: StopLoss = Field(default_factory=StopLoss, description="When harm ends the experiment at once.")
+    missing_data: MissingData = Field(default_factory=MissingData, description="What follows when measures cannot be computed.")
     look_every: Duration = Field(
         default=timedelta(days=1),
         description="Shortest time between two looks. Any rhythm is valid; an approval holds for the look it was given on, "
@@ -125,7 +133,13 @@ class Experiment(Part):
     min_duration: Duration = Field(
         default=timedelta(0), description="Shortest time from arming to asking for approval, e.g. 14d for two full weeks."
     )
+    full_weeks: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Full weekly cycles of matured traffic an approval needs, so that no weekday weighs double."
+    )
     max_duration: Period = Field(description="Longest time from arming to a decision.")
+    extend_to: Period | None = Field(
+        default=None, description="Longest time when nothing is shown after max_duration and no harm either; unset: no extension."
+    )
     expected_units_per_day: Annotated[float, Field(gt=0)] = Field(description="Units a day in the cohort, for planning.")
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
     planned_units: Annotated[int, Field(gt=0)] = Field(
@@ -181,9 +195,9 @@ class Experiment(Part):
         known = {*self.outcomes, *EXPOSURE_MEASURES}
         for kind, measures in (("success", self.success), ("guardrails", self.guardrails)):
             for name, measure in measures.items():
-                if measure.column_of(name) not in known:
+                if unknown := [column for column in measure.columns_of(name) if column not in known]:
                     raise ValueError(
-                        f"{kind}.{name}: column {measure.column_of(name)!r} is neither in outcomes "
+                        f"{kind}.{name}: column {unknown[0]!r} is neither in outcomes "
                         f"({', '.join(self.outcomes)}) nor an exposure measure ({', '.join(EXPOSURE_MEASURES)}); "
                         "add it to outcomes or correct column"
                     )
@@ -195,7 +209,28 @@ class Experiment(Part):
     def _durations_ordered(self) -> Experiment:
         if self.min_duration >= self.max_duration:
             raise ValueError("min_duration must be shorter than max_duration, or no look could ever ask for approval")
+        if self.extend_to is not None and self.extend_to <= self.max_duration:
+            raise ValueError("extend_to must be longer than max_duration; lengthen it or remove it")
+        if self.looks is not None and self.looks.after[-1] > self.longest:
+            raise ValueError("looks: the last one lies after the experiment's longest duration; lengthen max_duration")
+        if timedelta(weeks=self.full_weeks) >= self.longest:
+            raise ValueError("full_weeks do not fit into max_duration; lower them or lengthen max_duration")
         return self
+
+    @model_validator(mode="after")
+    def _segments_are_known(self) -> Experiment:
+        if unknown := sorted(set(self.high_value) - set(self.segments)):
+            raise ValueError(f"high_value: {unknown[0]} is not among segments; add it there")
+        if not self.segments and (
+            judged := [name for name, guardrail in self.guardrails.items() if guardrail.segment_margin is not None]
+        ):
+            raise ValueError(f"guardrails.{judged[0]}: segment_margin needs segments; name the columns in segments")
+        return self
+
+    @property
+    def longest(self) -> timedelta:
+        """Longest time from arming to a decision, an extension included."""
+        return self.extend_to or self.max_duration
 
     @model_validator(mode="after")
     def _stages_are_reachable(self) -> Experiment:

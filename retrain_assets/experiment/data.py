@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
+from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,11 @@ class CanaryData:
 
     Args:
         stages: counts per toggle revision.
-        measures: per measure name its strata, one per revision, matured units only.
-        segments: the same split by segment; each stratum names its segment.
+        measures: per measure name its statistics, matured units only.
+        segments: per segment (``column=value``) the same, over the units whose first exposure was in the segment.
+        segment_stages: per segment the counts per toggle revision.
+        first_traffic_at: when the first unit met real traffic of the experiment.
+        last_matured_at: the latest exposure whose outcome window has closed.
         cross_arm_units: units seen in both arms under one revision, or that left the challenger while its share did not
             shrink; left out of every statistic.
         duplicate_outcomes: outcome rows replaced by a later one.
@@ -87,8 +90,11 @@ class CanaryData:
     """
 
     stages: tuple[StageCounts, ...]
-    measures: Mapping[str, tuple[StratumStatistics, ...]]
-    segments: Mapping[str, tuple[StratumStatistics, ...]] = field(default_factory=dict)
+    measures: Mapping[str, MeasureStatistics]
+    segments: Mapping[str, Mapping[str, MeasureStatistics]] = field(default_factory=dict)
+    segment_stages: Mapping[str, tuple[StageCounts, ...]] = field(default_factory=dict)
+    first_traffic_at: datetime | None = None
+    last_matured_at: datetime | None = None
     cross_arm_units: int = 0
     duplicate_outcomes: int = 0
     unknown_outcomes: int = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from retrain_assets.experiment.data import StageCounts
+from retrain_assets.experiment.economics import NetValue
 from retrain_assets.experiment.health import HealthCheck
 from retrain_assets.experiment.measures import MeasureResult
 
@@ -24,6 +25,21 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedLook:
+    """A planned look that was taken.
+
+    Args:
+        number: its place in the plan, from 1.
+        at: when it was taken, UTC.
+        information: information on the difference it rested on: sum over strata of n_c n_t / (n_c + n_t), matured units.
+    """
+
+    number: int
+    at: datetime
+    information: float
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One analysis of a canary.
 
@@ -33,10 +49,16 @@ class Look:
         revision: toggle revision it was in.
         results: one per measure of the plan, in its order.
         health: checks of the experiment's soundness.
-        segments: results per segment (``column=value``); shown, never decided on.
+        segments: results per segment (``column=value``), with estimates shrunk towards the total.
         action: what the look calls for.
         reason: one sentence why.
         stages: the counts it rests on.
+        planned: the planned looks taken so far, this one included when it is one; empty without a plan of looks.
+        next_planned: when the next planned look is due; None when there is none.
+        harm_looks: looks in a row, up to this one, that showed harm.
+        unusable_since: first of the looks in a row, up to this one, that could not be judged; None when this one could.
+        warnings: sentences the release owner should read before deciding.
+        net_value: what the effect is worth; None when the contract does not say what a unit is worth.
     """
 
     at: datetime
@@ -48,6 +70,12 @@ class Look:
     action: Action = Action.HOLD
     reason: str = ""
     stages: tuple[StageCounts, ...] = ()
+    planned: tuple[PlannedLook, ...] = ()
+    next_planned: datetime | None = None
+    harm_looks: int = 0
+    unusable_since: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    net_value: NetValue | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -66,6 +94,12 @@ class Look:
             "action": self.action.value,
             "reason": self.reason,
             "stages": [counts.to_json() for counts in self.stages],
+            "planned": [{**asdict(one), "at": one.at.isoformat()} for one in self.planned],
+            "next_planned": self.next_planned.isoformat() if self.next_planned else None,
+            "harm_looks": self.harm_looks,
+            "unusable_since": self.unusable_since.isoformat() if self.unusable_since else None,
+            "warnings": list(self.warnings),
+            "net_value": self.net_value.to_json() if self.net_value else None,
         }
 
     @classmethod
@@ -83,4 +117,14 @@ class Look:
             action=Action(value["action"]),
             reason=value["reason"],
             stages=tuple(StageCounts.from_json(counts) for counts in value["stages"]),
+            planned=tuple(PlannedLook(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in value.get("planned", ())),
+            next_planned=_moment(value.get("next_planned")),
+            harm_looks=value.get("harm_looks", 0),
+            unusable_since=_moment(value.get("unusable_since")),
+            warnings=tuple(value.get("warnings", ())),
+            net_value=NetValue.from_json(value["net_value"]) if value.get("net_value") else None,
         )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from retrain_assets.contract import finite
 from retrain_assets.experiment.intervals import Interval, interval_of
 from retrain_assets.experiment.plan import MeasureSpec, Plan
 from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
+
+Method = Literal["asymptotic", "exact", "quantile"]
 
 
 class MeasureState(StrEnum):
@@ -31,7 +33,13 @@ class MeasureResult:
 
     ``estimate`` is challenger minus champion in the unit of the measure; ``lower`` and ``upper`` are anytime-valid, each with
     one-sided error alpha. ``relative_*`` are the same over the absolute value of the champion's mean. Both means are at the
-    combination weights of the strata. None where a value is not defined.
+    combination weights of the strata. None where a value is not defined. Means of a ratio measure are the arms' ratios, of a
+    quantile measure the arms' quantiles.
+
+    ``method`` says which limits they are: ``asymptotic`` (confidence sequence), ``exact`` (few events) or ``quantile``.
+    ``planned_limit`` is the limit on the good side of a group-sequential test, ``planned_relative`` the same over the champion's
+    mean; both only at and after a planned look. ``variance_saved`` is the share of the estimate's variance that covariates took
+    out. ``shrunk_estimate`` is a segment's estimate shrunk towards the total.
     """
 
     spec: MeasureSpec
@@ -47,6 +55,11 @@ class MeasureResult:
     n_champion: int
     n_challenger: int
     message: str
+    method: Method | None = None
+    planned_limit: float | None = None
+    planned_relative: float | None = None
+    variance_saved: float | None = None
+    shrunk_estimate: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict; every number is finite or None."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from retrain_assets.contract import Contract, Guardrail, Success
-from retrain_assets.contract.experiment import StopLoss
+from retrain_assets.contract import Contract, Economics, Guardrail, StopLoss, Success
+from retrain_assets.experiment.group_sequential import Spending
 from retrain_assets.experiment.intervals import Tuning
 from retrain_assets.experiment.statistics import SHADOW
 
@@ -25,6 +25,9 @@ class MeasureSpec:
         margin: guardrail: tolerated harm in the unit of the measure.
         max_regression: guardrail: tolerated harm relative to the champion's mean.
         max_harm: success: relative harm beyond which, once shown, the challenger is rolled back.
+        min_gain: success: improvement in the unit of the measure that must be shown, instead of ``min_effect``.
+        segment_margin: guardrail: tolerated harm in every segment, in the kind of the guardrail's own margin; None: not judged.
+        quantile: the quantile compared, 0..1; None for means and ratios.
     """
 
     name: str
@@ -34,13 +37,32 @@ class MeasureSpec:
     margin: float | None = None
     max_regression: float | None = None
     max_harm: float = 0.0
+    min_gain: float = 0.0
+    segment_margin: float | None = None
+    quantile: float | None = None
 
     @classmethod
     def from_contract(cls, name: str, measure: Success | Guardrail, stop_loss: StopLoss) -> MeasureSpec:
         """The spec of one measure of a contract."""
         if isinstance(measure, Success):
-            return cls(name, "success", measure.direction, min_effect=measure.min_effect, max_harm=stop_loss.max_harm)
-        return cls(name, "guardrail", measure.direction, margin=measure.margin, max_regression=measure.max_regression)
+            return cls(
+                name,
+                "success",
+                measure.direction,
+                min_effect=measure.min_effect,
+                max_harm=stop_loss.max_harm,
+                min_gain=measure.min_gain,
+                quantile=measure.quantile,
+            )
+        return cls(
+            name,
+            "guardrail",
+            measure.direction,
+            margin=measure.margin,
+            max_regression=measure.max_regression,
+            segment_margin=measure.segment_margin,
+            quantile=measure.quantile,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict."""
@@ -64,8 +86,19 @@ class Plan:
         min_units: matured units on the challenger in a stage before the ramp goes on (in shadow: shadow-scored units).
         min_duration: shortest time in a stage.
         max_duration: longest time from arming to a decision.
-        min_experiment: shortest time from arming to asking for approval.
         max_missing_outcomes: largest share of matured units without an outcome.
+        min_experiment: shortest time from arming to asking for approval.
+        full_weeks: weekly cycles of matured traffic needed before asking for approval.
+        extend_to: longest time from arming to a decision when nothing is shown after ``max_duration``; None: no extension.
+        looks: times of the planned looks since the first traffic; empty when any look may promote.
+        spending: how the planned looks spend alpha.
+        harm_looks: looks in a row that must show harm before the challenger is rolled back.
+        missing_grace: how long looks without usable data in a row only hold.
+        missing_fallback: what follows then: ``hold`` or ``roll_back``.
+        segment_min_share: share of the units below which a segment need not keep a segment margin.
+        high_value: segments (``column=value``) that matter most.
+        economics: what an effect is worth; None when the contract does not say.
+        units_a_day: expected units a day in the cohort.
     """
 
     measures: tuple[MeasureSpec, ...]
@@ -77,6 +110,17 @@ class Plan:
     max_duration: timedelta
     max_missing_outcomes: float
     min_experiment: timedelta = timedelta(0)
+    full_weeks: int = 0
+    extend_to: timedelta | None = None
+    looks: tuple[timedelta, ...] = ()
+    spending: Spending = Spending.OBRIEN_FLEMING
+    harm_looks: int = 1
+    missing_grace: timedelta = timedelta(days=3)
+    missing_fallback: Literal["hold", "roll_back"] = "roll_back"
+    segment_min_share: float = 0.05
+    high_value: tuple[str, ...] = ()
+    economics: Economics | None = None
+    units_a_day: float = 0.0
 
     @classmethod
     def from_contract(cls, contract: Contract) -> Plan:
@@ -96,12 +140,30 @@ class Plan:
             max_duration=experiment.max_duration,
             max_missing_outcomes=experiment.max_missing_outcomes,
             min_experiment=experiment.min_duration,
+            full_weeks=experiment.full_weeks,
+            extend_to=experiment.extend_to,
+            looks=tuple(experiment.looks.after) if experiment.looks else (),
+            spending=Spending(experiment.looks.spending) if experiment.looks else Spending.OBRIEN_FLEMING,
+            harm_looks=stop_loss.looks,
+            missing_grace=experiment.missing_data.grace,
+            missing_fallback=experiment.missing_data.fallback,
+            segment_min_share=experiment.segment_min_share,
+            high_value=tuple(
+                segment_label(column, value) for column, values in experiment.high_value.items() for value in values
+            ),
+            economics=contract.economics,
+            units_a_day=experiment.expected_units_per_day,
         )
 
     @property
     def tuning(self) -> Tuning:
         """Error level and tuning of the confidence sequences; planned at the share of the ramp's last stage."""
         return Tuning(self.alpha, self.planned_units, float(self.ramp[-1]) / 100)
+
+
+def segment_label(column: str, value: object) -> str:
+    """The name of a segment: ``origin=EWR``; a unit without a value is in ``origin=missing``."""
+    return f"{column}={'missing' if value is None else value}"
 
 
 def stage_label(stage: str | float) -> str:

@@ -1,12 +1,23 @@
-"""Sufficient statistics of one measure: what every analysis here starts from. No intervals, no decisions."""
+"""Sufficient statistics of one measure: what every analysis here starts from. No intervals, no decisions.
+
+Everything is a sum over units, so statistics of disjoint units add, and those of units that changed can be taken away again.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import starmap
+from operator import add, sub
+from typing import Any, Literal
+
+from retrain_assets.experiment.quantiles import RequestHistogram
 
 SHADOW = "shadow"
 """The stage label of shadow traffic: the challenger scores, the champion answers."""
+
+Arm = Literal["champion", "challenger"]
 
 _ROUNDING = 1e-13
 """Share of the sum of squares below which a sum of squared deviations is rounding noise."""
@@ -14,73 +25,88 @@ _ROUNDING = 1e-13
 
 @dataclass(frozen=True, slots=True)
 class ArmStatistics:
-    """Sufficient statistics of one measure over the units of one arm.
+    """Sums over the units of one arm in one stratum, for the k columns of a measure (see :class:`MeasureStatistics`).
 
     Args:
-        n: units with a value.
-        sum: sum of the units' values, in the unit of the measure.
-        sum_of_squares: sum of the squares of the units' values.
-        least: smallest value, None when it is not known.
-        greatest: largest value, None when it is not known.
+        n: units with a usable value.
+        sums: sum of each column over those units, k numbers.
+        products: sums of the products of each pair of columns, upper triangle by rows: 00, 01, ..., 0(k-1), 11, ...; k (k + 1) / 2.
+        outside: units whose value is not in 0..1.
+        not_finite: units whose value is NaN, infinite or impossible (a negative duration); they are in no sum.
+        first_n: of the n units, those whose first stratum with traffic this is.
+        first_sum: sum of the values of those units.
+        requests: the requests' values, for a quantile.
     """
 
     n: int
-    sum: float
-    sum_of_squares: float
-    least: float | None = None
-    greatest: float | None = None
+    sums: tuple[float, ...]
+    products: tuple[float, ...]
+    outside: int = 0
+    not_finite: int = 0
+    first_n: int = 0
+    first_sum: float = 0.0
+    requests: RequestHistogram | None = None
+
+    @classmethod
+    def empty(cls, columns: int = 1) -> ArmStatistics:
+        """The statistics of nobody."""
+        return cls(0, (0.0,) * columns, (0.0,) * (columns * (columns + 1) // 2))
+
+    @classmethod
+    def of_mean(cls, n: int, total: float, sum_of_squares: float, *, outside: int = 0) -> ArmStatistics:
+        """The statistics of one column over units that each were in one stratum only."""
+        return cls(n, (total,), (sum_of_squares,), outside, 0, n, total)
 
     def __add__(self, other: ArmStatistics) -> ArmStatistics:
         """The statistics of both groups of units together (which must not share a unit)."""
-        if not self.n or not other.n:
-            return self if self.n else other
+        return self._with(other, add)
+
+    def __sub__(self, other: ArmStatistics) -> ArmStatistics:
+        """The statistics without a group of units that is among them."""
+        return self._with(other, sub)
+
+    def _with(self, other: ArmStatistics, both: Callable[[Any, Any], Any]) -> ArmStatistics:
+        requests = self.requests
+        if other.requests is not None:
+            requests = both(requests or RequestHistogram.empty(), other.requests)
         return ArmStatistics(
-            self.n + other.n,
-            self.sum + other.sum,
-            self.sum_of_squares + other.sum_of_squares,
-            None if self.least is None or other.least is None else min(self.least, other.least),
-            None if self.greatest is None or other.greatest is None else max(self.greatest, other.greatest),
+            both(self.n, other.n),
+            tuple(starmap(both, zip(self.sums, other.sums, strict=True))),
+            tuple(starmap(both, zip(self.products, other.products, strict=True))),
+            both(self.outside, other.outside),
+            both(self.not_finite, other.not_finite),
+            both(self.first_n, other.first_n),
+            both(self.first_sum, other.first_sum),
+            requests,
         )
 
     @property
+    def sum(self) -> float:
+        """Sum of the units' values, in the unit of the measure."""
+        return self.sums[0]
+
+    @property
+    def sum_of_squares(self) -> float:
+        """Sum of the squares of the units' values."""
+        return self.products[0]
+
+    @property
     def mean(self) -> float:
-        """Mean per unit; NaN without units."""
-        return self.sum / self.n if self.n else math.nan
+        """Mean value per unit; NaN without units."""
+        return self.sums[0] / self.n if self.n else math.nan
 
     @property
     def variance(self) -> float:
-        """Unbiased variance between units (divisor n - 1); exactly 0 where all values are equal; NaN below two units."""
+        """Unbiased variance of the values between units (divisor n - 1); NaN below two units."""
         if self.n < 2:
             return math.nan
-        if self.least is not None and self.least == self.greatest:
-            return 0.0
-        deviations = self.sum_of_squares - self.sum * self.sum / self.n
-        return deviations / (self.n - 1) if deviations > _ROUNDING * self.sum_of_squares else 0.0
+        deviations = self.products[0] - self.sums[0] * self.sums[0] / self.n
+        return deviations / (self.n - 1) if deviations > _ROUNDING * self.products[0] else 0.0
 
     @property
     def is_share(self) -> bool:
-        """Whether all values lie in 0..1 (a 0/1 column, or a unit's average of one).
-
-        With the extremes this is known. Without them it is read off ``sum == sum_of_squares``, which holds for 0/1 values.
-        """
-        if not self.n:
-            return True
-        if self.least is not None and self.greatest is not None:
-            return self.least >= 0 and self.greatest <= 1
-        return math.isclose(self.sum, self.sum_of_squares, rel_tol=1e-12) and 0 <= self.sum <= self.n
-
-    @property
-    def problem(self) -> str | None:
-        """Why these numbers cannot be statistics of real values; None when they can."""
-        if self.n < 0:
-            return f"a negative number of units ({self.n})"
-        if not (math.isfinite(self.sum) and math.isfinite(self.sum_of_squares)):
-            return "a value that is NaN or infinite"
-        if not self.n and (self.sum or self.sum_of_squares):
-            return "a sum without units"
-        if self.n and self.sum * self.sum / self.n > self.sum_of_squares * (1 + 1e-9):
-            return "a sum of squares smaller than the mean allows"
-        return None
+        """Whether all values lie in 0..1 (a 0/1 column, or a unit's average of one)."""
+        return self.outside == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +116,10 @@ class Stratum:
     Args:
         revision: revision of the toggle.
         stage: label of the ramp's stage: ``shadow``, ``5``, ``25`` ...
-        segment: ``column=value`` where the stratum holds one segment only.
     """
 
     revision: int
     stage: str
-    segment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +135,56 @@ class StratumStatistics:
         """Information on the difference of the arms: n_c n_t / (n_c + n_t), 0 when an arm is empty."""
         n_champion, n_challenger = self.champion.n, self.challenger.n
         return n_champion * n_challenger / (n_champion + n_challenger) if n_champion and n_challenger else 0.0
+
+    def arm(self, arm: Arm) -> ArmStatistics:
+        """The statistics of one arm."""
+        return self.champion if arm == "champion" else self.challenger
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Units that were in two strata: what makes the strata depend on each other.
+
+    Args:
+        first: revision and arm of the earlier cell.
+        second: revision and arm of the later cell.
+        n: units in both with a usable value in both.
+        first_sums: sums over those units of the earlier cell's columns, k numbers.
+        second_sums: the same of the later cell's columns.
+        products: sums of column i of the earlier cell times column j of the later one, by rows, k * k numbers.
+    """
+
+    first: tuple[int, Arm]
+    second: tuple[int, Arm]
+    n: int
+    first_sums: tuple[float, ...]
+    second_sums: tuple[float, ...]
+    products: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureStatistics:
+    """One measure over all strata of an experiment.
+
+    A unit is in every stratum it had matured requests in, there with the arm it had and the value of its requests there.
+
+    Args:
+        columns: what the k columns are: ``value`` (a ratio's numerator), then ``per`` (its denominator) for a ratio, then one name
+            per covariate.
+        strata: by revision.
+        overlaps: pairs of cells that share units.
+    """
+
+    columns: tuple[str, ...] = ("value",)
+    strata: tuple[StratumStatistics, ...] = ()
+    overlaps: tuple[Overlap, ...] = field(default=())
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether the measure is a ratio of two sums."""
+        return len(self.columns) > 1 and self.columns[1] == "per"
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+        return self.columns[2 if self.is_ratio else 1 :]
