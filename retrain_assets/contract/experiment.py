@@ -77,6 +77,12 @@ class Adjustment(Part):
         default=None, description="The unit's own value of the measure in this time before arming (CUPED)."
     )
 
+    @model_validator(mode="after")
+    def _something_to_adjust_for(self) -> Adjustment:
+        if not self.columns and not self.champion_score and self.pre_period is None:
+            raise ValueError("adjust_for names no covariate; write columns, champion_score or pre_period, or remove it")
+        return self
+
 
 class MinStage(Part):
     """What a stage must have seen before the ramp may go on."""
@@ -183,10 +189,16 @@ class Experiment(Part):
 
     @model_validator(mode="after")
     def _columns_are_told_apart(self) -> Experiment:
-        for kind, names in (("outcomes", self.outcomes), ("segments", self.segments), ("cohort", [*self.cohort])):
+        covariates = self.adjust_for.columns if self.adjust_for else []
+        for kind, names in (
+            ("outcomes", self.outcomes),
+            ("segments", self.segments),
+            ("cohort", [*self.cohort]),
+            ("adjust_for.columns", covariates),
+        ):
             if taken := sorted(RECORD_COLUMNS.intersection(names)):
                 raise ValueError(f"{kind}: {', '.join(taken)} is a column every record has; name yours differently")
-        if both := sorted({*self.segments, *self.cohort}.intersection(self.outcomes)):
+        if both := sorted({*self.segments, *self.cohort, *covariates}.intersection(self.outcomes)):
             raise ValueError(f"{', '.join(both)} is an outcome, which nobody knows when a unit is routed; rename or remove it")
         return self
 

@@ -1,0 +1,95 @@
+"""What an experiment may not say: measures that mean two things, plans that cannot end, covariates nobody knows in time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from retrain_assets.contract import REQUESTS, Economics, Guardrail, Measure, Success
+from retrain_assets_tests.contract.test_contract_rules import guardrail, success
+from retrain_assets_tests.simulation import contract_with
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ({"quantile": "95%", "per": REQUESTS}, "quantile stands alone"),
+        ({"quantile": 0.95, "above": 3}, "quantile stands alone"),
+        ({"quantile": 0.95, "winsorise": {"at_most": 9}}, "quantile stands alone"),
+        ({"quantile": 95}, "less than"),
+        ({"quantile": 0}, "greater than 0"),
+        ({"per": "sessions", "aggregate": "sum"}, "per already divides sums"),
+        ({"winsorise": {}}, "write at_least, at_most or both"),
+        ({"winsorise": {"at_least": 5, "at_most": 5}}, "at_least 5 is not below at_most 5"),
+    ],
+    ids=str,
+)
+def test_a_measure_is_one_kind_of_number(measure: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Measure.model_validate({"direction": "increase", **measure})
+
+
+def test_a_ratio_reads_both_its_columns_and_a_rate_per_request_only_one() -> None:
+    ratio = Measure.model_validate({"column": "revenue", "per": "sessions", "direction": "increase"})
+    rate = Measure.model_validate({"column": "revenue", "per": REQUESTS, "direction": "increase"})
+    assert ratio.columns_of("revenue_per_session") == ("revenue", "sessions")
+    assert rate.columns_of("revenue_per_request") == ("revenue",)
+
+
+def test_a_success_has_a_relative_or_an_absolute_effect_to_show() -> None:
+    with pytest.raises(ValidationError, match="write one of them"):
+        Success.model_validate({"direction": "increase", "min_effect": "1%", "min_gain": 2})
+
+
+def test_a_denominator_must_be_recorded() -> None:
+    with pytest.raises(ValidationError, match="column 'sessions' is neither in outcomes"):
+        contract_with(experiment__success=success(per="sessions"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"experiment__adjust_for": {}}, "adjust_for names no covariate"),
+        ({"experiment__adjust_for": {"columns": ["cost"]}}, "cost is an outcome, which nobody knows"),
+        ({"experiment__adjust_for": {"columns": ["score"]}}, "score is a column every record has"),
+        ({"experiment__looks": {"after": ["14d", "7d"]}}, "after must ascend"),
+        ({"experiment__looks": {"after": ["0d", "7d"]}}, "after must ascend and be positive"),
+        ({"experiment__looks": {"after": []}}, "at least 1 item"),
+        ({"experiment__looks": {"after": ["400d"]}}, "the last one lies after the experiment's longest duration"),
+        ({"experiment__extend_to": "1d"}, "extend_to must be longer than max_duration"),
+        ({"experiment__full_weeks": 60}, "full_weeks do not fit"),
+        ({"experiment__stop_loss": {"looks": 0}}, "greater than or equal to 1"),
+        ({"experiment__high_value": {"nowhere": ["a"]}}, "nowhere is not among segments"),
+        ({"experiment__segments": [], "experiment__guardrails": guardrail(segment_margin=0.2)}, "segment_margin needs segments"),
+        ({"economics": {"value_per_unit": 1, "measure": "profit"}}, "'profit' is not a success measure"),
+        ({"economics": {"value_per_unit": 0}}, "greater than 0"),
+        ({"economics": {"value_per_unit": 1, "review_cost": -1}}, "greater than or equal to 0"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_experiment_that_could_not_be_judged_as_written_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        contract_with(**changes)
+
+
+def test_the_toggle_outlives_an_extended_experiment() -> None:
+    with pytest.raises(ValidationError, match=r"longer than experiment\.extend_to"):
+        contract_with(experiment__extend_to="100d", toggle__expires_after="90d", toggle__remove_after="120d")
+
+
+def test_one_bad_batch_of_records_does_not_roll_back_by_default() -> None:
+    experiment = contract_with().experiment
+    assert experiment.stop_loss.looks == 2
+    assert experiment.missing_data.grace == timedelta(days=3)
+    assert experiment.missing_data.fallback == "roll_back"
+
+
+def test_guardrails_decide_in_segments_only_where_they_say_so() -> None:
+    assert Guardrail.model_validate({"direction": "decrease", "margin": 0.1}).segment_margin is None
+
+
+def test_amounts_are_counted_over_a_month_unless_the_contract_says_otherwise() -> None:
+    assert Economics.model_validate({"value_per_unit": 2.5}).horizon == timedelta(days=30)
