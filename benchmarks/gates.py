@@ -27,6 +27,7 @@ from retrain_assets.compute.stages.latency import latency_of
 from retrain_assets.compute.stages.source import read_source
 from retrain_assets.contract import Contract, Outcome, Verdict
 from retrain_assets.gates import (
+    EarlierDataset,
     TrainingEvidence,
     data_gate,
     evaluate,
@@ -146,6 +147,7 @@ def _gates(contract: Contract, made: dict[str, StageResult]) -> dict[str, Callab
     source_rows = split(read_source(source, schema, windows.train_start, windows.cutoff), contract, windows)
     data, tables = (read_tables(Path(made[stage].outputs[stage]["uri"])) for stage in ("dataset", "features"))
     names = tables.about["feature_names"]
+    earlier = EarlierDataset.from_json(made["dataset"].metadata["as_history"])
     bundle = made["training"].outputs["bundle"]
     candidate = load_bundle(Path(bundle["uri"]), bundle["digest"])
     evidence = TrainingEvidence.from_json(made["training"].metadata["evidence"])
@@ -165,7 +167,7 @@ def _gates(contract: Contract, made: dict[str, StageResult]) -> dict[str, Callab
         return offline_gate(found, contract)
 
     return {
-        "gate data on the rows": lambda: data_gate(source_rows, schema=schema, history=[]),
+        "gate data on the rows": lambda: data_gate(source_rows, schema=schema, history=[earlier]),
         "gate data on the features": lambda: judged_features(tables, data, contract),
         "gate training": lambda: training_gate(evidence, contract=contract),
         "gate offline, scoring of both models included": offline,

@@ -53,17 +53,25 @@ def earlier_datasets(platform: Platform, road: Road, retrain: str) -> list[dict[
     Those count that were launched before this one, end before its cut-off and passed gate data; of retrains of one cut-off the
     last. At most the last five, by cut-off. Later retrains never change it, so that running a partition again asks the same.
     """
-    found: dict[datetime, dict[str, Any]] = {}
+    earlier: dict[datetime, list[str]] = {}
     for key, known in platform.controller.state(road.model).retrains.items():
         if key == retrain:
             break
         record = known.verdicts.get(Gate.DATA)
-        if record is None or record.outcome is not Outcome.PASS or cutoff_of(key) >= cutoff_of(retrain):
-            continue
-        try:
-            seen = platform.stage_result(road.model, key, "dataset").metadata.get("as_history")
-        except RetrainError:
-            continue  # its working files were cleared away
-        if seen is not None:
-            found[cutoff_of(key)] = seen
-    return [found[cutoff] for cutoff in sorted(found)[-EARLIER_RETRAINS:]]
+        if record is not None and record.outcome is Outcome.PASS and cutoff_of(key) < cutoff_of(retrain):
+            earlier.setdefault(cutoff_of(key), []).append(key)
+    found: list[dict[str, Any]] = []
+    for cutoff in sorted(earlier, reverse=True):
+        kept = (_as_history(platform, road, key) for key in reversed(earlier[cutoff]))
+        found += [seen for seen in [next((one for one in kept if one is not None), None)] if seen is not None]
+        if len(found) == EARLIER_RETRAINS:
+            break
+    return found[::-1]
+
+
+def _as_history(platform: Platform, road: Road, retrain: str) -> dict[str, Any] | None:
+    """What a retrain's data set leaves to later ones; None where its working files were cleared away."""
+    try:
+        return platform.stage_result(road.model, retrain, "dataset").metadata.get("as_history")
+    except RetrainError:
+        return None

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from retrain_assets.assets.faces import table
 from retrain_assets.contract import DriftRule
-from retrain_assets.drift import ColumnDrift, DriftAlarm, DriftReport
-from retrain_assets.reports.drift_plots import judged
+from retrain_assets.drift import ColumnDrift, DriftAlarm, DriftReport, judged
 
 
 def alarm_table(alarms: Sequence[DriftAlarm], rule: DriftRule) -> dg.MetadataValue | str:
     """What is above its limit often enough for a retrain, as the drift sensor will see it; in words where nothing is."""
     if not alarms:
         return f"none: nothing is above its limit now and in {rule.at_least} of the last {rule.of_last} windows"
-    return _in_order(
-        {
-            "metric": alarm.metric,
-            "value": alarm.value,
-            "limit": alarm.threshold,
-            "where": alarm.column or alarm.segment,
-            "windows above": f"{alarm.above} of {alarm.of}",
-        }
-        for alarm in alarms
+    return table(
+        (
+            {
+                "metric": alarm.metric,
+                "value": alarm.value,
+                "limit": alarm.threshold,
+                "where": alarm.column or alarm.segment,
+                "windows above": f"{alarm.above} of {alarm.of}",
+            }
+            for alarm in alarms
+        ),
+        as_written=True,
     )
 
 
 def metric_table(report: DriftReport, rule: DriftRule, undefined: Mapping[str, str]) -> dg.MetadataValue:
     """Every metric with its value, limit and rows; those with a limit first, and why one has no value or gives no verdict."""
     names = dict.fromkeys([*rule.limits, *report.metrics])
-    return _in_order(
-        {
-            "metric": name,
-            "value": report.metrics.get(name),
-            "limit": rule.limits.get(name),
-            "above limit": _above(report, name, rule),
-            "note": _note(report, name, rule, undefined),
-            "rows": report.metric_rows.get(name, 0),
-        }
-        for name in names
+    return table(
+        (
+            {
+                "metric": name,
+                "value": report.metrics.get(name),
+                "limit": rule.limits.get(name),
+                "above limit": _above(report, name, rule),
+                "note": _note(report, name, rule, undefined),
+                "rows": report.metric_rows.get(name, 0),
+            }
+            for name in names
+        ),
+        as_written=True,
     )
 
 
@@ -49,22 +54,25 @@ def column_table(report: DriftReport) -> dg.MetadataValue:
     rows = [(name, "feature", drift) for name, drift in report.columns.items()]
     rows += [(name, "score", drift) for name, drift in report.predictions.items()]
     rows.sort(key=lambda row: (-(row[2].weighted_psi or 0.0), -(row[2].psi or 0.0), row[0]))
-    return _in_order(_column(name, kind, drift) for name, kind, drift in rows)
+    return table((_column(name, kind, drift) for name, kind, drift in rows), as_written=True)
 
 
 def segment_table(report: DriftReport) -> dg.MetadataValue:
     """Loss per segment against the hold-out, the largest growth first."""
-    return _in_order(
-        {
-            "segment": segment.name,
-            "drifted": segment.drifted,
-            "increase": segment.increase,
-            "loss before": segment.reference_mean,
-            "loss now": segment.mean,
-            "p adjusted": segment.adjusted_p_value,
-            "rows": segment.rows,
-        }
-        for segment in report.segments
+    return table(
+        (
+            {
+                "segment": segment.name,
+                "drifted": segment.drifted,
+                "increase": segment.increase,
+                "loss before": segment.reference_mean,
+                "loss now": segment.mean,
+                "p adjusted": segment.adjusted_p_value,
+                "rows": segment.rows,
+            }
+            for segment in report.segments
+        ),
+        as_written=True,
     )
 
 
@@ -106,14 +114,3 @@ def _column(name: str, kind: str, drift: ColumnDrift) -> dict[str, str | float |
         "Wasserstein, std": drift.wasserstein_stds,
         "kind": kind,
     }
-
-
-def _in_order(rows: Iterable[Mapping[str, str | float | bool | None]]) -> dg.MetadataValue:
-    """A table whose columns stay as they are written, numbers to four significant digits."""
-    listed = [{name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in row.items()} for row in rows]
-    made = table(listed)
-    if not isinstance(made, dg.TableMetadataValue) or not listed:
-        return made
-    columns = {column.name: column for column in made.schema.columns}
-    shown = [columns[name] for name in listed[0] if name in columns]
-    return dg.MetadataValue.table(records=made.records, schema=dg.TableSchema(shown))

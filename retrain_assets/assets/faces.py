@@ -50,10 +50,10 @@ def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+def table(rows: Iterable[Mapping[str, Any]], *, as_written: bool = False) -> dg.MetadataValue:
     """Flat dicts as a table; columns of text first, as they name the row, then numbers, each in reading order.
 
-    Columns without any value are left out.
+    Columns without any value are left out. ``as_written`` keeps the order of the columns as it is.
     """
     listed = [{name.replace("_", " "): value for name, value in row.items()} for row in rows][:TABLE_ROWS]
     columns: dict[str, str] = {}
@@ -65,7 +65,8 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
             else:
                 columns[name] = "string"
     filled = {name: kind for name, kind in columns.items() if any(row.get(name) is not None for row in listed)}
-    columns = dict(sorted(filled.items(), key=lambda column: (column[1] != "string", reading_place(column[0]))))
+    ordered = sorted(filled.items(), key=lambda column: (column[1] != "string", reading_place(column[0])))
+    columns = filled if as_written else dict(ordered)
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: cell(row.get(name), kind) for name, kind in columns.items()}) for row in listed],
         schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),

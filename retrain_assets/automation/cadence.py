@@ -90,12 +90,13 @@ def earliest(cadence: Cadence, state: ModelState, now: datetime) -> datetime | N
     moment = now
     while moment - now < LOOKED_AHEAD:
         found = {hold.rule: hold.until for hold in holds(cadence, state, moment, Launcher.DRIFT)}
-        scheduled = found.pop(Rule.WAIT_FOR_CRON, None)
+        if (scheduled := found.pop(Rule.WAIT_FOR_CRON, None)) is not None:
+            return scheduled
         if None in (found.get(Rule.FREEZE, moment), found.get(Rule.SEASON, moment)):
             return None
         ends = [until for until in found.values() if until is not None]
         if not ends:
-            return scheduled or moment
+            return moment
         moment = max(ends)
     return None
 

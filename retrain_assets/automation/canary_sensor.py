@@ -83,9 +83,8 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
         return None
     window = experiment.outcome_window
     exposures = ExposureLog(home).read_exposures(toggle.model, since=toggle.armed_at, toggle=toggle.name)
-    moments = exposures.filter(exposures["exposed_at"] <= now - window).get_column("exposed_at").to_list()
-    newest: datetime | None = max(moments, default=None)
-    if newest is not None and (last is None or newest > last - window):
+    newest = exposures.filter(exposures["exposed_at"] <= now - window).get_column("exposed_at").max()
+    if isinstance(newest, datetime) and (last is None or newest > last - window):
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
     longest = toggle.armed_at + experiment.max_duration
     return "max-duration" if now >= longest and (last is None or last < longest) else None

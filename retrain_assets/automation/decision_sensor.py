@@ -53,8 +53,10 @@ def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platfor
     for key, retrain in state.retrains.items():
         if retrain.ended is not None or decision_due(state, key, retrain, now) is not None or state.toggle_of(key) is not None:
             continue
+        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
+            continue
         run = latest_run(instance, road, key)
-        if run is not None and run.status in DEAD and gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
+        if run is not None and run.status in DEAD:
             platform.controller.record_stage_failure(
                 road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
             )

@@ -1,7 +1,7 @@
 """The drift sensor: launches a retrain when the champion's live traffic has drifted and the cadence allows it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,9 @@ from retrain_assets.automation.held_alarms import held_before, is_recorded, obse
 from retrain_assets.contract import DriftRule
 from retrain_assets.drift import DriftAlarm, DriftReport, drift_verdicts
 from retrain_assets.release import ModelState, next_retrain_key
+
+TAG_BYTES = 2600
+"""Most bytes of a trigger: PostgreSQL's index on run tags refuses a value of 2,700."""
 
 
 def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
@@ -61,13 +64,27 @@ def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
                     run_key=run_key(context.instance, road.retrain_job, retrain, f"{road.model}:{retrain}"),
                     job_name=road.retrain_job,
                     partition_key=retrain,
-                    tags={TRIGGER_TAG: json.dumps(trigger_of(alarms, reports, champion, before), sort_keys=True)},
+                    tags={TRIGGER_TAG: tag_of(trigger_of(alarms, reports, champion, before))},
                 )
             ],
             dynamic_partitions_requests=[road.partitions.build_add_request([retrain])],
         )
 
     return watch
+
+
+def tag_of(trigger: Mapping[str, Any]) -> str:
+    """The trigger as JSON of at most :data:`TAG_BYTES`, as far as its lists can be shortened.
+
+    The oldest of what held it back is left out first, then the oldest of the history; the latest of both stays.
+    """
+    kept = dict(trigger)
+    while len((text := json.dumps(kept, sort_keys=True, ensure_ascii=False)).encode()) > TAG_BYTES:
+        longest = next((name for name in ("held_back", "history") if len(kept.get(name, ())) > 1), None)
+        if longest is None:
+            break
+        kept[longest] = list(kept[longest])[1:]
+    return text
 
 
 def trigger_of(

@@ -20,8 +20,8 @@ LISTED = 4
 """Groups of held-back windows a trigger names, the latest ones; a run tag must stay below 2,700 bytes for PostgreSQL's index."""
 LETTERS = 240
 """Letters of the reasons that a trigger keeps of each; the observation has all."""
-LOOKED_AT = 60
-"""Observations that are read."""
+PAGE = 10
+"""Observations that are read at once."""
 
 
 def observation(
@@ -74,24 +74,32 @@ def held_before(instance: dg.DagsterInstance, road: Road, champion: str, since: 
         since: when the latest retrain was launched: what was held back before it, it answered; None for all.
     """
     groups: list[dict[str, Any]] = []
+    window_end = None
     for one in _observations(instance, road.key("drift_report")):
         at = one["held_back_at"]
         if one["champion"] != champion or (since is not None and datetime.fromisoformat(at) <= since):
             break
         if groups and groups[-1]["by"] == one["held_back_by"]:
-            groups[-1] |= {"first": at, "windows": groups[-1]["windows"] + 1}
+            groups[-1] |= {"first": at, "windows": groups[-1]["windows"] + (one["window_end"] != window_end)}
         elif len(groups) == LISTED:
             break
         else:
             words = {"by": one["held_back_by"], "because": str(one["reasons"])[:LETTERS]}
             groups.append({**words, "metric": one["metric"], "first": at, "last": at, "windows": 1})
+        window_end = one["window_end"]
     return groups[::-1]
 
 
 def _observations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[dict[str, Any]]:
     """Metadata of this module's observations of an asset, the latest first."""
-    for record in instance.fetch_observations(asset, limit=LOOKED_AT).records:
-        observed = record.asset_observation
-        values = {name: value.value for name, value in (observed.metadata if observed else {}).items()}
-        if "held_back_by" in values:
-            yield values
+    cursor: str | None = None
+    while True:
+        fetched = instance.fetch_observations(asset, limit=PAGE, cursor=cursor)
+        for record in fetched.records:
+            observed = record.asset_observation
+            values = {name: value.value for name, value in (observed.metadata if observed else {}).items()}
+            if "held_back_by" in values:
+                yield values
+        if not fetched.has_more or not fetched.records:
+            return
+        cursor = fetched.cursor

@@ -4,12 +4,11 @@ from retrain_assets.bundle.calibration import Calibration, fit_calibration
 from retrain_assets.bundle.encoding import Encoding
 from retrain_assets.bundle.manifest import Manifest, environment
 from retrain_assets.bundle.model_file import EstimatorPredictor, LightGBMPredictor, Predictor
-from retrain_assets.bundle.signature import MLFLOW_TYPES, signature_columns
+from retrain_assets.bundle.signature import signature_columns
 from retrain_assets.bundle.store import IMPORTANCE, SKETCH, Bundle, load_bundle, save_bundle, verify_bundle
 
 __all__ = [
     "IMPORTANCE",
-    "MLFLOW_TYPES",
     "SKETCH",
     "Bundle",
     "Calibration",

@@ -31,7 +31,7 @@ class Manifest:
         dataset: digest of the data set it was fitted and judged on.
         label: ``{"column", "delay"}``: the definition of the label.
         window: ``{"train_start", "train_end", "holdout_end"}``, ISO-8601 UTC.
-        calibration: ``{"kind", "fitted_on"}``.
+        calibration: ``{"kind", "fitted_on"}``: the rows it was fitted on in words, empty for ``none``.
         decision: ``{"threshold"}``, or None where there is no decision.
         classes: labels by position, the positive one last for a binary task; empty for regression.
         seed: seed of the fit.

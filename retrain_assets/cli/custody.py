@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.exc import NoResultFound
 
 from retrain_assets.cli.opening import is_recorded, registry_of, require_record
-from retrain_assets.contract import CustodyError, RetrainError, sha256_hex
+from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError, sha256_hex
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
@@ -155,8 +155,11 @@ def _part(name: str, check: Callable[[], Part]) -> Part:
 
 
 def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], str]) -> Part:
-    """The files of every registered version are what its digest says, and the digest is the ledger's."""
-    faults, files, seen, outside = [], 0, set(), set()
+    """The files of every registered version are what its digest says, and the digest is the ledger's.
+
+    A version that cannot be read leaves the part unchecked, and does not hide what is broken of the others.
+    """
+    faults, unread, files, seen, outside = [], [], 0, set(), set()
     for model in sorted({model for model, _ in recorded}):
         for version in registry.list_versions(model):
             key = (model, version.version)
@@ -171,11 +174,14 @@ def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], 
                     outside.add(where)
             except CustodyError as error:
                 faults.append(f"{where}: {error.line}")
+            except RegistryUnavailable as error:
+                unread.append(f"{where}: {error.line}")
     faults += [f"{model} version {version} is not in the registry" for model, version in sorted(set(recorded) - seen)]
     unknown = [f"{model} version {version}" for model, version in sorted(seen - set(recorded))]
     more = f"; not in the ledger and never active: {', '.join(unknown)}" if unknown else ""
     more += f"; read outside this home: {', '.join(sorted(outside))}" if outside else ""
-    return Part("bundles", f"{len(seen)} registered versions, {files} files{more}", tuple(faults))
+    text = f"{len(seen)} registered versions, {files} files{more}"
+    return Part("bundles", text, (*faults, *unread)) if faults else Part("bundles", text, unchecked="; ".join(unread))
 
 
 def _flags(home: Home, states: Mapping[str, ModelState]) -> Part:

@@ -14,10 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 def loss_of(contract: Contract, labels: Labels, scores: Floats) -> float | None:
     """Log loss (classification) or mean squared error (regression); None where it is not defined."""
-    if contract.task != "regression":
-        return metric_value("log_loss", labels.values, scores)
-    root = metric_value("root_mean_squared_error", labels.values, scores)
-    return None if root is None else root**2
+    return metric_value("mean_squared_error" if contract.task == "regression" else "log_loss", labels.values, scores)
 
 
 def constant_scores(contract: Contract, known: Labels, rows: int) -> Floats:

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import subprocess
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +51,6 @@ def source_digest(path: str, what: str) -> str:
         raise StageError(
             f"{path} has no source file", where=what, remedy="define it in a module; its source text is part of the record"
         ) from error
-    return digest_of({"path": path, "sha256": sha256_hex(text)})
-
-
-def module_digest(path: str, what: str) -> str:
-    """Digest of an import path and the source text of its module, which is found and not imported, as it may be heavy.
-
-    Raises:
-        StageError: when there is no such module.
-    """
-    module = path.rpartition(".")[0]
-    try:
-        found = find_spec(module)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise StageError(f"{path}: there is no module {module!r}", where=what, remedy="correct the path, or install its package")
-    text = Path(found.origin).read_bytes() if found.origin and Path(found.origin).is_file() else b""
     return digest_of({"path": path, "sha256": sha256_hex(text)})
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from retrain_assets.bundle import verify_bundle
-from retrain_assets.compute.code import module_digest, product_digest, source_digest
+from retrain_assets.compute.code import product_digest, source_digest
 from retrain_assets.compute.dispatch import run_stage
+from retrain_assets.compute.estimator import estimator_version
 from retrain_assets.compute.frames import read_tables
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.stages.source import source_fingerprint
@@ -30,8 +31,8 @@ class LocalCompute:
         """The stage's result: the stored one when nothing it rests on has changed, otherwise a new run.
 
         What it rests on: the request, the contents of its inputs (of the data set stage: names, sizes and times of the source
-        files), the source text of the team's feature, schema and estimator modules, and the product's own code. A stored result
-        counts only while its outputs still have the digests it names.
+        files), the source text of the team's feature, schema and estimator modules, the version of the estimator's library, and
+        the product's own code. A stored result counts only while its outputs still have the digests it names.
 
         Raises:
             RetrainError: when the stage cannot produce its result.
@@ -64,7 +65,7 @@ class LocalCompute:
             "inputs": {name: content_digest(request.input(name)) for name in sorted(request.inputs)},
             "source": source_fingerprint(contract.source.uri) if request.stage in READS_SOURCE else None,
             "features": source_digest(contract.features, "features"),
-            "estimator": module_digest(contract.trainer.estimator, "trainer.estimator") if request.stage in FITTING else None,
+            "estimator": estimator_version(contract.trainer) if request.stage in FITTING else None,
             "schema": source_digest(contract.source.schema_, "source.schema"),
             "product": product_digest(),
         }

@@ -1,6 +1,6 @@
 """Sketches of a data set, distances between them, drift reports and alarms. Pure."""
 
-from retrain_assets.drift.alarms import DriftAlarm, distinct_windows, drift_verdicts
+from retrain_assets.drift.alarms import DriftAlarm, distinct_windows, drift_verdicts, judged
 from retrain_assets.drift.batches import sketch_batches
 from retrain_assets.drift.bounds import Bounded, Quantile, kolmogorov_smirnov, quantile, wasserstein
 from retrain_assets.drift.chance import Homogeneity, adjusted_p_values, chance_of_difference, homogeneity
@@ -53,6 +53,7 @@ __all__ = [
     "homogeneity",
     "jensen_shannon",
     "jensen_shannon_divergence",
+    "judged",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_binned",
     "kolmogorov_smirnov_bound",

@@ -78,7 +78,7 @@ def drift_verdicts(history: Sequence[DriftReport], rule: DriftRule) -> list[Drif
     windows = distinct_windows(history)[-rule.of_last :]
     alarms = []
     for metric, limit in rule.limits.items():
-        values = [_judged(report, metric, rule.min_rows) for report in windows]
+        values = [report.metrics.get(metric) if judged(report, metric, rule) else None for report in windows]
         above = [value for value in values if value is not None and value > limit]
         if values and (latest := values[-1]) is not None and latest > limit and len(above) >= rule.at_least:
             alarms.append(
@@ -116,9 +116,9 @@ def _segment(report: DriftReport, metric: str) -> str | None:
     return worst.name if worst else None
 
 
-def _judged(report: DriftReport, metric: str, min_rows: int) -> float | None:
-    enough = min(report.rows, report.metric_rows.get(metric, report.rows)) >= min_rows
-    return report.metrics.get(metric) if enough else None
+def judged(report: DriftReport, metric: str, rule: DriftRule) -> bool:
+    """Whether a metric rests on enough rows of a window for a verdict."""
+    return min(report.rows, report.metric_rows.get(metric, report.rows)) >= rule.min_rows
 
 
 def _excess(alarm: DriftAlarm) -> float:

@@ -31,12 +31,10 @@ class Homogeneity(NamedTuple):
     Args:
         p_value: chance of a difference at least this large without any change; 1 where all rows are in one cell.
         corrected_psi: population stability index of the pooled cells minus its expectation without change, at least 0.
-        cells: pooled cells.
     """
 
     p_value: float
     corrected_psi: float
-    cells: int
 
 
 def homogeneity(reference: ColumnSketch, current: ColumnSketch) -> Homogeneity | None:
@@ -52,7 +50,7 @@ def homogeneity(reference: ColumnSketch, current: ColumnSketch) -> Homogeneity |
     before, after = pooled_cells(reference, current)
     expected = (len(before) - 1) * (1 / reference.n + 1 / current.n)
     psi = population_stability_index(before, after)
-    return Homogeneity(chance_of_difference(before, after), max(0.0, psi - expected), len(before))
+    return Homogeneity(chance_of_difference(before, after), max(0.0, psi - expected))
 
 
 def pooled_cells(reference: ColumnSketch, current: ColumnSketch) -> tuple[Counts, Counts]:

@@ -104,10 +104,6 @@ class ColumnSketch:
         known = dict(zip(self.levels, self.counts, strict=True))
         return [known.get(level, 0) for level in levels]
 
-    def count_of(self, level: str) -> int:
-        """Rows of a counted level; 0 for any other."""
-        return self.counts_of((level,))[0]
-
     def to_json(self) -> dict[str, Any]:
         """JSON-able values, field names as keys."""
         values = {name: getattr(self, name) for name in self.__slots__}

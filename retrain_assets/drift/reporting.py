@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from retrain_assets.contract import DriftRule
 from retrain_assets.contract.contract import ESTIMATED
 from retrain_assets.drift.chance import adjusted_p_values
 from retrain_assets.drift.changes import LiveLabels, MeasureChange, MetricTest, estimate_test, gap, label_test
@@ -16,7 +17,7 @@ from retrain_assets.drift.report import DriftReport, worst
 from retrain_assets.drift.segments import SegmentDrift, SegmentLoss, segment_drifts
 from retrain_assets.drift.sketch import Sketch
 
-FALSE_ALARMS = 0.01
+FALSE_ALARMS: float = DriftRule.model_fields["false_alarms"].default
 """Rate of false alarms where none is given; the default of ``cadence.on_drift.false_alarms``."""
 
 SEGMENTS_SHOWN = 50

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from retrain_assets.contract import DriftRule
-from retrain_assets.drift import ColumnDrift, ColumnSketch, DriftReport
+from retrain_assets.drift import ColumnDrift, ColumnSketch, DriftReport, judged
 from retrain_assets.reports import words
 from retrain_assets.reports.histogram_plot import histogram_plot
 from retrain_assets.reports.standalone import markdown_image
@@ -81,11 +81,6 @@ def trend_plot(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> 
         canvas.dot(at(report.end), y(value), 3.8, style)
     canvas.text((left + right) / 2, height - 5, "end of the window (UTC)", "tick", anchor="middle")
     return canvas.markup()
-
-
-def judged(report: DriftReport, metric: str, rule: DriftRule) -> bool:
-    """Whether a metric rests on enough rows of a window for a verdict."""
-    return min(report.rows, report.metric_rows.get(metric, report.rows)) >= rule.min_rows
 
 
 def _vertical(values: Sequence[float], limit: float, lower: float, upper: float) -> Scale:

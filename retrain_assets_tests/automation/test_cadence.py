@@ -157,6 +157,15 @@ def test_the_earliest_retrain_is_the_scheduled_one_where_that_comes_first() -> N
     assert earliest(monthly(), retrained(TENTH - 8 * DAY), TENTH - 2 * DAY) == TENTH
 
 
+def test_a_scheduled_retrain_needs_no_season_to_end() -> None:
+    """Seasons bind drift only: the tick comes first, and answers the drift."""
+    spring = {"start": "03-01", "end": "03-31", "reason": "spring timetable"}
+    both = monthly(seasons=[spring])
+    assert rules(holds(both, IDLE, TENTH - DAY, Launcher.DRIFT)) == ["season", "wait_for_cron"]
+    assert earliest(both, IDLE, TENTH - DAY) == TENTH
+    assert earliest(both, IDLE, TENTH + DAY) == datetime(2024, 4, 1, tzinfo=UTC), "no tick is near"
+
+
 def test_without_an_end_in_sight_no_earliest_retrain_is_promised() -> None:
     forever = cadence(freeze=[{"start": "2024-01-01", "end": "2099-01-01", "reason": "sold"}])
     assert earliest(forever, IDLE, MARCH) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from retrain_assets.assets import Road
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.automation.cadence import Hold, Rule
-from retrain_assets.automation.drift_sensor import trigger_of
+from retrain_assets.automation.drift_sensor import TAG_BYTES, tag_of, trigger_of
 from retrain_assets.automation.held_alarms import held_before, is_recorded, observation
 from retrain_assets.drift import DriftAlarm, DriftReport
 from retrain_assets_tests.simulation import contract_with
 
 ROAD = Road(contract_with())
+METRIC = "calibration_bias"
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MONDAY = datetime(2024, 3, 4, 6, tzinfo=UTC)
 FREEZE = Hold(Rule.FREEZE, "change freeze 2024-03-01 to 2024-03-31 (audit)", datetime(2024, 4, 1, tzinfo=UTC))
@@ -42,11 +44,19 @@ def made(instance: dg.DagsterInstance, *reports: DriftReport, champion: str = "1
 
 
 def alarm(end: datetime, value: float = 0.2) -> DriftAlarm:
-    return DriftAlarm("calibration_bias", value, 0.1, (end - 14 * DAY, end), 2, 3)
+    return DriftAlarm(METRIC, value, 0.1, (end - 14 * DAY, end), 2, 3)
 
 
-def held(instance: dg.DagsterInstance, at: datetime, *holds: Hold, champion: str = "1", end: datetime | None = None) -> None:
-    instance.report_runless_asset_event(observation(ROAD, champion, [alarm(end or at)], holds or (FREEZE,), at, None))
+def held(
+    instance: dg.DagsterInstance,
+    at: datetime,
+    *holds: Hold,
+    champion: str = "1",
+    end: datetime | None = None,
+    metric: str = METRIC,
+) -> None:
+    about = replace(alarm(end or at), metric=metric)
+    instance.report_runless_asset_event(observation(ROAD, champion, [about], holds or (FREEZE,), at, None))
 
 
 def test_weekly_reports_are_windows_of_their_own_oldest_first(instance: dg.DagsterInstance) -> None:
@@ -125,6 +135,21 @@ def test_a_trigger_groups_neighbouring_windows_that_were_held_back_alike(instanc
     assert (second["by"], second["windows"], second["because"]) == ("active_toggle", 1, f"active_toggle: {RAMP.reason}")
 
 
+def test_what_was_observed_twice_of_one_window_is_one_window(instance: dg.DagsterInstance) -> None:
+    """Another metric is the worst in the same window, an hour later, held back by the same rule."""
+    held(instance, MONDAY)
+    held(instance, MONDAY + HOUR, end=MONDAY, metric="feature_psi")
+    held(instance, MONDAY + 7 * DAY)
+    (group,) = held_before(instance, ROAD, "1", None)
+    assert (group["windows"], group["first"], group["last"]) == (2, MONDAY.isoformat(), (MONDAY + 7 * DAY).isoformat())
+
+
+def test_however_often_an_alarm_was_held_back_every_window_counts(instance: dg.DagsterInstance) -> None:
+    for week in range(25):
+        held(instance, MONDAY + week * 7 * DAY)
+    assert [group["windows"] for group in held_before(instance, ROAD, "1", None)] == [25]
+
+
 def test_what_an_earlier_retrain_answered_or_another_champion_caused_is_left_out(instance: dg.DagsterInstance) -> None:
     held(instance, MONDAY - 14 * DAY, champion="0")
     held(instance, MONDAY - 7 * DAY)
@@ -134,12 +159,27 @@ def test_what_an_earlier_retrain_answered_or_another_champion_caused_is_left_out
     assert held_before(instance, ROAD, "2", None) == []
 
 
-def test_a_trigger_stays_small_enough_for_an_indexed_run_tag(instance: dg.DagsterInstance) -> None:
-    """PostgreSQL refuses a tag whose index row is above 2,704 bytes, and with it the run."""
-    long = [Hold(Rule.FREEZE, "x" * 300, None), RAMP, Hold(Rule.MIN_INTERVAL, "y" * 300, None)]
+@pytest.mark.parametrize(("letter", "reports"), [("x", 6), ("ü", 30)])
+def test_a_trigger_stays_small_enough_for_an_indexed_run_tag(instance: dg.DagsterInstance, letter: str, reports: int) -> None:
+    """PostgreSQL refuses a tag whose index row is above 2,704 bytes, and with it the run; the latest is kept."""
+    long = [Hold(Rule.FREEZE, letter * 300, None), RAMP, Hold(Rule.MIN_INTERVAL, letter * 300, None)]
     for week in range(12):
         held(instance, MONDAY + week * 7 * DAY, *long[: 1 + week % 3])
-    reports = [report(MONDAY + week * 7 * DAY, 0.123456789012345) for week in range(6)]
-    trigger = trigger_of([alarm(MONDAY)] * 6, reports, "1", held_before(instance, ROAD, "1", None))
+    history = [report(MONDAY + week * 7 * DAY, 0.123456789012345) for week in range(reports)]
+    trigger = trigger_of([alarm(MONDAY)] * 6, history, "1", held_before(instance, ROAD, "1", None))
     assert len(trigger["held_back"]) == 4
-    assert len(json.dumps(trigger).encode()) < 2700
+    tag = tag_of(trigger)
+    assert len(tag.encode()) <= TAG_BYTES == 2600
+    kept = json.loads(tag)
+    assert kept["held_back"][-1] == trigger["held_back"][-1]
+    assert kept["history"][-1] == trigger["history"][-1]
+    assert {name: kept[name] for name in kept if name not in ("held_back", "history")} == {
+        name: trigger[name] for name in trigger if name not in ("held_back", "history")
+    }
+
+
+def test_a_trigger_that_is_short_is_told_whole() -> None:
+    trigger = trigger_of(
+        [alarm(MONDAY)], [report(MONDAY - 7 * DAY), report(MONDAY)], "1", [{"by": "freeze", "because": "Prüfung"}]
+    )
+    assert json.loads(tag_of(trigger)) == trigger

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,30 @@ def test_a_changed_bundle_is_found_in_the_registry(run: Run, ramping: World) -> 
     assert "bundles:  BROKEN: 2 registered versions, 2 files, 1 of them not" in result.stdout
     model.unlink()
     assert "is missing" in run("audit", "verify", code=4).stdout
+
+
+def test_a_version_that_cannot_be_read_does_not_hide_a_changed_one(
+    run: Run, ramping: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it leaves the bundles unchecked; beside a broken one both are told."""
+    import mlflow.artifacts
+
+    registry = Registry(ramping.home.mlflow_uri)
+    second, download = registry.download(MODEL, "2"), mlflow.artifacts.download_artifacts
+
+    def slow(source: str, **options: Any) -> str:
+        if source.endswith(second.as_posix()):
+            raise OSError("the share does not answer")
+        return str(download(source, **options))
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", slow)
+    alone = run("audit", "verify", code=3)
+    assert "bundles:  NOT CHECKED: churn version 2: " in alone.stdout
+    (registry.download(MODEL, "1") / "model.txt").write_bytes(b"another model")
+    result = run("audit", "verify", code=4)
+    assert "bundles:  BROKEN: 2 registered versions" in result.stdout
+    for fault in ("churn version 1: ", "model.txt: SHA-256 is", "churn version 2: ", "the share does not answer"):
+        assert fault in result.stdout
 
 
 def test_a_bundle_that_was_exchanged_with_all_its_digests(run: Run, ramping: World) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from retrain_assets.compute import LocalCompute, StageRequest, StageResult
-from retrain_assets.compute.code import module_digest
 from retrain_assets.contract import SourceError, StageError
 from retrain_assets_tests.compute.conftest import Road
 from retrain_assets_tests.compute.parcels import CUTOFF, HERE, contract_values, parcels, write_source
@@ -103,11 +102,19 @@ def test_a_request_with_unknown_fields_is_refused(request_: StageRequest) -> Non
 def test_changed_code_of_the_teams_estimator_is_another_basis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     module = tmp_path / "team_estimator.py"
+    values = contract_values(write_source(tmp_path / "source", parcels(days=55, a_day=40)))
+    values["trainer"] |= {"estimator": "team_estimator.Best"}
+    asked = StageRequest("training", "parcel_delay", "r", values, {}, str(tmp_path / "out"))
     module.write_text("class Best: ...\n")
-    first = module_digest("team_estimator.Best", "trainer.estimator")
-    assert module_digest("team_estimator.Best", "trainer.estimator") == first
+    first = LocalCompute().basis(asked)
+    assert LocalCompute().basis(asked) == first
     module.write_text("class Best:\n    depth = 3\n")
-    assert module_digest("team_estimator.Best", "trainer.estimator") != first
-    assert "team_estimator" not in sys.modules
-    with pytest.raises(StageError, match="no module 'team_estimators'"):
-        module_digest("team_estimators.Best", "trainer.estimator")
+    assert LocalCompute().basis(asked) != first
+
+
+def test_another_version_of_the_estimators_library_is_another_basis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = contract_values(write_source(tmp_path / "source", parcels(days=55, a_day=40)))
+    asked = StageRequest("training", "parcel_delay", "r", values, {}, str(tmp_path / "out"))
+    first = LocalCompute().basis(asked)
+    monkeypatch.setattr("retrain_assets.compute.estimator.version", lambda name: "0.0.1")
+    assert LocalCompute().basis(asked) != first

@@ -63,6 +63,7 @@ def test_the_bundle_says_what_it_was_made_of(road: Road) -> None:
     assert manifest.window == road.dataset.metadata["window"]
     assert manifest.label == {"column": "late", "delay": "1d"}
     assert manifest.decision == {"threshold": 0.5}
+    assert manifest.calibration == {"kind": "sigmoid", "fitted_on": "latest quarter of the training window, out of time"}
     assert manifest.params["deterministic"] is True
     assert manifest.params["random_state"] == 7
     assert (manifest.params["learning_rate"], manifest.params["max_depth"]) == (0.1, -1)
@@ -301,6 +302,7 @@ def test_a_multiclass_task_gives_one_probability_per_class(road: Road, tmp_path:
     bundle = load_bundle(Path(result.outputs["bundle"]["uri"]))
     scores = bundle.score(tables.holdout)
     assert bundle.manifest.classes == ("l", "m", "s")
+    assert (bundle.manifest.calibration["fitted_on"] == "") is (calibration == "none")
     assert np.allclose(scores.sum(axis=1), 1)
     assert result.metadata["holdout_metrics"]["accuracy"] > 0.95
 

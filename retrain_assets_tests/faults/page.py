@@ -130,10 +130,15 @@ def _ten_points(short: Run, long: Run) -> str:
         return f"{sum('calibrated' in checks for checks in asked)} of {len(asked)}"
 
     asked = next(month for month in long.months if month.cutoff == long.fault_month)
+    candidate, champion = asked.auc
+    if candidate is None or champion is None:
+        raise ValueError(f"the month of the faults, {asked.cutoff:%Y-%m}, has no champion to compare with")
+    ranks = "better" if candidate > champion else "no better"
+    stopped = ", ".join(f"`{check}`" for check in asked.over_prediction_stopped_by or ()) or "nothing"
     return f"""Ten points too much (`over_predicts_by_ten_points`) were put into every month's candidate as well. In
 {asked.cutoff:%B}, under the
-shipped contract, its AUC is {asked.auc[0]:.3f} and the champion's {asked.auc[1] or 0:.3f}: better ranks, and stopped by
-`calibrated`. Over all months
+shipped contract, its AUC is {candidate:.3f} and the champion's {champion:.3f}: {ranks} ranks, and stopped by
+{stopped}. Over all months
 `calibrated` stops {seen(short)} under the monthly contract and {seen(long)} under the shipped one. The share of late flights
 in New York
 moves by up to fifteen points between training and hold-out by weather and season alone; a limit of bias that lets such months

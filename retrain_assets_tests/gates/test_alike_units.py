@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect
-from retrain_assets.gates.offline.fairness import group_rates
 from retrain_assets.gates.offline.fairness_intervals import difference_between
 from retrain_assets.gates.offline.slice_calibration import slice_calibration
 from retrain_assets.gates.offline.slice_members import SliceMembers
+from retrain_assets_tests.gates.groups import group_rates
 
 Array = np.ndarray
 

@@ -21,10 +21,11 @@ from scipy.stats import binomtest
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
 from retrain_assets.contract.offline import FairnessThreshold
 from retrain_assets.gates import OfflineEvaluation, evaluate, offline_gate
-from retrain_assets.gates.offline.fairness import GroupRates, group_rates
+from retrain_assets.gates.offline.fairness import GroupRates
 from retrain_assets.gates.offline.fairness_check import fairness_holds
 from retrain_assets.gates.offline.fairness_intervals import difference_between, rate_bounds
 from retrain_assets_tests.gates.conftest import verdict
+from retrain_assets_tests.gates.groups import group_rates
 from retrain_assets_tests.gates.scored import Array, ContractWith, Holdout
 
 Oracles = Callable[[str], list[dict[str, Any]]]

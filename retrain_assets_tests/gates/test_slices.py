@@ -16,9 +16,8 @@ from retrain_assets.contract.offline import SliceThreshold
 from retrain_assets.gates import evaluate
 from retrain_assets.gates.offline.comparison import Pair
 from retrain_assets.gates.offline.intervals import bootstrap_improvement
-from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.resampling import resampled_units
-from retrain_assets.gates.offline.slice_members import SLICES_LISTED, SliceMembers, slice_members, slicing
+from retrain_assets.gates.offline.slice_members import SLICES_LISTED, SliceMembers, slicing
 from retrain_assets.gates.offline.slices import slices_hold
 from retrain_assets_tests.gates.conftest import verdict
 from retrain_assets_tests.gates.scored import Array, ContractWith, Holdout, judge
@@ -39,7 +38,7 @@ def held(contract: Contract, holdout: Holdout, candidate: Array, champion: Array
 
 def test_a_slice_is_the_rows_with_one_value_and_a_pair_those_with_two() -> None:
     frame = pl.DataFrame({"origin": ["EWR", "JFK", "EWR", None, "EWR"], "carrier": ["AA", "AA", "DL", "AA", "AA"]})
-    found = {(part.column, part.value): part for part in slice_members(frame, limits("origin", "carrier", pairs=True))}
+    found = {(part.column, part.value): part for part in slicing(frame, limits("origin", "carrier", pairs=True)).members}
     assert {key: part.rows.tolist() for key, part in found.items()} == {
         ("origin", "EWR"): [0, 2, 4],
         ("origin", "(none)"): [3],
@@ -52,7 +51,7 @@ def test_a_slice_is_the_rows_with_one_value_and_a_pair_those_with_two() -> None:
         ("origin & carrier", "JFK & AA"): [1],
     }
     assert [part.value for part in found.values() if part.judged] == ["EWR", "AA", "EWR & AA"]
-    assert {part.column for part in slice_members(frame, limits("origin", "carrier"))} == {"origin", "carrier"}
+    assert {part.column for part in slicing(frame, limits("origin", "carrier")).members} == {"origin", "carrier"}
 
 
 def test_the_largest_slices_are_kept_and_the_others_counted() -> None:
@@ -77,7 +76,7 @@ def test_the_largest_slices_are_kept_and_the_others_counted() -> None:
     ],
 )
 def test_values_of_any_type_make_slices(values: pl.Series, texts: set[str]) -> None:
-    assert {part.value for part in slice_members(pl.DataFrame({"column": values}), limits("column"))} == texts
+    assert {part.value for part in slicing(pl.DataFrame({"column": values}), limits("column")).members} == texts
 
 
 def test_a_column_that_is_missing_or_holds_lists_is_an_error_of_the_check(holdout: Holdout, contract_with: ContractWith) -> None:
@@ -90,12 +89,6 @@ def test_a_column_that_is_missing_or_holds_lists_is_an_error_of_the_check(holdou
         one = slices_hold(found, slices.max_regression, slices.metric)
         assert one.outcome is Outcome.ERROR
         assert said in one.message
-
-
-def test_holm_steps_down_from_the_smallest_and_never_turns_back() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == (1.0, 1.0)
-    assert holm([]) == ()
 
 
 @pytest.mark.parametrize(("task", "name"), sorted((task, name) for task, names in METRICS.items() for name in names))

@@ -15,7 +15,7 @@ from retrain_assets.gates.training import recorded
 from retrain_assets_tests.gates.conftest import verdict
 
 FEATURES = (("origin", "categorical"), ("distance", "numeric"), ("weekend", "boolean"))
-WHO = ("snapshot", "hold-out", "bundle", "registry")
+WHO = ("snapshot", "hold-out", "bundle")
 MANIFEST: dict[str, Any] = {
     "estimator": "lightgbm.LGBMClassifier",
     "params": {"n_estimators": 12, "random_state": 7, "monotone": [0] * 9},

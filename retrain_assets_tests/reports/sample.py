@@ -93,7 +93,7 @@ class Sample:
             duration_s=14.32, artifact_loaded=True, reload_max_difference=0.0, refit_same_digest=True, refit_max_difference=0.0,
             loss=0.5312, baseline_loss=0.6021, recent_loss=0.5987, recent_rows=12930, loss_rows=12874,
             recorded=recorded(manifest.to_json()),
-            signatures=dict.fromkeys(("snapshot", "hold-out", "bundle", "registry"), tuple(manifest.feature_dtypes.items())),
+            signatures=dict.fromkeys(("snapshot", "hold-out", "bundle"), tuple(manifest.feature_dtypes.items())),
         )  # fmt: skip
         self.stage(key, "training", {"manifest": manifest.to_json(), "evidence": evidence.to_json()})
         self.do(SYSTEM, "candidate registered", lambda drafts: retrains.candidate_registered(drafts, key, version, subjects))

@@ -57,12 +57,13 @@ class TrainingRows:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stored bundle: where, its complete manifest, its calibration, importances and scores of the hold-out."""
+    """A stored bundle: where, complete manifest, calibration, importances, and hold-out scores before and after calibration."""
 
     directory: Path
     manifest: Manifest
     calibration: Calibration
     importance: Mapping[str, Any]
+    raw_scores: Floats
     scores: Floats
 
 
@@ -74,7 +75,8 @@ def store_candidate(
     Raises:
         StageError: when its scores are unusable or it cannot be stored without pickle.
     """
-    scores = calibration.apply(raw_scores(predictor, rows.unseen, contract, rows.labels))
+    raw = raw_scores(predictor, rows.unseen, contract, rows.labels)
+    scores = calibration.apply(raw)
     importance = _importance(predictor, rows.encoding)
     names = list(rows.encoding.names)
     segments = segment_rows(request, rows.snapshot.holdout, contract)
@@ -90,7 +92,7 @@ def store_candidate(
         calibration=calibration,
         documents=documents,
     )
-    return Candidate(directory, manifest, calibration, importance, scores)
+    return Candidate(directory, manifest, calibration, importance, raw, scores)
 
 
 def _manifest(request: StageRequest, contract: Contract, rows: TrainingRows) -> Manifest:
@@ -108,7 +110,10 @@ def _manifest(request: StageRequest, contract: Contract, rows: TrainingRows) -> 
         dataset=about["dataset"],
         label={"column": contract.source.label, "delay": contract.to_json()["source"]["label_delay"]},
         window=about["window"],
-        calibration={"kind": trainer.calibration, "fitted_on": "latest quarter of the training window, out of time"},
+        calibration={
+            "kind": trainer.calibration,
+            "fitted_on": "" if trainer.calibration == "none" else "latest quarter of the training window, out of time",
+        },
         decision={"threshold": contract.decision.threshold} if contract.decision else None,
         classes=rows.labels.classes,
         seed=trainer.seed,

@@ -58,9 +58,9 @@ def evaluation(request: StageRequest) -> StageResult:
         classes=candidate.manifest.classes or None,
         backtests=earlier.found,
         latency_ms=latency.median_ms if latency else None,
-        size_mb=_size_mb(Path(request.input("candidate"))),
+        latency_p95_ms=latency.p95_ms if latency else None,
+        size_mb=_size_mb(request.input("candidate")),
     )
-    found = replace(found, latency_p95_ms=latency.p95_ms if latency else None)
     document: dict[str, Any] = {
         "model": request.model,
         "retrain": request.retrain,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.bundle import MLFLOW_TYPES, Predictor, signature_columns
+from retrain_assets.bundle import Predictor
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.compute.baselines import constant_scores, loss_of
 from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process
@@ -73,12 +73,12 @@ def training(request: StageRequest) -> StageResult:
         artifact_loaded=tried.value.error is None,
         reload_max_difference=_largest(tried.value.scores, candidate.scores),
         refit_same_digest=_same_files(second.value, candidate),
-        refit_max_difference=_largest(again, raw_scores(first.value, rows.unseen, contract, rows.labels)),
+        refit_max_difference=_largest(again, candidate.raw_scores),
         metrics=metrics,
         refit_metrics=holdout_metrics(candidate.calibration.apply(again), rows.judged, contract),
         **_losses(contract, rows, candidate.scores),
         recorded=recorded(candidate.manifest.to_json()),
-        signatures=_signatures(contract, rows, candidate, tried.value),
+        signatures=_signatures(contract, rows, tried.value),
     )
     metadata = {
         "evidence": evidence.to_json(),
@@ -138,13 +138,10 @@ def _recent_labels(contract: Contract, rows: TrainingRows) -> Labels:
     return read_labels(latest[source.label], contract.task, rows.labels.classes)
 
 
-def _signatures(contract: Contract, rows: TrainingRows, candidate: Candidate, tried: CleanAnswer) -> dict[str, Any]:
-    kinds = {mlflow_type: kind for kind, mlflow_type in MLFLOW_TYPES.items()}
-    inputs, _ = signature_columns(candidate.manifest.to_json())
+def _signatures(contract: Contract, rows: TrainingRows, tried: CleanAnswer) -> dict[str, Any]:
     said: dict[str, Any] = {
         "snapshot": _features(rows.snapshot.train, contract),
         "hold-out": _features(rows.snapshot.holdout, contract),
-        "registry": tuple((name, kinds[mlflow_type]) for name, mlflow_type in inputs),
     }
     return said if tried.features is None else {**said, "bundle": tried.features}
 

@@ -73,8 +73,8 @@ def no_value_determines_label(cells: Mapping[str, Cells], labels: pl.Series, con
     orders = list(shuffles(len(labels), PERMUTATIONS))
     chance = 0.0
     table: list[dict[str, Any]] = []
-    for name, feature in cells.items():
-        partition = _Partition.of(feature)
+    partitions = {name: _Partition.of(feature) for name, feature in cells.items()}
+    for name, partition in partitions.items():
         for question in questions:
             for order in orders:
                 judged = partition.judged(question, order)
@@ -90,10 +90,12 @@ def no_value_determines_label(cells: Mapping[str, Cells], labels: pl.Series, con
                         "jump": partition.jump(question, cell),
                     }
                 )
-    return _verdict(cells, table, contract, looked | {"surprise_by_chance": chance})
+    return _verdict(partitions, table, contract, looked | {"surprise_by_chance": chance})
 
 
-def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: Contract, evidence: dict[str, Any]) -> Verdict:
+def _verdict(
+    partitions: Mapping[str, _Partition], table: list[dict[str, Any]], contract: Contract, evidence: dict[str, Any]
+) -> Verdict:
     limit = contract.gates.data.max_value_agreement
     if not table:
         message = f"no value stands in {MIN_ROWS} labelled rows and {MIN_SHARE:.1%} of all"
@@ -101,9 +103,9 @@ def _verdict(cells: Mapping[str, Cells], table: list[dict[str, Any]], contract: 
     table.sort(key=lambda row: (-row["agreement"], -row["surprise"], row["feature"]))
     best, leaks = None, []
     for row in table:
-        partition = _Partition.of(cells[row["feature"]])
         if row["agreement"] <= limit and best is not None:
             break
+        partition = partitions[row["feature"]]
         spread = partition.stretches(row["value"])
         honest = (
             row["feature"] in contract.gates.data.vetted_features

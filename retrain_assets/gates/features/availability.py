@@ -55,11 +55,14 @@ class Availability:
         rows: rows probed.
         features: per feature.
         fails_without: columns without which the feature function raises; several joined by ``and`` where only all together.
+        blocks_untried: blocks of rows on which the function raised when outcomes were exchanged among rows, so that only taking
+            them away was tried; it may rightly refuse outcomes that do not belong together.
     """
 
     rows: int = 0
     features: Mapping[str, Dependence] = field(default_factory=dict)
     fails_without: Sequence[str] = ()
+    blocks_untried: int = 0
 
 
 def availability_probe(
@@ -117,6 +120,7 @@ def features_are_known_in_time(features: Sequence[str], found: Availability, con
         "features_total": len(order),
         "leaking": len(leaks),
         "rows_probed": found.rows,
+        "blocks_where_exchanged_outcomes_could_not_be_tried": found.blocks_untried,
         "known_after_prediction": late,
         "label_delay_hours": source.label_delay / timedelta(hours=1),
     }
@@ -134,6 +138,8 @@ def features_are_known_in_time(features: Sequence[str], found: Availability, con
     message = f"no feature of {counted(found.rows, 'probed row')} knows {listed(late)} before their time"
     if historic := [name for name in order if found.features[name].by_history]:
         message += f"; {listed(historic)} use what was known by then"
+    if found.blocks_untried:
+        message += "; outcomes were taken away, but exchanged ones could not be tried, as the function raises on them"
     return Verdict(Gate.DATA, check, Outcome.PASS, message, 0, 0, evidence)
 
 
@@ -154,6 +160,7 @@ class _Block:
         changed = {name: np.zeros(self.rows.height, dtype=bool) for name in expected.columns}
         touched = {name: mask.copy() for name, mask in changed.items()}
         fails: list[str] = []
+        untried = 0
         for spoil in (_blank, _exchange):
             try:
                 self._trial(expected, moments, moments[0], spoil, changed, touched)
@@ -162,13 +169,15 @@ class _Block:
             except TEAM_CODE_ERRORS:
                 if spoil is _blank:
                     fails = self._needed()
+                else:
+                    untried = 1
         others = self._of_other_rows(expected, moments, changed) if any(mask.any() for mask in changed.values()) else {}
         for name in found:
             history = int((touched[name] & ~changed[name]).sum())
             found[name] = replace(
                 found[name], changed=int(changed[name].sum()), of_other_rows=others.get(name, 0), by_history=history
             )
-        return Availability(self.rows.height, found, fails)
+        return Availability(self.rows.height, found, fails, untried)
 
     def _trial(
         self,
@@ -247,7 +256,9 @@ def _exchange(rows: pl.DataFrame, columns: Sequence[str], mask: Mask) -> pl.Data
 def _joined(one: Availability, more: Availability) -> Availability:
     names = dict.fromkeys([*one.features, *more.features])
     features = {name: one.features.get(name, Dependence()) + more.features.get(name, Dependence()) for name in names}
-    return Availability(one.rows + more.rows, features, [*one.fails_without, *more.fails_without])
+    return Availability(
+        one.rows + more.rows, features, [*one.fails_without, *more.fails_without], one.blocks_untried + more.blocks_untried
+    )
 
 
 def _row(name: str, seen: Dependence) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from retrain_assets.contract import Contract
-from retrain_assets.gates.offline.beyond_chance import repeated
 from retrain_assets.gates.offline.calibration import model_calibration
 from retrain_assets.gates.offline.decision_threshold import decision_of
 from retrain_assets.gates.offline.evaluation import Stability
@@ -25,7 +24,7 @@ def behaviour(
     candidate: Array,
     champion: Array | None,
     *,
-    units: Array,
+    units: Array | None,
     members: Sequence[SliceMembers],
     classes: Sequence[Any] | None,
 ) -> dict[str, Any]:
@@ -36,19 +35,19 @@ def behaviour(
         labels: as numbers, one a row, at least one row.
         candidate: scores of the candidate, of the task's shape.
         champion: the champion's, None without one.
-        units: number of the unit of each row, 0..k-1, every number in use.
+        units: number of the unit of each row, 0..k-1, every number in use; None when every row is a unit of its own.
         members: rows of every slice; none when slices cannot be made.
         classes: names of the classes in the order of the scores.
     """
-    offline, clusters = contract.gates.offline, repeated(units)
+    offline = contract.gates.offline
     if contract.task == "regression":
         return {"stability": None if champion is None else regression_stability(labels, candidate, champion)}
     limit = offline.calibration.max_slice_bias if offline.calibration else None
     return {
-        "calibration": model_calibration(labels, candidate, units=clusters, confidence=offline.confidence, classes=classes or ()),
-        "slice_calibration": slice_calibration(labels, candidate, members, units=clusters, limit=limit),
+        "calibration": model_calibration(labels, candidate, units=units, confidence=offline.confidence, classes=classes or ()),
+        "slice_calibration": slice_calibration(labels, candidate, members, units=units, limit=limit),
         "decision": decision_of(labels, candidate, champion, contract.decision.threshold) if contract.decision else None,
-        "stability": None if champion is None else _stability(contract, candidate, champion, members, clusters),
+        "stability": None if champion is None else _stability(contract, candidate, champion, members, units),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retrain_assets.gates.offline.beyond_chance import design_effect
+from retrain_assets.gates.offline.fairness_intervals import wilson
 from retrain_assets.gates.offline.recalibration import recalibration
 
 Array = np.ndarray
@@ -122,7 +123,7 @@ def calibration_of(
     if len(labels) == 0:
         raise ValueError("calibration needs rows; none were given")
     rows, mean_score, positive, variance = _binned(labels, scores, bins, strategy)
-    lower, upper = wilson_interval(positive, rows / effect)
+    lower, upper = wilson(positive, rows / effect, NormalDist().inv_cdf(0.975))
     parts = zip(rows, mean_score, positive, lower, upper, strict=True)
     return Calibration(
         ece=float((rows * np.abs(positive - mean_score)).sum() / len(labels)),
@@ -137,14 +138,6 @@ def decided(labels: Array, scores: Array) -> tuple[Array, Array]:
     if scores.ndim == 1:
         return labels.astype(float), scores
     return (scores.argmax(axis=1) == labels).astype(float), scores.max(axis=1)
-
-
-def wilson_interval(shares: Array, rows: Array, confidence: float = 0.95) -> tuple[Array, Array]:
-    """Two-sided interval of shares of ``rows`` rows each."""
-    reach = NormalDist().inv_cdf((1 + confidence) / 2)
-    middle = (shares + reach**2 / (2 * rows)) / (1 + reach**2 / rows)
-    half = reach * np.sqrt(shares * (1 - shares) / rows + reach**2 / (4 * rows**2)) / (1 + reach**2 / rows)
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
 def _binned(labels: Array, scores: Array, bins: int, strategy: str) -> tuple[Array, Array, Array, Array]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from retrain_assets.drift import adjusted_p_values
 from retrain_assets.gates.offline.carriers import CARRIED, ENOUGH, carriers, too_few
 from retrain_assets.gates.offline.evaluation import Comparison, Slice
 from retrain_assets.gates.offline.influence import influence, influence_of_terms
@@ -18,7 +19,6 @@ from retrain_assets.gates.offline.intervals import (
     linearised_improvement,
 )
 from retrain_assets.gates.offline.metrics import metric_value
-from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.ranked import RANKED
 from retrain_assets.gates.offline.resampling import UNIT_BLOCKS, Resamples, resampled_units
 from retrain_assets.gates.offline.slice_members import SliceMembers
@@ -88,10 +88,10 @@ class Pair:
         compare = self._slice_in_order if metric in RANKED else self._slice_of_sums(metric)
         found = [compare(metric, part.rows) for part in members]
         judged = [k for k, part in enumerate(members) if part.judged and found[k][1] is not None]
-        adjusted = dict(zip(judged, holm([found[k][1] or 0.0 for k in judged]), strict=True))
+        adjusted = adjusted_p_values({k: found[k][1] or 0.0 for k in judged})
         return tuple(
-            Slice(part.column, part.value, part.judged, comparison, p_value if part.judged else None, adjusted.get(k))
-            for k, (part, (comparison, p_value)) in enumerate(zip(members, found, strict=True))
+            Slice(part.column, part.value, part.judged, comparison, adjusted.get(k))
+            for k, (part, (comparison, _)) in enumerate(zip(members, found, strict=True))
         )
 
     def _linearised(self, metric: str, champion: Array) -> Improvement:

@@ -33,10 +33,9 @@ class Slice:
     value: str
     judged: bool
     comparison: Comparison
-    p_value: float | None = None
-    """Of "not worse than the champion at all", one-sided; None where it was not judged."""
     adjusted_p_value: float | None = None
-    """The same, corrected for the number of judged slices (Holm)."""
+    """Of "not worse than the champion at all", one-sided, corrected for the number of judged slices (Holm); None where it was not
+    judged."""
 
 
 @dataclass(frozen=True, slots=True)

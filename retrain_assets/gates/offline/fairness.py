@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +35,8 @@ class GroupRates:
     effective_negatives: float | None = None
 
 
-def group_rates(
-    labels: Array, scores: Array, groups: Sequence[str] | Array, threshold: float, units: Array | None = None
+def rates_of_groups(
+    labels: Array, scores: Array, member: Array, names: Array, threshold: float, units: Array | None = None
 ) -> tuple[GroupRates, ...]:
     """Rates of the largest 50 groups, in the order of their names.
 
@@ -48,18 +47,11 @@ def group_rates(
     Args:
         labels: 0/1, one a row, at least one.
         scores: score of the positive class, one a row.
-        groups: name of the group, one a row.
+        member: number of the group, 0..k-1, one a row.
+        names: name of the group of each number.
         threshold: the positive decision is taken at or above this score.
         units: number of the unit of every row, 0..k-1; None when every row is a unit of its own.
     """
-    names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    return rates_of_groups(labels, scores, member, names, threshold, units)
-
-
-def rates_of_groups(
-    labels: Array, scores: Array, member: Array, names: Array, threshold: float, units: Array | None = None
-) -> tuple[GroupRates, ...]:
-    """As :func:`group_rates`, groups given as the number of each row's group and the name of each number."""
     sizes = np.bincount(member, minlength=len(names))
     kept = np.lexsort((names, -sizes))[:GROUPS_LISTED]
     place = np.full(len(names), len(kept))

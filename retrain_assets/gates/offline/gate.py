@@ -62,7 +62,10 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
         comparison = evaluation.metric(name) or Comparison(name, 0, None, None)
         if limits.min is not None or limits.max is not None:
             evidence = {"rows": comparison.rows, "rows_without_label": evaluation.rows_without_label}
-            verdicts.append(_limited(f"meets_{name}", comparison.candidate, limits.min, limits.max, name, evidence))
+            check, observed = f"meets_{name}", comparison.candidate
+            verdicts.append(
+                within(Gate.OFFLINE, check, observed, lower=limits.min, upper=limits.max, what=name, evidence=evidence)
+            )
         if limits.max_regression is not None:
             verdicts.append(_not_worse(evaluation, comparison, limits.max_regression))
         if limits.min_improvement is not None:
@@ -93,12 +96,6 @@ def _shown(evaluation: OfflineEvaluation, contract: Contract) -> dict[str, Any]:
     if evaluation.stability is not None and offline.stability is None:
         shown |= stability_evidence(evaluation.stability)
     return shown
-
-
-def _limited(
-    check: str, observed: float | None, lower: float | None, upper: float | None, what: str, evidence: dict[str, Any]
-) -> Verdict:
-    return within(Gate.OFFLINE, check, observed, lower=lower, upper=upper, what=what, evidence=evidence)
 
 
 def _not_worse(evaluation: OfflineEvaluation, comparison: Comparison, margin: float) -> Verdict:
@@ -154,7 +151,7 @@ def _evidence(evaluation: OfflineEvaluation, comparison: Comparison) -> dict[str
         "confidence": evaluation.confidence,
         "method": comparison.method,
         "seed": evaluation.seed,
-        "bootstrap": False,
+        "bootstrap": evaluation.bootstrap,
     }
 
 

@@ -35,6 +35,7 @@ def evaluate(
     classes: Sequence[Any] | None = None,
     backtests: Sequence[Backtest] = (),
     latency_ms: float | None = None,
+    latency_p95_ms: float | None = None,
     size_mb: float | None = None,
     resamples: int = RESAMPLES,
 ) -> OfflineEvaluation:
@@ -51,6 +52,7 @@ def evaluate(
             for multiclass 0..k-1.
         backtests: results of the rolling-origin back-tests for ``gates.offline.backtests.metric``.
         latency_ms: median milliseconds for scoring one row.
+        latency_p95_ms: 95th percentile of them.
         size_mb: size of the bundle in MiB.
         resamples: bootstrap samples.
 
@@ -81,6 +83,7 @@ def evaluate(
         resamples=resamples,
         backtests=tuple(backtests),
         latency_ms=latency_ms,
+        latency_p95_ms=latency_p95_ms,
         size_mb=size_mb,
     )
     labels, problem = label_numbers(rows[source.label], contract.task, candidate, classes)
@@ -108,7 +111,7 @@ def evaluate(
         slices_left_out=slices.left_out,
         fairness=fairness,
         groups_left_out=left_out,
-        **behaviour(contract, labels, candidate, champion, units=units, members=slices.members, classes=classes),
+        **behaviour(contract, labels, candidate, champion, units=pair.units, members=slices.members, classes=classes),
         problems=problems,
     )
 

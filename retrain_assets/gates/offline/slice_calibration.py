@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retrain_assets.drift import adjusted_p_values
 from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect, excess_p_value
 from retrain_assets.gates.offline.calibration import calibration_of, decided
 from retrain_assets.gates.offline.evaluation import SliceCalibration
-from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.slice_members import SliceMembers
 
 Array = np.ndarray
@@ -40,7 +40,7 @@ def slice_calibration(
         ]
         rows, hit, score, squares = np.array(sums).T
         p_values = bias_p_values(rows, hit, score, squares, limit=limit, effect=np.array(effects))
-        adjusted = dict(zip(judged, holm(p_values.tolist()), strict=True))
+        adjusted = adjusted_p_values(dict(zip(judged, p_values.tolist(), strict=True)))
     return tuple(
         SliceCalibration(part.column, part.value, len(part.rows), part.judged, one.bias, one.ece, adjusted.get(k))
         for k, (part, one) in enumerate(zip(members, found, strict=True))

@@ -43,7 +43,7 @@ class Slicing:
     left_out: int
 
 
-def slice_members(rows: pl.DataFrame, limits: SliceThreshold) -> tuple[SliceMembers, ...]:
+def slicing(rows: pl.DataFrame, limits: SliceThreshold) -> Slicing:
     """The largest slices of every column (and pair, with ``limits.pairs``) of a frame, columns in the contract's order.
 
     Args:
@@ -53,11 +53,6 @@ def slice_members(rows: pl.DataFrame, limits: SliceThreshold) -> tuple[SliceMemb
     Raises:
         ValueError: naming the column that is not there or has no text.
     """
-    return slicing(rows, limits).members
-
-
-def slicing(rows: pl.DataFrame, limits: SliceThreshold) -> Slicing:
-    """As :func:`slice_members`, with the number of slices beyond the largest."""
     coded = {column: column_codes(rows, column) for column in limits.columns}
     members: list[SliceMembers] = []
     left_out = 0

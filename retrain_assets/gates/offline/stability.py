@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retrain_assets.drift import adjusted_p_values
 from retrain_assets.gates.offline.beyond_chance import alikeness, design_effect, excess_p_value
 from retrain_assets.gates.offline.evaluation import Flips, Stability
-from retrain_assets.gates.offline.multiple import holm
 from retrain_assets.gates.offline.slice_members import SliceMembers
 
 Array = np.ndarray
@@ -84,7 +84,7 @@ def _adjusted(flipped: Array, members: Sequence[SliceMembers], units: Array | No
     ]
     rows, hits = np.array([len(part) for part in parts], dtype=float), np.array([part.sum() for part in parts])
     p_values = excess_p_value(hits, rows * limit, rows * limit**2, np.array(effects))
-    return dict(zip(judged, holm(p_values.tolist()), strict=True))
+    return adjusted_p_values(dict(zip(judged, p_values.tolist(), strict=True)))
 
 
 def _in_deviations(change: float, values: Array) -> float | None:

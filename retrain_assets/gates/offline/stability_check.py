@@ -32,9 +32,8 @@ def decisions_are_stable(evaluation: OfflineEvaluation, limits: StabilityThresho
         held.append(_slices(evaluation, found, limits.max_slice_flips))
     if limits.max_shift is not None:
         held.append(_shift(found, limits.max_shift, evaluation.rows))
-    return judged_by(
-        CHECK, held, {**stability_evidence(found, limits.max_slice_flips, evaluation.confidence), "bootstrap": False}
-    )
+    evidence = stability_evidence(found, limits.max_slice_flips, evaluation.confidence)
+    return judged_by(CHECK, held, {**evidence, "bootstrap": evaluation.bootstrap})
 
 
 def stability_evidence(found: Stability, limit: float | None = None, confidence: float = 0.95) -> dict[str, Any]:

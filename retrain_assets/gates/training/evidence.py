@@ -36,7 +36,7 @@ class TrainingEvidence:
         loss_rows: rows all losses were measured on.
         recorded: what the manifest records for a reproduction by item, in words; None where it does not.
         signatures: names and kinds of the features in order, by who says so: ``snapshot`` (training window), ``hold-out``,
-            ``bundle`` (as the clean process read it), ``registry`` (the MLflow signature).
+            ``bundle`` (as the clean process read it).
     """
 
     error: str | None = None

@@ -1,4 +1,4 @@
-"""Do bundle and registry ask for the features that the feature snapshot has: the same names, order and kinds?"""
+"""Does the bundle ask for the features that the feature snapshot has: the same names, order and kinds?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ CHECK = "signature_matches_features"
 OTHERS = {
     "hold-out": "feature snapshot's hold-out",
     "bundle": "bundle loaded in a clean process",
-    "registry": "MLflow signature",
 }
 """Who has to agree with the training window of the snapshot, in words."""
 
