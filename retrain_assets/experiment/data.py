@@ -87,6 +87,9 @@ class CanaryData:
         duplicate_exposures: exposure rows with a request id that was already there.
         future_rows: exposure and outcome rows dated after now by more than clocks differ.
         unknown_revisions: exposure rows of a revision the ledger does not know.
+        exposures: exposure rows of the experiment that were read.
+        outcomes: outcome rows that were read.
+        problem: why the records could not be read or understood, in words; None when they could. Nothing else counts then.
     """
 
     stages: tuple[StageCounts, ...]
@@ -103,3 +106,6 @@ class CanaryData:
     duplicate_exposures: int = 0
     future_rows: int = 0
     unknown_revisions: int = 0
+    exposures: int = 0
+    outcomes: int = 0
+    problem: str | None = None

@@ -24,6 +24,15 @@ class Action(StrEnum):
     REJECT = "reject"
 
 
+class Cause(StrEnum):
+    """Why a look ends the experiment."""
+
+    HARM = "harm"
+    MISSING_DATA = "missing_data"
+    INCONCLUSIVE = "inconclusive"
+    NOT_WORTH_IT = "not_worth_it"
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedLook:
     """A planned look that was taken.
@@ -52,11 +61,14 @@ class Look:
         segments: results per segment (``column=value``), with estimates shrunk towards the total.
         action: what the look calls for.
         reason: one sentence why.
+        cause: why it ends the experiment, None for a look that does not.
         stages: the counts it rests on.
         planned: the planned looks taken so far, this one included when it is one; empty without a plan of looks.
         next_planned: when the next planned look is due; None when there is none.
-        harm_looks: looks in a row, up to this one, that showed harm.
+        harm_looks: looks in a row, up to this one, that showed harm, each at least ``confirm_after`` after the one before.
+        harm_at: the latest of the looks counted in ``harm_looks``; None when it is 0.
         unusable_since: first of the looks in a row, up to this one, that could not be judged; None when this one could.
+        again_at: when another look is due at the latest, to confirm harm or as a planned one; None for the usual rhythm.
         warnings: sentences the release owner should read before deciding.
         net_value: what the effect is worth; None when the contract does not say what a unit is worth.
     """
@@ -69,11 +81,14 @@ class Look:
     segments: Mapping[str, tuple[MeasureResult, ...]] = field(default_factory=dict)
     action: Action = Action.HOLD
     reason: str = ""
+    cause: Cause | None = None
     stages: tuple[StageCounts, ...] = ()
     planned: tuple[PlannedLook, ...] = ()
     next_planned: datetime | None = None
     harm_looks: int = 0
+    harm_at: datetime | None = None
     unusable_since: datetime | None = None
+    again_at: datetime | None = None
     warnings: tuple[str, ...] = ()
     net_value: NetValue | None = None
 
@@ -93,11 +108,14 @@ class Look:
             "segments": {name: [result.to_json() for result in results] for name, results in self.segments.items()},
             "action": self.action.value,
             "reason": self.reason,
+            "cause": self.cause.value if self.cause else None,
             "stages": [counts.to_json() for counts in self.stages],
             "planned": [{**asdict(one), "at": one.at.isoformat()} for one in self.planned],
-            "next_planned": self.next_planned.isoformat() if self.next_planned else None,
+            "next_planned": _text(self.next_planned),
             "harm_looks": self.harm_looks,
-            "unusable_since": self.unusable_since.isoformat() if self.unusable_since else None,
+            "harm_at": _text(self.harm_at),
+            "unusable_since": _text(self.unusable_since),
+            "again_at": _text(self.again_at),
             "warnings": list(self.warnings),
             "net_value": self.net_value.to_json() if self.net_value else None,
         }
@@ -116,14 +134,21 @@ class Look:
             },
             action=Action(value["action"]),
             reason=value["reason"],
+            cause=Cause(value["cause"]) if value.get("cause") else None,
             stages=tuple(StageCounts.from_json(counts) for counts in value["stages"]),
             planned=tuple(PlannedLook(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in value.get("planned", ())),
             next_planned=_moment(value.get("next_planned")),
             harm_looks=value.get("harm_looks", 0),
+            harm_at=_moment(value.get("harm_at")),
             unusable_since=_moment(value.get("unusable_since")),
+            again_at=_moment(value.get("again_at")),
             warnings=tuple(value.get("warnings", ())),
             net_value=NetValue.from_json(value["net_value"]) if value.get("net_value") else None,
         )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _moment(text: str | None) -> datetime | None:

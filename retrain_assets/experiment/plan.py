@@ -93,6 +93,7 @@ class Plan:
         looks: times of the planned looks since the first traffic; empty when any look may promote.
         spending: how the planned looks spend alpha.
         harm_looks: looks in a row that must show harm before the challenger is rolled back.
+        confirm_after: shortest time between two looks of which the second confirms the harm of the first.
         missing_grace: how long looks without usable data in a row only hold.
         missing_fallback: what follows then: ``hold`` or ``roll_back``.
         segment_min_share: share of the units below which a segment need not keep a segment margin.
@@ -115,6 +116,7 @@ class Plan:
     looks: tuple[timedelta, ...] = ()
     spending: Spending = Spending.OBRIEN_FLEMING
     harm_looks: int = 1
+    confirm_after: timedelta = timedelta(0)
     missing_grace: timedelta = timedelta(days=3)
     missing_fallback: Literal["hold", "roll_back"] = "roll_back"
     segment_min_share: float = 0.05
@@ -145,6 +147,7 @@ class Plan:
             looks=tuple(experiment.looks.after) if experiment.looks else (),
             spending=Spending(experiment.looks.spending) if experiment.looks else Spending.OBRIEN_FLEMING,
             harm_looks=stop_loss.looks,
+            confirm_after=stop_loss.confirm_after,
             missing_grace=experiment.missing_data.grace,
             missing_fallback=experiment.missing_data.fallback,
             segment_min_share=experiment.segment_min_share,
