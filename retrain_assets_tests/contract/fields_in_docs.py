@@ -1,4 +1,4 @@
-"""The tables of every gate and drift field in docs/, made from the contract.
+"""The tables of every gate, experiment and drift field in docs/, made from the contract.
 
 Made anew by ``python -m retrain_assets_tests.contract.fields_in_docs``.
 """
@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from retrain_assets.contract import Contract, format_duration
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SECTIONS = {"gates.md": ("gates",), "drift.md": ("cadence",)}
+SECTIONS = {"gates.md": ("gates",), "experiment.md": ("experiment", "economics"), "drift.md": ("cadence",)}
 """Page to the parts of the contract whose fields it lists."""
 
 
@@ -28,7 +28,7 @@ def fields(part: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
     ``NAME`` stands for a key, ``[]`` for an entry of a list.
     """
     for name, field in part.model_fields.items():
-        here = f"{path}.{name}"
+        here = f"{path}.{field.alias or name}"
         inner, suffix = _part_in(field.annotation)
         yield here, field
         if inner is not None:
