@@ -3,16 +3,24 @@
 from retrain_assets.experiment.analysis import analyse, stage_units
 from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning, two_sided_radius
 from retrain_assets.experiment.data import ArmCounts, CanaryData, StageCounts
+from retrain_assets.experiment.difference import Difference, information_clock, radius
 from retrain_assets.experiment.health import HealthCheck, health_checks
-from retrain_assets.experiment.intervals import Interval, Tuning, interval_of
+from retrain_assets.experiment.intervals import Interval, Limits, Tuning, interval_of
 from retrain_assets.experiment.look import Action, Look
-from retrain_assets.experiment.measures import MeasureResult, MeasureState, judge
+from retrain_assets.experiment.measures import MeasureResult, MeasureState, PlannedBoundary, judge
 from retrain_assets.experiment.plan import MeasureSpec, Plan, stage_label
 from retrain_assets.experiment.rare_events import expected_events_bounds, mean_bounds, share_bounds
 from retrain_assets.experiment.sample_ratio import log_e_value, p_value
 from retrain_assets.experiment.series import interval_series
-from retrain_assets.experiment.statistics import SHADOW, ArmStatistics, Stratum, StratumStatistics
-from retrain_assets.experiment.stratified import Difference, information_clock, radius, stratified_difference
+from retrain_assets.experiment.statistics import (
+    SHADOW,
+    ArmStatistics,
+    MeasureStatistics,
+    Overlap,
+    Stratum,
+    StratumStatistics,
+)
+from retrain_assets.experiment.stratified import stratified_difference
 
 __all__ = [
     "SHADOW",
@@ -23,11 +31,15 @@ __all__ = [
     "Difference",
     "HealthCheck",
     "Interval",
+    "Limits",
     "Look",
     "MeasureResult",
     "MeasureSpec",
     "MeasureState",
+    "MeasureStatistics",
+    "Overlap",
     "Plan",
+    "PlannedBoundary",
     "StageCounts",
     "Stratum",
     "StratumStatistics",

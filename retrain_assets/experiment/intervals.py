@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from retrain_assets.experiment.rare_events import share_bounds
-from retrain_assets.experiment.statistics import ArmStatistics, StratumStatistics
-from retrain_assets.experiment.stratified import Difference, information_clock, radius, stratified_difference
+from retrain_assets.experiment.difference import Difference, information_clock, radius
+from retrain_assets.experiment.rare_events import few_events, share_bounds
+from retrain_assets.experiment.statistics import MeasureStatistics
+from retrain_assets.experiment.stratified import LEAST_UNITS, stratified_difference
 
-FEW_EVENTS = 20
-"""A share with fewer events, or fewer non-events, in either arm gets exact bounds."""
+Method = Literal["asymptotic", "exact", "quantile"]
 
 EXACT_SPENDING = 0.25
 """Part of alpha that the exact bounds spend, on top of the asymptotic sequence that takes over from them."""
 
 MIN_UNITS = 30
 """Units in each arm below which no asymptotic interval is read."""
+
+MIN_RATIO_UNITS = 30
+"""Units in each arm of a stratum below which its ratio is left out: the delta method needs a denominator that is no accident."""
+
+DENOMINATOR_ERRORS = 4.0
+"""Standard errors that the mean denominator of every stratum and arm must be above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,21 @@ class Tuning:
     reference_share: float
 
 
+class Limits(NamedTuple):
+    """Limits of the difference challenger minus champion; the relative ones None where the champion's mean may be 0."""
+
+    lower: float
+    upper: float
+    relative_lower: float | None
+    relative_upper: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """Anytime-valid limits of the difference challenger minus champion, absolute and relative.
 
-    Each limit has one-sided error alpha. The relative values are None where the champion's mean cannot be told from 0.
+    Each limit has its own one-sided error. The relative values are None where the champion's mean cannot be told from 0.
+    ``planned`` are the limits at a planned look, with the multiplier of its group-sequential boundary; None without one.
     """
 
     champion_mean: float
@@ -52,68 +68,118 @@ class Interval:
     relative_upper: float | None
     n_champion: int
     n_challenger: int
-    exact: bool
+    method: Method
+    variance_saved: float | None = None
+    planned: Limits | None = None
 
 
-def interval_of(strata: Sequence[StratumStatistics], tuning: Tuning) -> Interval | str:
-    """The interval of one measure's strata, or in words why there is none yet.
+def interval_of(
+    statistics: MeasureStatistics,
+    tuning: Tuning,
+    *,
+    upper_alpha: float | None = None,
+    planned_z: float | None = None,
+) -> Interval | str:
+    """The interval of one measure, or in words why there is none yet.
 
-    A measure all of whose values lie in 0..1 and that has fewer than ``FEW_EVENTS`` events or non-events in an arm gets the exact
-    bounds of :mod:`retrain_assets.experiment.rare_events`. Everything else gets the asymptotic sequence on the stage-stratified
-    difference, once both arms have ``MIN_UNITS`` units and both vary.
+    A measure all of whose values lie in 0..1 and that has few events or non-events in an arm gets the exact bounds of
+    :mod:`retrain_assets.experiment.rare_events`. Everything else gets the asymptotic sequence on the stage-stratified difference,
+    once both arms have ``MIN_UNITS`` units and both vary.
+
+    Args:
+        statistics: the measure's strata with traffic, sums of real values (see :mod:`retrain_assets.experiment.soundness`).
+        tuning: error level (of the lower limit) and tuning.
+        upper_alpha: error level of the upper limit; the same by default.
+        planned_z: multiplier of the standard error at a planned look; None when this is none.
     """
-    shares = all(one.champion.is_share and one.challenger.is_share for one in strata)
-    if shares and (_few_events([one.champion for one in strata]) or _few_events([one.challenger for one in strata])):
-        return _exact(strata, tuning)
-    difference = stratified_difference(strata)
+    upper_alpha = tuning.alpha if upper_alpha is None else upper_alpha
+    if few_events(statistics):
+        return _exact(statistics, tuning.alpha, upper_alpha, planned=planned_z is not None)
+    if statistics.is_ratio and (reason := _denominators(statistics)):
+        return reason
+    difference = stratified_difference(statistics, least_units=MIN_RATIO_UNITS if statistics.is_ratio else LEAST_UNITS)
     if difference is None:
-        return "no stage has two matured units in each arm"
-    if min(difference.n_champion, difference.n_challenger) < MIN_UNITS:
-        return (
-            f"an interval needs {MIN_UNITS} matured units in each arm "
-            f"(champion {difference.n_champion}, challenger {difference.n_challenger})"
-        )
+        return f"no stage has {MIN_RATIO_UNITS if statistics.is_ratio else 'two'} matured units in each arm"
+    if reason := _unreadable(difference, statistics):
+        return reason
+    return _asymptotic(difference, tuning, upper_alpha, planned_z)
+
+
+def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | None:
+    n_champion, n_challenger = difference.n_champion, difference.n_challenger
+    if statistics.overlaps:
+        n_champion, n_challenger = (_different_units(statistics, arm) for arm in ("champion", "challenger"))
+    if n_champion < MIN_UNITS or n_challenger < MIN_UNITS:
+        return f"an interval needs {MIN_UNITS} matured units in each arm (champion {n_champion}, challenger {n_challenger})"
     for arm, variance, mean in (
         ("champion", difference.champion_variance, difference.champion_mean),
         ("challenger", difference.challenger_variance, difference.challenger_mean),
     ):
         if not variance > 0:
             return f"all values of the {arm} are equal within each stage (mean {mean:.4g}), which gives no measure of chance"
-    return _asymptotic(difference, tuning)
+    if not difference.variance > 1e-12 * (difference.champion_variance + difference.challenger_variance):
+        return "what the units have in common leaves no variation between the arms, which gives no measure of chance"
+    return None
 
 
-def _few_events(arm: Sequence[ArmStatistics]) -> bool:
-    events = sum(one.sum for one in arm)
-    return min(events, sum(one.n for one in arm) - events) < FEW_EVENTS
+def _different_units(statistics: MeasureStatistics, arm: str) -> int:
+    """Units of an arm that are different ones for sure: a unit that returns is no new one."""
+    units = [one.champion.n if arm == "champion" else one.challenger.n for one in statistics.strata]
+    shared = sum(one.n for one in statistics.overlaps if one.first[1] == one.second[1] == arm)
+    return max(*units, sum(units) - shared)
 
 
-def _asymptotic(difference: Difference, tuning: Tuning) -> Interval:
+def _denominators(statistics: MeasureStatistics) -> str | None:
+    """Why a ratio cannot be read: a denominator that may be 0."""
+    for one in statistics.strata:
+        if one.champion.n < MIN_RATIO_UNITS or one.challenger.n < MIN_RATIO_UNITS:
+            continue
+        for name, arm in (("champion", one.champion), ("challenger", one.challenger)):
+            n, total, squares = arm.n, arm.sums[1], arm.products[len(arm.sums)]
+            error = math.sqrt(max(squares - total * total / n, 0.0) * n / (n - 1))
+            if not total > DENOMINATOR_ERRORS * error:
+                return (
+                    f"the denominator of the {name} in stage {one.stratum.stage} (revision {one.stratum.revision}, "
+                    f"mean {total / n:.4g}) cannot be told from 0, so the ratio is not defined"
+                )
+    return None
+
+
+def _asymptotic(difference: Difference, tuning: Tuning, upper_alpha: float, planned_z: float | None) -> Interval:
     clock = information_clock(difference, tuning.reference_share)
-
-    def reach(variance: float) -> float:
-        return radius(variance, clock=clock, alpha=tuning.alpha, planned_units=tuning.planned_units)
-
-    width = reach(difference.variance)
-    relative: tuple[float | None, float | None, float | None] = (None, None, None)
-    if abs(difference.champion_mean) > reach(difference.champion_variance):
-        relative = (difference.relative_estimate, *_relative_limits(difference, reach(1.0)))
+    below = radius(1.0, clock=clock, alpha=tuning.alpha, planned_units=tuning.planned_units)
+    above = below
+    if upper_alpha != tuning.alpha:
+        above = radius(1.0, clock=clock, alpha=upper_alpha, planned_units=tuning.planned_units)
+    limits = _limits(difference, below, above)
+    relative = limits.relative_lower is not None or limits.relative_upper is not None
     return Interval(
-        champion_mean=difference.champion_mean,
-        challenger_mean=difference.challenger_mean,
-        estimate=difference.estimate,
-        lower=difference.estimate - width,
-        upper=difference.estimate + width,
-        relative_estimate=relative[0],
-        relative_lower=relative[1],
-        relative_upper=relative[2],
-        n_champion=difference.n_champion,
-        n_challenger=difference.n_challenger,
-        exact=False,
+        difference.champion_mean,
+        difference.challenger_mean,
+        difference.estimate,
+        limits.lower,
+        limits.upper,
+        difference.relative_estimate if relative else None,
+        limits.relative_lower,
+        limits.relative_upper,
+        difference.n_champion,
+        difference.n_challenger,
+        "asymptotic",
+        difference.variance_saved,
+        None if planned_z is None else _limits(difference, planned_z, planned_z),
     )
 
 
-def _relative_limits(difference: Difference, multiplier: float) -> tuple[float, float]:
-    """Limits of the change relative to the champion's absolute mean, after Fieller.
+def _limits(difference: Difference, below: float, above: float) -> Limits:
+    """Limits at ``below`` and ``above`` standard errors from the estimate."""
+    estimate, error = difference.estimate, math.sqrt(difference.variance)
+    lower = _relative_limits(difference, below)
+    upper = lower if above == below else _relative_limits(difference, above)
+    return Limits(estimate - below * error, estimate + above * error, lower[0] if lower else None, upper[1] if upper else None)
+
+
+def _relative_limits(difference: Difference, multiplier: float) -> tuple[float, float] | None:
+    """Limits of the change relative to the champion's absolute mean, after Fieller; None where that mean may be 0.
 
     For every ratio q of the means, challenger - q champion has a confidence sequence of its own with the same multiplier of its
     standard error; the limits are those q at which it just touches 0. So the relative limits exclude 0 exactly when the absolute
@@ -122,36 +188,41 @@ def _relative_limits(difference: Difference, multiplier: float) -> tuple[float, 
     Source: E. C. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16 (1954) 175-185.
     """
     champion, challenger = difference.champion_mean, difference.challenger_mean
-    squared = multiplier**2
-    a = champion**2 - squared * difference.champion_variance
-    c = challenger**2 - squared * difference.challenger_variance
-    product = champion * challenger
-    root = math.sqrt(max(product**2 - a * c, 0.0))
-    changes = sorted(math.copysign(1.0, champion) * (ratio - 1) for ratio in ((product - root) / a, (product + root) / a))
-    return changes[0], changes[1]
+    squared = multiplier * multiplier
+    a = champion * champion - squared * difference.champion_variance
+    if not a > 0:
+        return None
+    c = challenger * challenger - squared * difference.challenger_variance
+    product = champion * challenger - squared * difference.covariance
+    root = math.sqrt(max(product * product - a * c, 0.0))
+    low, high = (product - root) / a, (product + root) / a
+    return (low - 1, high - 1) if champion > 0 else (1 - high, 1 - low)
 
 
-def _exact(strata: Sequence[StratumStatistics], tuning: Tuning) -> Interval | str:
-    bounds = share_bounds(strata, tuning.alpha * EXACT_SPENDING)
+def _exact(statistics: MeasureStatistics, lower_alpha: float, upper_alpha: float, *, planned: bool) -> Interval | str:
+    bounds = share_bounds(statistics.strata, lower_alpha * EXACT_SPENDING)
     if bounds is None:
-        return "no stage has a matured unit in each arm"
-    relative: tuple[float | None, float | None, float | None] = (None, None, None)
-    if bounds.champion_lower > 0:
-        relative = (
-            bounds.challenger_mean / bounds.champion_mean - 1,
-            bounds.challenger_lower / bounds.champion_upper - 1,
-            bounds.challenger_upper / bounds.champion_lower - 1,
-        )
+        return "no stage has a matured unit in each arm that was in no stage before"
+    above = bounds
+    if upper_alpha != lower_alpha:
+        above = share_bounds(statistics.strata, upper_alpha * EXACT_SPENDING) or bounds
+    limits = Limits(
+        bounds.challenger_lower - bounds.champion_upper,
+        above.challenger_upper - above.champion_lower,
+        bounds.challenger_lower / bounds.champion_upper - 1 if bounds.champion_lower > 0 else None,
+        above.challenger_upper / above.champion_lower - 1 if above.champion_lower > 0 else None,
+    )
+    relative = bounds.challenger_mean / bounds.champion_mean - 1 if bounds.champion_lower > 0 else None
     return Interval(
-        champion_mean=bounds.champion_mean,
-        challenger_mean=bounds.challenger_mean,
-        estimate=bounds.challenger_mean - bounds.champion_mean,
-        lower=bounds.challenger_lower - bounds.champion_upper,
-        upper=bounds.challenger_upper - bounds.champion_lower,
-        relative_estimate=relative[0],
-        relative_lower=relative[1],
-        relative_upper=relative[2],
-        n_champion=bounds.n_champion,
-        n_challenger=bounds.n_challenger,
-        exact=True,
+        bounds.champion_mean,
+        bounds.challenger_mean,
+        bounds.challenger_mean - bounds.champion_mean,
+        *limits[:2],
+        relative,
+        *limits[2:],
+        bounds.n_champion,
+        bounds.n_challenger,
+        "exact",
+        None,
+        limits if planned else None,
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from retrain_assets.contract import finite
-from retrain_assets.experiment.intervals import Interval, interval_of
+from retrain_assets.experiment.intervals import Interval, Limits, Method, Tuning, interval_of
 from retrain_assets.experiment.plan import MeasureSpec, Plan
-from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
-
-Method = Literal["asymptotic", "exact", "quantile"]
+from retrain_assets.experiment.soundness import problem_of
+from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
 
 
 class MeasureState(StrEnum):
@@ -25,6 +24,19 @@ class MeasureState(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NO_DATA = "no_data"
     ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBoundary:
+    """A planned look that is being taken.
+
+    Args:
+        number: its place in the plan, from 1.
+        z: standard errors that a limit keeps from the estimate, from the spending function; infinite where nothing is spent yet.
+    """
+
+    number: int
+    z: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,94 +84,162 @@ class MeasureResult:
         return cls(**{**value, "spec": MeasureSpec.from_json(value["spec"]), "state": MeasureState(value["state"])})
 
 
-def judge(spec: MeasureSpec, strata: Sequence[StratumStatistics], plan: Plan) -> MeasureResult:
+def judge(
+    spec: MeasureSpec,
+    statistics: MeasureStatistics,
+    plan: Plan,
+    *,
+    alpha: float | None = None,
+    harm_alpha: float | None = None,
+    planned: PlannedBoundary | None = None,
+) -> MeasureResult:
     """The state of one measure.
 
-    Success: ``better`` when the limit on the good side is beyond ``min_effect``; ``worse`` when the harm is shown to exceed
-    ``max_harm``. Guardrail: ``non_inferior`` when the harm is shown to stay below its margin; ``worse`` when it is shown to
-    exceed it. Anything that cannot be computed is ``error``, ``no_data`` or ``inconclusive``, never a good state.
+    Success: ``better`` when the limit on the good side is beyond ``min_effect`` (relative) or ``min_gain``; ``worse`` when the
+    harm is shown to exceed ``max_harm``. Guardrail: ``non_inferior`` when the harm is shown to stay below its margin; ``worse``
+    when it is shown to exceed it. Anything that cannot be computed is ``error``, ``no_data`` or ``inconclusive``, never a good
+    state.
+
+    Harm is judged at every look by the confidence sequence. So are ``better`` and ``non_inferior`` unless the plan has looks;
+    then they are judged only when ``planned`` is given, by the limit of its group-sequential test, and no other look shows them.
 
     Args:
-        spec: the measure and its margins.
-        strata: its strata; shadow strata are ignored, order does not matter.
-        plan: error level and tuning.
+        spec: the measure and its margins; for a segment see :func:`retrain_assets.experiment.segments.segment_spec`.
+        statistics: its sums; shadow strata are ignored, order does not matter.
+        plan: error level, tuning, whether looks are planned.
+        alpha: one-sided error of the limit on the good side; the plan's by default. Not used at a planned look.
+        harm_alpha: one-sided error of the limit that shows harm; ``alpha`` by default (a segment's: alpha over their number).
+        planned: the planned look being taken.
     """
-    traffic = [one for one in strata if one.stratum.stage != SHADOW]
-    n_champion = sum(one.champion.n for one in traffic)
-    n_challenger = sum(one.challenger.n for one in traffic)
-    if problem := _problem(traffic):
+    traffic = _with_traffic(statistics)
+    n_champion = sum([one.champion.n for one in traffic.strata])
+    n_challenger = sum([one.challenger.n for one in traffic.strata])
+    if problem := problem_of(traffic):
         return _without_interval(spec, MeasureState.ERROR, n_champion, n_challenger, f"{spec.name}: {problem}")
+    if spec.role == "guardrail" and not _margin(spec) > 0:
+        message = f"{spec.name}: a guardrail needs a margin or a max_regression above 0"
+        return _without_interval(spec, MeasureState.ERROR, n_champion, n_challenger, message)
     if not n_champion or not n_challenger:
         empty = "the champion has" if n_challenger else "the challenger has" if n_champion else "neither arm has"
         return _without_interval(
             spec, MeasureState.NO_DATA, n_champion, n_challenger, f"{spec.name}: {empty} no matured unit with a value"
         )
-    interval = interval_of(traffic, plan.tuning)
+    good_alpha = plan.alpha if alpha is None else alpha
+    bad_alpha = good_alpha if harm_alpha is None else harm_alpha
+    lower_alpha, upper_alpha = (good_alpha, bad_alpha) if spec.direction == "increase" else (bad_alpha, good_alpha)
+    tuning = Tuning(lower_alpha, plan.planned_units, float(plan.ramp[-1]) / 100)
+    interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned.z if planned else None)
     if isinstance(interval, str):
         return _without_interval(
             spec, MeasureState.INCONCLUSIVE, n_champion, n_challenger, f"{spec.name}: {interval}, so nothing is shown yet"
         )
-    state, message = _success(spec, interval) if spec.role == "success" else _guardrail(spec, interval)
+    promotes = _promoting_limits(interval, planned, has_looks=bool(plan.looks))
+    decide = _success if spec.role == "success" else _guardrail
+    state, message = decide(spec, interval, promotes)
+    planned_limit, planned_relative = _planned_limits(spec, interval.planned)
     return MeasureResult(
-        spec=spec,
-        state=state,
-        champion_mean=interval.champion_mean,
-        challenger_mean=interval.challenger_mean,
-        estimate=interval.estimate,
-        lower=interval.lower,
-        upper=interval.upper,
-        relative_estimate=interval.relative_estimate,
-        relative_lower=interval.relative_lower,
-        relative_upper=interval.relative_upper,
-        n_champion=interval.n_champion,
-        n_challenger=interval.n_challenger,
-        message=message,
+        spec,
+        state,
+        interval.champion_mean,
+        interval.challenger_mean,
+        interval.estimate,
+        interval.lower,
+        interval.upper,
+        interval.relative_estimate,
+        interval.relative_lower,
+        interval.relative_upper,
+        interval.n_champion,
+        interval.n_challenger,
+        message,
+        interval.method,
+        planned_limit,
+        planned_relative,
+        interval.variance_saved,
     )
 
 
-def _problem(strata: Sequence[StratumStatistics]) -> str | None:
-    for one in strata:
-        for arm, statistics in (("champion", one.champion), ("challenger", one.challenger)):
-            if statistics.problem:
-                return f"{arm}, revision {one.stratum.revision} (stage {one.stratum.stage}): {statistics.problem}"
-    return None
+def _with_traffic(statistics: MeasureStatistics) -> MeasureStatistics:
+    """Without shadow strata and strata that nobody was in."""
+    strata = tuple(
+        [
+            one
+            for one in statistics.strata
+            if one.stratum.stage != SHADOW
+            and (one.champion.n or one.challenger.n or one.champion.sums[0] or one.challenger.sums[0])
+        ]
+    )
+    return statistics if len(strata) == len(statistics.strata) else replace(statistics, strata=strata)
 
 
-def _success(spec: MeasureSpec, interval: Interval) -> tuple[MeasureState, str]:
-    at_least, _ = _improvement(spec, interval, relative=spec.min_effect > 0)
-    _, at_most = _improvement(spec, interval, relative=spec.max_harm > 0)
+def _promoting_limits(interval: Interval, planned: PlannedBoundary | None, *, has_looks: bool) -> Interval | Limits | None:
+    """The limits that may show a good state; None between planned looks."""
+    if planned is not None:
+        return interval.planned
+    return None if has_looks else interval
+
+
+def _planned_limits(spec: MeasureSpec, limits: Limits | None) -> tuple[float | None, float | None]:
+    if limits is None:
+        return None, None
+    sides = (limits.lower, limits.relative_lower) if spec.direction == "increase" else (limits.upper, limits.relative_upper)
+    return finite(sides[0]), finite(sides[1])
+
+
+def _success(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits | None) -> tuple[MeasureState, str]:
+    at_most = _at_most(spec, interval, relative=spec.max_harm > 0)
     shown = _words(spec, interval)
     if at_most is not None and at_most < -spec.max_harm:
         return MeasureState.WORSE, f"{shown}: a worsening beyond {spec.max_harm:.3g} (relative) is shown"
+    relative = not spec.min_gain > 0
+    goal = f"{spec.min_effect:.3g} (relative)" if relative else f"{spec.min_gain:.3g}"
+    if promotes is None:
+        return MeasureState.INCONCLUSIVE, f"{shown}: no harm is shown; an improvement is judged at the planned looks only"
+    at_least = _at_least(spec, promotes, relative=relative and spec.min_effect > 0)
     if at_least is None or at_most is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
-    if at_least > spec.min_effect:
-        return MeasureState.BETTER, f"{shown}: an improvement above {spec.min_effect:.3g} (relative) is shown"
-    return MeasureState.INCONCLUSIVE, f"{shown}: neither an improvement above {spec.min_effect:.3g} nor harm is shown"
+    if at_least > (spec.min_effect if relative else spec.min_gain):
+        return MeasureState.BETTER, f"{shown}: an improvement above {goal} is shown"
+    return MeasureState.INCONCLUSIVE, f"{shown}: neither an improvement above {goal} nor harm is shown"
 
 
-def _guardrail(spec: MeasureSpec, interval: Interval) -> tuple[MeasureState, str]:
-    margin = spec.margin if spec.margin is not None else spec.max_regression
-    kind = "absolute" if spec.margin is not None else "relative"
-    if margin is None or not margin > 0 or not math.isfinite(margin):
-        return MeasureState.ERROR, f"{spec.name}: a guardrail needs a margin or a max_regression above 0"
-    at_least, at_most = _improvement(spec, interval, relative=spec.margin is None)
-    if at_least is None or at_most is None:
-        return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
+def _guardrail(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits | None) -> tuple[MeasureState, str]:
+    margin, relative = _margin(spec), spec.margin is None
+    limit = f"{margin:.3g} ({'relative' if relative else 'absolute'})"
+    at_most = _at_most(spec, interval, relative=relative)
     shown = _words(spec, interval)
-    if at_most < -margin:
-        return MeasureState.WORSE, f"{shown}: harm beyond the margin {margin:.3g} ({kind}) is shown"
+    if at_most is not None and at_most < -margin:
+        return MeasureState.WORSE, f"{shown}: harm beyond the margin {limit} is shown"
+    if promotes is None:
+        waits = "that it stays below is judged at the planned looks only"
+        return MeasureState.INCONCLUSIVE, f"{shown}: no harm beyond the margin {limit} is shown; {waits}"
+    at_least = _at_least(spec, promotes, relative=relative)
+    if at_least is None or at_most is None:
+        return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
     if at_least > -margin:
-        return MeasureState.NON_INFERIOR, f"{shown}: harm stays below the margin {margin:.3g} ({kind})"
-    return MeasureState.INCONCLUSIVE, f"{shown}: harm up to the margin {margin:.3g} ({kind}) is neither shown nor excluded"
+        return MeasureState.NON_INFERIOR, f"{shown}: harm stays below the margin {limit}"
+    return MeasureState.INCONCLUSIVE, f"{shown}: harm up to the margin {limit} is neither shown nor excluded"
 
 
-def _improvement(spec: MeasureSpec, interval: Interval, *, relative: bool) -> tuple[float | None, float | None]:
-    """Limits of the improvement (positive is good), absolute or relative; None when the relative one is not defined."""
-    lower, upper = (interval.relative_lower, interval.relative_upper) if relative else (interval.lower, interval.upper)
-    if lower is None or upper is None:
-        return None, None
-    return (lower, upper) if spec.direction == "increase" else (-upper, -lower)
+def _margin(spec: MeasureSpec) -> float:
+    """The guardrail's margin, 0 where it has none that is a positive number."""
+    margin = spec.margin if spec.margin is not None else spec.max_regression
+    return margin if margin is not None and 0 < margin < math.inf else 0.0
+
+
+def _at_least(spec: MeasureSpec, limits: Interval | Limits, *, relative: bool) -> float | None:
+    """Lower limit of the improvement (positive is good), absolute or relative; None when the relative one is not defined."""
+    if spec.direction == "increase":
+        return limits.relative_lower if relative else limits.lower
+    upper = limits.relative_upper if relative else limits.upper
+    return None if upper is None else -upper
+
+
+def _at_most(spec: MeasureSpec, limits: Interval | Limits, *, relative: bool) -> float | None:
+    """Upper limit of the improvement; None when the relative one is not defined."""
+    if spec.direction == "increase":
+        return limits.relative_upper if relative else limits.upper
+    lower = limits.relative_lower if relative else limits.lower
+    return None if lower is None else -lower
 
 
 _NO_RELATIVE = (

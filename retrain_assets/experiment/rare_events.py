@@ -18,7 +18,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from retrain_assets.experiment.statistics import StratumStatistics
+from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics, StratumStatistics
+
+FEW_EVENTS = 20
+"""A share with fewer events, or fewer non-events, in either arm gets exact bounds."""
 
 _SHAPE = 0.5
 """a of the mixing Gamma(a, a): mean 1 (no deviation), wide enough for a tenfold one."""
@@ -71,8 +74,26 @@ def mean_bounds(total: float, n: int, alpha: float) -> tuple[float, float]:
     return max(low / n, 1 - other_high / n, 0.0), min(high / n, 1 - other_low / n, 1.0)
 
 
+def few_events(statistics: MeasureStatistics) -> bool:
+    """Whether a measure gets exact bounds: a share with fewer than ``FEW_EVENTS`` events, or non-events, in either arm.
+
+    Counted are events of different units for sure: those of units in their first stratum, or those of the stratum with the most
+    of them. A ratio is no share.
+    """
+    if statistics.is_ratio or any(one.champion.outside or one.challenger.outside for one in statistics.strata):
+        return False
+    return any(
+        max(math.fsum(one.first_sum for one in arm), *(one.sums[0] for one in arm)) < FEW_EVENTS
+        or max(math.fsum(one.first_n - one.first_sum for one in arm), *(one.n - one.sums[0] for one in arm)) < FEW_EVENTS
+        for arm in ([one.champion for one in statistics.strata], [one.challenger for one in statistics.strata])
+        if arm
+    )
+
+
 def share_bounds(strata: Sequence[StratumStatistics], alpha: float) -> ShareBounds | None:
-    """Limits of both arms' shares; None when no stratum has a unit in each arm.
+    """Limits of both arms' shares; None when no stratum has a unit in each arm that is there for the first time.
+
+    Only units in their first stratum with traffic count: the bounds need independent values, and a unit that returns is not.
 
     The challenger's events are taken over all its units: the bound holds for drifting rates. The champion is bounded stratum by
     stratum and standardised to the challenger's mix, so arms are never pooled over different mixes. Each arm has alpha / 2; the
@@ -82,17 +103,18 @@ def share_bounds(strata: Sequence[StratumStatistics], alpha: float) -> ShareBoun
         strata: one measure's strata, in any order; values in 0..1.
         alpha: error level of the difference of the arms, per side.
     """
-    used = sorted((one for one in strata if one.weight), key=lambda one: one.stratum.revision)
+    used = sorted((one for one in strata if one.champion.first_n and one.challenger.first_n), key=_revision)
     if not used:
         return None
-    n_challenger = sum(one.challenger.n for one in used)
-    total = math.fsum(one.challenger.sum for one in used)
+    n_challenger = sum(one.challenger.first_n for one in used)
+    total = math.fsum(_first_sum(one.challenger) for one in used)
     challenger_lower, challenger_upper = mean_bounds(total, n_challenger, alpha / 2)
     mean = lower = upper = 0.0
     for k, one in enumerate(used, start=1):
-        share = one.challenger.n / n_challenger
-        low, high = mean_bounds(one.champion.sum, one.champion.n, alpha / 2 / (k * (k + 1)))
-        mean, lower, upper = mean + share * one.champion.mean, lower + share * low, upper + share * high
+        share = one.challenger.first_n / n_challenger
+        champion, n = _first_sum(one.champion), one.champion.first_n
+        low, high = mean_bounds(champion, n, alpha / 2 / (k * (k + 1)))
+        mean, lower, upper = mean + share * champion / n, lower + share * low, upper + share * high
     return ShareBounds(
         champion_mean=mean,
         champion_lower=lower,
@@ -100,9 +122,18 @@ def share_bounds(strata: Sequence[StratumStatistics], alpha: float) -> ShareBoun
         challenger_mean=total / n_challenger,
         challenger_lower=challenger_lower,
         challenger_upper=challenger_upper,
-        n_champion=sum(one.champion.n for one in used),
+        n_champion=sum(one.champion.first_n for one in used),
         n_challenger=n_challenger,
     )
+
+
+def _revision(one: StratumStatistics) -> int:
+    return one.stratum.revision
+
+
+def _first_sum(arm: ArmStatistics) -> float:
+    """The sum that values in 0..1 can have; taking units away again leaves a rounding residue."""
+    return min(max(arm.first_sum, 0.0), float(arm.first_n))
 
 
 def _boundary(excluded: Callable[[float], bool], outside: float, inside: float) -> float:

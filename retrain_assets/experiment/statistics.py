@@ -30,7 +30,7 @@ class ArmStatistics:
     Args:
         n: units with a usable value.
         sums: sum of each column over those units, k numbers.
-        products: sums of the products of each pair of columns, upper triangle by rows: 00, 01, ..., 0(k-1), 11, ...; k (k + 1) / 2.
+        products: sums of products of each pair of columns, upper triangle by rows: 00, 01, ..., 11, ...; k (k + 1) / 2.
         outside: units whose value is not in 0..1.
         not_finite: units whose value is NaN, infinite or impossible (a negative duration); they are in no sum.
         first_n: of the n units, those whose first stratum with traffic this is.
@@ -169,8 +169,8 @@ class MeasureStatistics:
     A unit is in every stratum it had matured requests in, there with the arm it had and the value of its requests there.
 
     Args:
-        columns: what the k columns are: ``value`` (a ratio's numerator), then ``per`` (its denominator) for a ratio, then one name
-            per covariate.
+        columns: what the k columns are: ``value`` (a ratio's numerator), then ``per`` (its denominator) for a ratio, then one
+            name per covariate.
         strata: by revision.
         overlaps: pairs of cells that share units.
     """

@@ -9,6 +9,7 @@ from retrain_assets.experiment import (
     ArmStatistics,
     CanaryData,
     MeasureSpec,
+    MeasureStatistics,
     Plan,
     StageCounts,
     Stratum,
@@ -21,17 +22,22 @@ ERROR = MeasureSpec("error_rate", "guardrail", "decrease", margin=0.01)
 
 
 def arm(n: int, mean: float, deviation: float = 1.0) -> ArmStatistics:
-    """n values with this mean and standard deviation (divisor n - 1)."""
-    return ArmStatistics(n, n * mean, n * mean * mean + (n - 1) * deviation**2)
+    """n values with this mean and standard deviation (divisor n - 1), not all of them in 0..1."""
+    return ArmStatistics.of_mean(n, n * mean, n * mean * mean + (n - 1) * deviation**2, outside=min(n, 1))
 
 
 def events(n: int, count: int) -> ArmStatistics:
     """n units of a 0/1 measure with this many ones."""
-    return ArmStatistics(n, float(count), float(count))
+    return ArmStatistics.of_mean(n, float(count), float(count))
 
 
 def stratum(champion: ArmStatistics, challenger: ArmStatistics, *, revision: int = 4, stage: str = "50") -> StratumStatistics:
     return StratumStatistics(Stratum(revision, stage), champion, challenger)
+
+
+def measure(*strata: StratumStatistics) -> MeasureStatistics:
+    """A measure of one column whose strata share no unit."""
+    return MeasureStatistics(strata=strata)
 
 
 def plan_of(*measures: MeasureSpec, alpha: float = 0.025, min_units: int = 500) -> Plan:
@@ -64,5 +70,8 @@ def winning(n: int = 20_000) -> CanaryData:
     """A canary at the last stage that has shown all it must: cost 10 % lower, no error in either arm."""
     return CanaryData(
         stages=(counts(n, n),),
-        measures={"cost": (stratum(arm(n, 10.0, 8.0), arm(n, 9.0, 8.0)),), "error_rate": (stratum(events(n, 0), events(n, 0)),)},
+        measures={
+            "cost": measure(stratum(arm(n, 10.0, 8.0), arm(n, 9.0, 8.0))),
+            "error_rate": measure(stratum(events(n, 0), events(n, 0))),
+        },
     )

@@ -1,0 +1,87 @@
+"""Whether sums can be those of real values: NaN, infinities and sums that no values have are named, with arm and stage."""
+
+from __future__ import annotations
+
+import math
+
+from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics
+
+_TOLERANCE = 1e-9
+"""Relative excess, over what any values could give, that is taken for rounding."""
+
+
+def problem_of(statistics: MeasureStatistics) -> str | None:
+    """What is wrong with a measure's sums, in words that name arm, revision and stage; None when nothing is."""
+    columns = len(statistics.columns)
+    seen: set[int] = set()
+    for one in statistics.strata:
+        revision = one.stratum.revision
+        if revision in seen:
+            return f"revision {revision} (stage {one.stratum.stage}) is there twice: its sums were not merged"
+        seen.add(revision)
+        for name, arm in (("champion", one.champion), ("challenger", one.challenger)):
+            if _looks_sound(arm, columns):
+                continue
+            if found := _problem(arm, columns, _scale(statistics)):
+                return f"{name}, revision {revision} (stage {one.stratum.stage}): {found}"
+    return _overlap_problem(statistics) if statistics.overlaps else None
+
+
+def _looks_sound(arm: ArmStatistics, columns: int) -> bool:
+    """The quick test that almost every arm of one column passes; NaN fails every comparison."""
+    sums, products, n = arm.sums, arm.products, arm.n
+    if columns != 1 or len(sums) != 1 or len(products) != 1 or arm.not_finite:
+        return False
+    total, squares = sums[0], products[0]
+    return n >= 0 and total * total <= n * squares * (1 + _TOLERANCE) and squares < math.inf and (n > 0 or squares == 0)
+
+
+def _scale(statistics: MeasureStatistics) -> float:
+    """The largest sum of squares: what taking units away again can leave a rounding residue of."""
+    values = [abs(value) for one in statistics.strata for arm in (one.champion, one.challenger) for value in arm.products]
+    return max((value for value in values if value < math.inf), default=0.0)
+
+
+def _problem(arm: ArmStatistics, columns: int, scale: float) -> str | None:
+    n, sums, products = arm.n, arm.sums, arm.products
+    if len(sums) != columns or len(products) != columns * (columns + 1) // 2:
+        return f"sums of {len(sums)} columns where the measure has {columns}; aggregate the experiment anew"
+    if arm.not_finite:
+        units = "unit has" if arm.not_finite == 1 else "units have"
+        return (
+            f"{arm.not_finite} {units} a value that is NaN, infinite or impossible; correct the outcome or exposure records, "
+            "a report with a later observed_at replaces the earlier one"
+        )
+    if not all(math.isfinite(value) for value in (*sums, *products)):
+        return "the sum of the values is NaN or infinite; look for broken records of this measure"
+    if n < 0:
+        return f"a negative number of units ({n})"
+    residue = _TOLERANCE * scale
+    if n == 0:
+        return "a sum without units" if any(value * value > residue for value in sums) else None
+    if not 0 <= arm.first_n <= n or not 0 <= arm.outside <= n:
+        return f"{arm.first_n} first units and {arm.outside} outside 0..1 among {n} units"
+    place = 0
+    for row in range(columns):
+        squares = products[place]
+        place += columns - row
+        if sums[row] * sums[row] > n * (squares * (1 + _TOLERANCE) + residue):
+            return f"the sum of squares is smaller than the values' sum ({sums[row]:.6g} over {n} units) allows"
+    return None
+
+
+def _overlap_problem(statistics: MeasureStatistics) -> str | None:
+    columns = len(statistics.columns)
+    cells = {(one.stratum.revision, name): one.arm(name) for one in statistics.strata for name in ("champion", "challenger")}
+    for overlap in statistics.overlaps:
+        where = f"units of revisions {overlap.first[0]} and {overlap.second[0]}"
+        first, second = cells.get(overlap.first), cells.get(overlap.second)
+        if first is None or second is None or overlap.first[0] == overlap.second[0]:
+            return f"{where}: not two strata of the experiment"
+        if (len(overlap.first_sums), len(overlap.second_sums), len(overlap.products)) != (columns, columns, columns * columns):
+            return f"{where}: sums of other columns than the measure has; aggregate the experiment anew"
+        if not 0 <= overlap.n <= min(first.n, second.n):
+            return f"{where}: {overlap.n} shared units of {first.n} and {second.n}"
+        if not all(math.isfinite(value) for value in (*overlap.first_sums, *overlap.second_sums, *overlap.products)):
+            return f"{where}: a sum is NaN or infinite"
+    return None
