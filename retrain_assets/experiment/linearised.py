@@ -53,7 +53,7 @@ def linearised_difference(statistics: MeasureStatistics, used: Sequence[StratumS
             other = stratum.champion if name == "challenger" else stratum.challenger
             shift = sum(t * (a / arm.n - (a + b) / both) for t, a, b in zip(slope, arm.sums, other.sums, strict=True) if t)
             means[name] += share * (mean - shift)
-            deviations += _square(arm, line)
+            deviations += squared_deviations(arm, line)
             raw[name][cell] = [share * one / arm.n for one in (*value, *([0.0] * len(theta)))]
             own[name][cell] = [share * one / arm.n for one in line]
             centre[cell] = [share * one / both for one in slope]
@@ -108,7 +108,7 @@ class _Form:
         total = 0.0
         for cell, line in coefficients.items():
             arm = self.cells[cell]
-            total += _square(arm, line) * arm.n / (arm.n - 1)
+            total += squared_deviations(arm, line) * arm.n / (arm.n - 1)
         for overlap in self.overlaps:
             if overlap.first in coefficients and overlap.second in coefficients:
                 total += 2 * self._shared(overlap, coefficients[overlap.first], coefficients[overlap.second])
@@ -128,8 +128,13 @@ class _Form:
         return crossed - first_mean * second_sum - second_mean * first_sum + overlap.n * first_mean * second_mean
 
 
-def _square(arm: ArmStatistics, line: Sequence[float]) -> float:
-    """Sum over an arm's units of the squared deviation of a combination of columns from its mean; 0 where it is rounding."""
+def squared_deviations(arm: ArmStatistics, line: Sequence[float]) -> float:
+    """Sum over an arm's units of the squared deviation of a combination of its columns from its mean; 0 where it is rounding.
+
+    Args:
+        arm: one arm of one stratum.
+        line: the combination's k coefficients.
+    """
     sums, products, n = arm.sums, arm.products, arm.n
     columns = len(line)
     total = noise = 0.0

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
+
+import numpy as np
 
 from retrain_assets.experiment import (
     ArmCounts,
@@ -10,6 +14,7 @@ from retrain_assets.experiment import (
     CanaryData,
     MeasureSpec,
     MeasureStatistics,
+    Overlap,
     Plan,
     StageCounts,
     Stratum,
@@ -38,6 +43,67 @@ def stratum(champion: ArmStatistics, challenger: ArmStatistics, *, revision: int
 def measure(*strata: StratumStatistics) -> MeasureStatistics:
     """A measure of one column whose strata share no unit."""
     return MeasureStatistics(strata=strata)
+
+
+def of_units(
+    units: np.ndarray,
+    revisions: np.ndarray,
+    challenger: np.ndarray,
+    values: np.ndarray,
+    *,
+    columns: tuple[str, ...] = ("value",),
+    stages: Mapping[int, str] | None = None,
+) -> MeasureStatistics:
+    """The statistics of raw rows, one per unit and stratum, counted the slow and plain way.
+
+    Args:
+        units: (m,) unit of each row.
+        revisions: (m,) its stratum; a unit's first one has the smallest number.
+        challenger: (m,) whether it was on the challenger there.
+        values: (m, k) its columns.
+        columns: names of the columns.
+        stages: labels of the strata; ``50`` by default.
+    """
+    first = {unit: min(revisions[units == unit]) for unit in np.unique(units)}
+    is_first = np.array([first[unit] == revision for unit, revision in zip(units, revisions, strict=True)], dtype=bool)
+    rows = {
+        (int(revision), name): (revisions == revision) & (challenger == (name == "challenger"))
+        for revision in np.unique(revisions)
+        for name in ("champion", "challenger")
+    }
+    upper = np.triu_indices(len(columns))
+
+    def arm_of(cell: tuple[int, str]) -> ArmStatistics:
+        x = values[rows[cell]]
+        fresh = x[is_first[rows[cell]], 0]
+        return ArmStatistics(
+            n=len(x),
+            sums=tuple(x.sum(0).tolist()),
+            products=tuple((x.T @ x)[upper].tolist()),
+            outside=int(((x[:, 0] < 0) | (x[:, 0] > 1)).sum()),
+            first_n=len(fresh),
+            first_sum=float(fresh.sum()),
+        )
+
+    overlaps = []
+    for one, other in combinations(rows, 2):
+        shared, here, there = np.intersect1d(units[rows[one]], units[rows[other]], return_indices=True)
+        if one[0] < other[0] and len(shared):
+            x, y = values[rows[one]][here], values[rows[other]][there]
+            sums = (tuple(x.sum(0).tolist()), tuple(y.sum(0).tolist()), tuple((x.T @ y).ravel().tolist()))
+            overlaps.append(Overlap(one, other, len(shared), *sums))
+    return MeasureStatistics(
+        columns=columns,
+        strata=tuple(
+            StratumStatistics(
+                Stratum(int(revision), (stages or {}).get(int(revision), "50")),
+                arm_of((int(revision), "champion")),
+                arm_of((int(revision), "challenger")),
+            )
+            for revision in np.unique(revisions)
+        ),
+        overlaps=tuple(overlaps),
+    )
 
 
 def plan_of(*measures: MeasureSpec, alpha: float = 0.025, min_units: int = 500) -> Plan:

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from retrain_assets.experiment import ArmStatistics, MeasureResult, MeasureSpec, MeasureState, StratumStatistics, judge
-from retrain_assets_tests.experiment.builders import COST, ERROR, arm, events, plan_of, stratum
+from retrain_assets_tests.experiment.builders import COST, ERROR, arm, events, measure, plan_of, stratum
 
 N = 20_000
+of_mean = ArmStatistics.of_mean
 
 
 def state_of(spec: MeasureSpec, *strata: StratumStatistics) -> MeasureResult:
-    return judge(spec, strata, plan_of(spec))
+    return judge(spec, measure(*strata), plan_of(spec))
 
 
 @pytest.mark.parametrize(
@@ -95,13 +96,21 @@ def test_a_relative_margin_on_a_mean_of_zero_shows_nothing() -> None:
 @pytest.mark.parametrize(
     ("champion", "challenger", "state", "words"),
     [
-        (ArmStatistics(100, math.nan, 5.0), arm(100, 1.0), MeasureState.ERROR, "NaN or infinite"),
-        (arm(100, 1.0), ArmStatistics(100, math.inf, math.inf), MeasureState.ERROR, "NaN or infinite"),
-        (arm(100, 1.0), ArmStatistics(100, 100.0, 1.0), MeasureState.ERROR, "sum of squares"),
-        (arm(100, 1.0), ArmStatistics(-1, 1.0, 1.0), MeasureState.ERROR, "negative number of units"),
-        (arm(100, 1.0), ArmStatistics(0, 1.0, 1.0), MeasureState.ERROR, "sum without units"),
-        (arm(100, 1.0), ArmStatistics(0, 0.0, 0.0), MeasureState.NO_DATA, "the challenger has no matured unit"),
-        (ArmStatistics(0, 0.0, 0.0), arm(100, 1.0), MeasureState.NO_DATA, "the champion has no matured unit"),
+        (
+            of_mean(100, math.nan, 5.0),
+            arm(100, 1.0),
+            MeasureState.ERROR,
+            "champion, revision 4 (stage 50): the sum",
+        ),
+        (arm(100, 1.0), of_mean(100, math.inf, math.inf), MeasureState.ERROR, "challenger, revision 4 (stage 50): the sum"),
+        (arm(100, 1.0), of_mean(100, 100.0, math.nan), MeasureState.ERROR, "NaN or infinite"),
+        (arm(100, 1.0), of_mean(100, 100.0, 1.0), MeasureState.ERROR, "sum of squares"),
+        (arm(100, 1.0), of_mean(-1, 1.0, 1.0), MeasureState.ERROR, "negative number of units"),
+        (arm(100, 1.0), of_mean(0, 1.0, 1.0), MeasureState.ERROR, "sum without units"),
+        (arm(100, 1.0), replace(arm(99, 1.0), not_finite=1), MeasureState.ERROR, "1 unit has a value that is NaN"),
+        (arm(100, 1.0), ArmStatistics(100, (1.0, 1.0), (1.0, 1.0, 1.0)), MeasureState.ERROR, "aggregate the experiment anew"),
+        (arm(100, 1.0), ArmStatistics.empty(), MeasureState.NO_DATA, "the challenger has no matured unit"),
+        (ArmStatistics.empty(), arm(100, 1.0), MeasureState.NO_DATA, "the champion has no matured unit"),
         (arm(100, 1.0), arm(5, -9.0), MeasureState.INCONCLUSIVE, "30 matured units"),
         (arm(500, 7.0, 0.0), arm(500, 7.0, 0.0), MeasureState.INCONCLUSIVE, "all values of the champion are equal"),
         (arm(500, 7.0, 2.0), arm(500, 3.0, 0.0), MeasureState.INCONCLUSIVE, "all values of the challenger are equal"),
@@ -119,9 +128,10 @@ def test_bad_numbers_have_a_state_and_a_sentence_and_never_a_good_state(
 
 def test_equal_values_are_equal_despite_rounding() -> None:
     total = math.fsum([0.1] * 1000) * (1 + 1e-15)
-    tenths = ArmStatistics(1000, total, 1000 * 0.1 * 0.1)
+    tenths = of_mean(1000, total, 1000 * 0.1 * 0.1)
     assert tenths.variance == 0.0
-    assert ArmStatistics(3, 0.3 + 1e-9, 0.03 + 1e-9, least=0.1, greatest=0.1).variance == 0.0
+    result = state_of(COST, stratum(replace(tenths, outside=1), replace(tenths, outside=1)))
+    assert "all values of the champion are equal" in result.message
 
 
 def test_harm_is_seen_even_where_a_relative_change_is_not_defined() -> None:
@@ -139,14 +149,6 @@ def test_without_strata_there_is_no_data_and_shadow_is_no_experiment() -> None:
 def test_a_guardrail_without_a_margin_is_an_error() -> None:
     spec = MeasureSpec("m", "guardrail", "decrease")
     assert state_of(spec, stratum(arm(N, 10.0), arm(N, 10.0))).state is MeasureState.ERROR
-
-
-def test_merging_arms_adds_sums_and_keeps_known_extremes() -> None:
-    left, right = ArmStatistics(2, 3.0, 5.0, 1.0, 2.0), ArmStatistics(1, 4.0, 16.0, 4.0, 4.0)
-    assert left + right == ArmStatistics(3, 7.0, 21.0, 1.0, 4.0)
-    assert (left + ArmStatistics(1, 4.0, 16.0)).greatest is None
-    assert left + ArmStatistics(0, 0.0, 0.0) == left
-    assert (left + right).variance == pytest.approx((21 - 49 / 3) / 2)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

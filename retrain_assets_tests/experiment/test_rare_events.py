@@ -14,11 +14,11 @@ from retrain_assets.experiment import (
     Tuning,
     expected_events_bounds,
     interval_of,
-    intervals,
     mean_bounds,
+    rare_events,
     share_bounds,
 )
-from retrain_assets_tests.experiment.builders import events, stratum
+from retrain_assets_tests.experiment.builders import events, measure, stratum
 
 LOOKS = np.unique(np.geomspace(40, 20_000, 40).astype(int))
 
@@ -70,7 +70,7 @@ def test_peeking_at_rare_events_stays_within_alpha(p_champion: float, p_challeng
 
 
 def test_without_exact_bounds_rare_events_break_the_error_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intervals, "FEW_EVENTS", 0)
+    monkeypatch.setattr(rare_events, "FEW_EVENTS", 0)
     assert _miscoverage(0.001, 0.011, 0.25) > 0.04
 
 
@@ -88,10 +88,10 @@ def _miscoverage(p_champion: float, p_challenger: float, share: float, paths: in
     for path in range(paths):
         for look in range(0, len(LOOKS)):
             arms = [
-                ArmStatistics(int(n[path, look]), float(k[path, look]), float(k[path, look]))
+                ArmStatistics.of_mean(int(n[path, look]), float(k[path, look]), float(k[path, look]))
                 for n, k in zip((n_champion, n_challenger), bad, strict=True)
             ]
-            interval = interval_of([StratumStatistics(Stratum(3, "50"), *arms)], tuning)
+            interval = interval_of(measure(StratumStatistics(Stratum(3, "50"), *arms)), tuning)
             if not isinstance(interval, str) and interval.upper < p_challenger - p_champion:
                 missed += 1
                 break

@@ -18,7 +18,7 @@ from retrain_assets.experiment import (
     analyse,
     judge,
 )
-from retrain_assets_tests.experiment.builders import ARMED, counts, plan_of
+from retrain_assets_tests.experiment.builders import ARMED, counts, measure, plan_of
 
 COST = MeasureSpec("cost", "success", "decrease")
 PLAN = plan_of(COST, min_units=200)
@@ -56,14 +56,14 @@ def _look(sums: list[dict[str, np.ndarray]], path: int, stage: int, look: int) -
         at = look if index == stage else LOOKS - 1
         one = sums[index]
         arms = [
-            ArmStatistics(
-                int(one["n"][side, path, at]), float(one["total"][side, path, at]), float(one["squares"][side, path, at])
+            ArmStatistics.of_mean(
+                int(one["n"][side, path, at]), *(float(one[name][side, path, at]) for name in ("total", "squares")), outside=1
             )
             for side in (0, 1)
         ]
         strata.append(StratumStatistics(Stratum(index + 2, label), *arms))
         seen.append(counts(arms[0].n, arms[1].n, revision=index + 2, stage=label, share=share))
-    return STAGES[stage][0], CanaryData(tuple(seen), {"cost": tuple(strata)})
+    return STAGES[stage][0], CanaryData(tuple(seen), {"cost": measure(*strata)})
 
 
 def first_decision(path: list[tuple[str, CanaryData]]) -> Action:
@@ -80,12 +80,12 @@ def first_decision(path: list[tuple[str, CanaryData]]) -> Action:
 def pooled_wins(path: list[tuple[str, CanaryData]]) -> bool:
     """Whether the same sequence on arms pooled over stages would have called the challenger better at some look."""
     for stage, data in path:
-        strata = data.measures["cost"]
+        strata = data.measures["cost"].strata
         champion, challenger = strata[0].champion, strata[0].challenger
         for one in strata[1:]:
             champion, challenger = champion + one.champion, challenger + one.challenger
         pooled = StratumStatistics(Stratum(2, stage), champion, challenger)
-        if stage == STAGES[-1][0] and judge(COST, [pooled], PLAN).state == "better":
+        if stage == STAGES[-1][0] and judge(COST, measure(pooled), PLAN).state == "better":
             return True
     return False
 

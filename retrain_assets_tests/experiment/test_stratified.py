@@ -20,7 +20,7 @@ from retrain_assets.experiment import (
     radius,
     stratified_difference,
 )
-from retrain_assets_tests.experiment.builders import arm, plan_of
+from retrain_assets_tests.experiment.builders import arm, measure, plan_of, stratum
 
 Oracles = Callable[[str], list[dict[str, Any]]]
 
@@ -60,7 +60,7 @@ def test_what_gbstats_declines_is_never_taken_for_a_win(oracles: Oracles) -> Non
     for case in declined:
         for direction in ("increase", "decrease"):
             spec = MeasureSpec("m", "success", direction, min_effect=0.01)
-            result = judge(spec, [_stratum(case)], plan_of(spec))
+            result = judge(spec, measure(_stratum(case)), plan_of(spec))
             exact = case["metric_type"] == "proportion" and result.lower is not None
             assert result.state in (MeasureState.INCONCLUSIVE, MeasureState.NO_DATA) or exact, (case["id"], result)
             if result.lower is not None and result.upper is not None:
@@ -72,7 +72,7 @@ def test_a_drifting_baseline_does_not_look_like_an_effect() -> None:
         StratumStatistics(Stratum(2, "5"), arm(950, 10.0), arm(50, 10.0)),
         StratumStatistics(Stratum(3, "50"), arm(500, 20.0), arm(500, 20.0)),
     ]
-    difference = stratified_difference(strata)
+    difference = stratified_difference(measure(*strata))
     assert difference is not None
     assert difference.estimate == pytest.approx(0.0, abs=1e-12)
     champion, challenger = strata[0].champion + strata[1].champion, strata[0].challenger + strata[1].challenger
@@ -84,7 +84,7 @@ def test_weights_are_those_of_information_and_means_are_at_those_weights() -> No
         StratumStatistics(Stratum(2, "25"), arm(300, 1.0), arm(100, 2.0)),
         StratumStatistics(Stratum(3, "50"), arm(200, 4.0), arm(200, 7.0)),
     ]
-    difference = stratified_difference(strata)
+    difference = stratified_difference(measure(*strata))
     assert difference is not None
     assert (difference.information, difference.n_champion, difference.n_challenger) == (175.0, 500, 300)
     assert difference.champion_mean == pytest.approx((75 * 1 + 100 * 4) / 175)
@@ -95,15 +95,16 @@ def test_weights_are_those_of_information_and_means_are_at_those_weights() -> No
 
 
 def test_a_stratum_with_one_unit_in_an_arm_is_left_out() -> None:
-    lonely = StratumStatistics(Stratum(2, "5"), arm(100, 1.0), ArmStatistics(1, 1e6, 1e12))
+    lonely = StratumStatistics(Stratum(2, "5"), arm(100, 1.0), ArmStatistics.of_mean(1, 1e6, 1e12, outside=1))
     full = StratumStatistics(Stratum(3, "50"), arm(100, 1.0), arm(100, 1.0))
-    assert stratified_difference([lonely]) is None
-    assert stratified_difference([lonely, full]) == stratified_difference([full])
+    assert stratified_difference(measure(lonely)) is None
+    assert stratified_difference(measure(lonely, full)) == stratified_difference(measure(full))
+    assert stratified_difference(measure(full), least_units=101) is None
 
 
 def test_the_clock_counts_units_at_the_reference_share() -> None:
-    half = stratified_difference([StratumStatistics(Stratum(3, "50"), arm(500, 1.0), arm(500, 1.0))])
-    early = stratified_difference([StratumStatistics(Stratum(2, "5"), arm(950, 1.0), arm(50, 1.0))])
+    half = stratified_difference(measure(stratum(arm(500, 1.0), arm(500, 1.0))))
+    early = stratified_difference(measure(stratum(arm(950, 1.0), arm(50, 1.0))))
     assert half is not None
     assert early is not None
     assert information_clock(half, 0.5) == pytest.approx(1000)
@@ -112,7 +113,7 @@ def test_the_clock_counts_units_at_the_reference_share() -> None:
 
 
 def test_a_negative_baseline_keeps_the_sign_of_the_change() -> None:
-    difference = stratified_difference([StratumStatistics(Stratum(3, "50"), arm(500, -10.0), arm(500, -11.0))])
+    difference = stratified_difference(measure(stratum(arm(500, -10.0), arm(500, -11.0))))
     assert difference is not None
     assert difference.relative_estimate == pytest.approx(-0.1)
 
@@ -124,11 +125,11 @@ def _stratum(case: dict[str, Any]) -> StratumStatistics:
         n, total, squares = case[f"n_{side}"], case[f"sum_{side}"], case[f"sumsq_{side}"]
         if case["metric_type"] == "proportion" and n and not case["degenerate"]:
             squares = case[f"var_{side}"] * (n - 1) + total * total / n
-        sides.append(ArmStatistics(n, total, squares))
+        sides.append(ArmStatistics.of_mean(n, total, squares, outside=0 if case["metric_type"] == "proportion" else n))
     return StratumStatistics(Stratum(3, "50"), *sides)
 
 
 def _difference(case: dict[str, Any]) -> Difference:
-    difference = stratified_difference([_stratum(case)])
+    difference = stratified_difference(measure(_stratum(case)))
     assert difference is not None, case["id"]
     return difference
