@@ -1,6 +1,7 @@
 """Sketches of a data set, distances between them, drift reports and alarms. Pure."""
 
 from retrain_assets.drift.alarms import DriftAlarm, distinct_windows, drift_verdicts, judged
+from retrain_assets.drift.arms import ArmPair, counted_quantile, mixed_mean, standardised
 from retrain_assets.drift.batches import sketch_batches
 from retrain_assets.drift.bounds import Bounded, Quantile, kolmogorov_smirnov, quantile, wasserstein
 from retrain_assets.drift.chance import Homogeneity, adjusted_p_values, chance_of_difference, homogeneity
@@ -25,6 +26,7 @@ from retrain_assets.drift.segments import SegmentDrift, SegmentLoss
 from retrain_assets.drift.sketch import Sketch, sketch_frame
 
 __all__ = [
+    "ArmPair",
     "Bounded",
     "ChiSquare",
     "ColumnDrift",
@@ -46,6 +48,7 @@ __all__ = [
     "chance_of_difference",
     "chi_square",
     "column_drift",
+    "counted_quantile",
     "distinct_windows",
     "drift_report",
     "drift_verdicts",
@@ -58,10 +61,12 @@ __all__ = [
     "kolmogorov_smirnov_binned",
     "kolmogorov_smirnov_bound",
     "kolmogorov_smirnov_exact",
+    "mixed_mean",
     "population_stability_index",
     "quantile",
     "sketch_batches",
     "sketch_frame",
+    "standardised",
     "wasserstein",
     "wasserstein_binned",
     "wasserstein_exact",
