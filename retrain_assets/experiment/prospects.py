@@ -1,0 +1,161 @@
+"""What each measure of an experiment can show in the time there is: chances, units and days, and all of them together. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from retrain_assets.experiment.course import Course
+from retrain_assets.experiment.plan import MeasureSpec, Plan
+from retrain_assets.experiment.power import CHANCE, FURTHEST, Looks
+from retrain_assets.experiment.question import Need, Question
+from retrain_assets.experiment.spreads import Spread
+
+ASSUMED_MULTIPLE = 2.0
+"""A success measure is taken to improve by this many times the improvement it must show."""
+
+ASSUMED_RELATIVE = 0.05
+"""And by this share of the champion's mean where nothing has to be exceeded but 0."""
+
+Truth = Literal["given", "assumed", "no difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What one measure can show.
+
+    Args:
+        spec: the measure.
+        spread: how much it varies.
+        effect: true improvement it is computed for, in the unit of the measure (0 for a guardrail).
+        truth: where that comes from.
+        bar: improvement that must be shown, in the unit of the measure; below 0 for a guardrail (its margin).
+        exact: whether it still has the exact bounds of few events at the last look.
+        chances: chance that it has been shown by each look before the end.
+        at_the_end: chance that the last look itself shows it.
+        units: units of both arms at which it is shown with the chance ``CHANCE``; None where no time is enough.
+        days: days since arming until then; None likewise.
+        alone: what every stage with traffic would need by itself.
+        detectable: smallest true improvement (success) or smallest margin (guardrail) that is shown before the end with the
+            chance ``CHANCE``, in the unit of the measure; None where there is none.
+    """
+
+    spec: MeasureSpec
+    spread: Spread
+    effect: float
+    truth: Truth
+    bar: float
+    exact: bool
+    chances: tuple[float, ...]
+    at_the_end: float
+    units: int | None
+    days: float | None
+    alone: tuple[Need, ...]
+    detectable: float | None
+
+    @property
+    def chance(self) -> float:
+        """Chance that it has been shown by the end."""
+        return self.chances[-1] if self.chances else 0.0
+
+    @property
+    def truth_is_declared(self) -> bool:
+        """Whether the contract or a person says what it is planned for; a success measure with no bar above 0 says nothing."""
+        return self.truth != "assumed" or self.bar > 0
+
+    def relative(self, value: float | None) -> float | None:
+        """A value in the unit of the measure over the champion's mean; None where that is 0."""
+        return value / abs(self.spread.champion_mean) if value is not None and self.spread.champion_mean else None
+
+
+@dataclass(frozen=True, slots=True)
+class Inconclusive:
+    """Probability that the experiment ends without everything shown, if every effect is as assumed.
+
+    Measures of the same units depend on each other in a way that is not known before, so there are bounds (Bonferroni), and the
+    value for independent measures between them.
+
+    Args:
+        at_least: the least likely measure alone is not shown by any look.
+        independent: one minus the product of the measures' chances.
+        at_most: the sum over measures of the chances that the last look does not show them.
+    """
+
+    at_least: float
+    independent: float
+    at_most: float
+
+
+def prospect_of(
+    spec: MeasureSpec, spread: Spread, plan: Plan, course: Course, looks: Looks, given: float | None = None
+) -> Prospect | str:
+    """What one measure can show, or in words why that cannot be said.
+
+    Args:
+        spec: the measure, with what must be shown.
+        spread: how much it varies.
+        plan: error level and tuning.
+        course: how units come in.
+        looks: the looks that may conclude.
+        given: true improvement relative to the champion's mean (success measures); assumed where None.
+    """
+    mean, relative = abs(spread.champion_mean), _is_relative(spec)
+    if relative and not mean:
+        return "its mean on the champion is 0, so a relative change is not defined; write an absolute one (margin, min_gain)"
+    bar = _bar(spec) * (mean if relative else 1.0)
+    effect, truth = _truth(spec, bar, mean, given)
+    if spec.role == "success" and effect == 0:
+        return "its mean on the champion is 0, so no effect can be assumed; write min_gain, the improvement that must be shown"
+    question = Question(spec, spread, plan, course, effect, bar)
+    chances = question.chances(looks)
+    days = next((day for day, chance in zip(looks.days, chances, strict=True) if chance >= CHANCE), None)
+    if days is None and looks.planned and (information := question.information_needed(looks)) is not None:
+        days = course.day_of(information)
+        days = days if days <= FURTHEST * max((plan.extend_to or plan.max_duration) / timedelta(days=1), 1.0) else None
+    return Prospect(
+        spec=spec,
+        spread=spread,
+        effect=effect,
+        truth=truth,
+        bar=bar,
+        exact=looks.count > 0 and question.is_exact(looks.days[looks.count - 1]),
+        chances=chances[: looks.count],
+        at_the_end=question.shown_at(looks, looks.count - 1) if looks.count else 0.0,
+        units=None if days is None else math.ceil(course.units(days)),
+        days=days,
+        alone=question.alone(looks),
+        detectable=question.detectable(looks),
+    )
+
+
+def inconclusive(prospects: Collection[Prospect]) -> Inconclusive | None:
+    """Bounds of the probability that not everything is shown by the end; None without a measure."""
+    if not prospects:
+        return None
+    return Inconclusive(
+        at_least=max(1 - one.chance for one in prospects),
+        independent=1 - math.prod(one.chance for one in prospects),
+        at_most=min(1.0, math.fsum(1 - one.at_the_end for one in prospects)),
+    )
+
+
+def _is_relative(spec: MeasureSpec) -> bool:
+    return spec.min_effect > 0 if spec.role == "success" else spec.margin is None
+
+
+def _bar(spec: MeasureSpec) -> float:
+    """The improvement that must be shown, in the kind the contract wrote it."""
+    if spec.role == "success":
+        return spec.min_effect or spec.min_gain
+    return -(spec.margin if spec.margin is not None else spec.max_regression or 0.0)
+
+
+def _truth(spec: MeasureSpec, bar: float, mean: float, given: float | None) -> tuple[float, Truth]:
+    if spec.role == "guardrail":
+        return 0.0, "no difference"
+    if given is not None:
+        return given * mean, "given"
+    return ASSUMED_MULTIPLE * bar if bar else ASSUMED_RELATIVE * mean, "assumed"
