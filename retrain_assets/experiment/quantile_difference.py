@@ -260,8 +260,8 @@ def _name(quantile: float) -> str:
 
 def _round_up(number: float) -> int:
     """To two significant digits, upwards."""
-    step = 10 ** max(math.floor(math.log10(number)) - 1, 0)
-    return math.ceil(number / step) * step
+    step = float(10 ** max(math.floor(math.log10(number)) - 1, 0))
+    return int(math.ceil(number / step) * step)
 
 
 def _least(a: float, a_lower: float, b: float, b_upper: float) -> tuple[float, float]:
@@ -284,8 +284,7 @@ def _greatest(a: float, a_upper: float, b: float, b_lower: float) -> tuple[float
 
 def _reached(distribution: Floats, share: float) -> int:
     """First bin at whose upper end the distribution function is at least ``share``."""
-    place: int = np.searchsorted(distribution, share - 1e-12).item()
-    return place
+    return int(distribution.searchsorted(share - 1e-12))
 
 
 @lru_cache(maxsize=1)
