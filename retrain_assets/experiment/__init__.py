@@ -1,12 +1,15 @@
 """The statistics of a canary: sufficient statistics -> anytime-valid intervals -> states -> action. Pure; no I/O, no clock."""
 
-from retrain_assets.experiment.analysis import analyse, stage_units
+from retrain_assets.experiment.analysis import analyse
 from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning, two_sided_radius
 from retrain_assets.experiment.data import ArmCounts, CanaryData, StageCounts
+from retrain_assets.experiment.decision import stage_units
 from retrain_assets.experiment.difference import Difference, information_clock, radius
-from retrain_assets.experiment.health import HealthCheck, health_checks
+from retrain_assets.experiment.economics import NetValue, Worth, net_value
+from retrain_assets.experiment.health import health_checks
+from retrain_assets.experiment.health_check import HealthCheck
 from retrain_assets.experiment.intervals import Interval, Limits, Tuning, interval_of
-from retrain_assets.experiment.look import Action, Look
+from retrain_assets.experiment.look import Action, Cause, Look, PlannedLook
 from retrain_assets.experiment.measures import MeasureResult, MeasureState, PlannedBoundary, judge
 from retrain_assets.experiment.plan import MeasureSpec, Plan, stage_label
 from retrain_assets.experiment.rare_events import expected_events_bounds, mean_bounds, share_bounds
@@ -28,6 +31,7 @@ __all__ = [
     "ArmCounts",
     "ArmStatistics",
     "CanaryData",
+    "Cause",
     "Difference",
     "HealthCheck",
     "Interval",
@@ -37,13 +41,16 @@ __all__ = [
     "MeasureSpec",
     "MeasureState",
     "MeasureStatistics",
+    "NetValue",
     "Overlap",
     "Plan",
     "PlannedBoundary",
+    "PlannedLook",
     "StageCounts",
     "Stratum",
     "StratumStatistics",
     "Tuning",
+    "Worth",
     "analyse",
     "expected_events_bounds",
     "health_checks",
@@ -53,6 +60,7 @@ __all__ = [
     "judge",
     "log_e_value",
     "mean_bounds",
+    "net_value",
     "one_sided_radius",
     "p_value",
     "radius",

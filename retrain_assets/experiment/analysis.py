@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from retrain_assets.contract import StageError, format_duration
-from retrain_assets.experiment.data import CanaryData, StageCounts
-from retrain_assets.experiment.health import HealthCheck, health_checks
+from retrain_assets.contract import StageError
+from retrain_assets.experiment.data import CanaryData
+from retrain_assets.experiment.decision import Found, confirmation_due, decide
+from retrain_assets.experiment.economics import net_value
+from retrain_assets.experiment.health import UNREADABLE, health_checks
+from retrain_assets.experiment.health_check import HealthCheck
+from retrain_assets.experiment.intervals import MIN_UNITS
+from retrain_assets.experiment.judgement import Judgement, judge_all
 from retrain_assets.experiment.look import Action, Look
-from retrain_assets.experiment.measures import MeasureResult, MeasureState, judge
+from retrain_assets.experiment.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.plan import Plan
-from retrain_assets.experiment.statistics import SHADOW, StratumStatistics
+from retrain_assets.experiment.planned_looks import is_final, next_planned, take
+from retrain_assets.experiment.streaks import Streaks
 
 
 def analyse(
-    data: CanaryData, plan: Plan, *, stage: str, revision: int, stage_started_at: datetime, armed_at: datetime, now: datetime
+    data: CanaryData,
+    plan: Plan,
+    *,
+    stage: str,
+    revision: int,
+    stage_started_at: datetime,
+    armed_at: datetime,
+    now: datetime,
+    before: Look | None = None,
+    training_hours: float | None = None,
 ) -> Look:
-    """One look: results, health, and the action that follows from them.
+    """One look: results, health, and the action that follows from them (see :mod:`retrain_assets.experiment.decision`).
 
     Args:
         data: the aggregated canary.
@@ -27,6 +42,9 @@ def analyse(
         stage_started_at: when that stage began (timezone-aware).
         armed_at: when the toggle was armed.
         now: the time of the look.
+        before: the last recorded look of the same toggle; None for the first. It carries the planned looks taken, harm seen in a
+            row, since when looks could not be judged, and alarms of the split.
+        training_hours: time the retrain's training took, for its net value; None when it is not known.
 
     Raises:
         StageError: for times without a time zone.
@@ -34,97 +52,108 @@ def analyse(
     for name, moment in (("stage_started_at", stage_started_at), ("armed_at", armed_at), ("now", now)):
         if moment.tzinfo is None:
             raise StageError(f"{name} has no time zone", where="canary", remedy="pass a timezone-aware UTC time")
-    results = tuple(judge(spec, data.measures.get(spec.name, ()), plan) for spec in plan.measures)
-    health = health_checks(data, plan, stage_started_at=stage_started_at, armed_at=armed_at, now=now)
-    in_stage, armed = now - stage_started_at, now - armed_at
-    action, reason = _action(results, health, data.stages, plan, stage=stage, in_stage=in_stage, armed=armed)
+    earlier = before.health if before else ()
+    health = health_checks(data, plan, stage_started_at=stage_started_at, armed_at=armed_at, now=now, before=earlier)
+    readable = all(check.ok for check in health if check.name in UNREADABLE)
+    taken, started = before.planned if before else (), data.first_traffic_at
+    sound = all(check.ok for check in health)
+    planned = take(plan, taken, data.stages, first_traffic_at=started, now=now) if sound else None
+    taken = (*taken, planned) if planned else taken
+    judged = judge_all(data, plan, taken=taken, is_planned=planned is not None, before=before)
+    unusable = (*_unsound(health), *_not_judged(judged.results, data), *_silent(data, plan, revision, now - stage_started_at))
+    harm = tuple(_harm(judged)) if readable else ()
+    streaks = Streaks.of(before).after(plan, now=now, harm=bool(harm) if readable else None, usable=not unusable)
+    matured = _matured(data)
+    value = net_value(judged.results, plan, training_hours=training_hours)
+    decision = decide(
+        Found(
+            stage=stage,
+            in_stage=now - stage_started_at,
+            armed=now - armed_at,
+            now=now,
+            results=judged.results,
+            segments=judged.guarded,
+            stages=data.stages,
+            harm=harm,
+            unusable=unusable,
+            matured=matured,
+            is_final=is_final(plan, taken),
+            net_value=value,
+            streaks=streaks,
+        ),
+        plan,
+    )
+    upcoming = next_planned(plan, taken, first_traffic_at=started)
     return Look(
         at=now,
         stage=stage,
         revision=revision,
-        results=results,
+        results=judged.results,
         health=health,
-        segments=_segments(data.segments, plan),
-        action=action,
-        reason=reason,
+        segments=judged.segments,
+        judged_segments=judged.judged_segments,
+        action=decision.action,
+        reason=decision.reason,
+        cause=decision.cause,
         stages=data.stages,
+        planned=taken,
+        next_planned=upcoming,
+        harm_looks=streaks.harm_looks,
+        harm_at=streaks.harm_at,
+        unusable_since=streaks.unusable_since,
+        again_at=_again_at(plan, streaks, upcoming, now) if decision.action in (Action.HOLD, Action.STEP) else None,
+        warnings=judged.warnings,
+        matured=matured,
+        net_value=value,
     )
 
 
-def _action(
-    results: tuple[MeasureResult, ...],
-    health: tuple[HealthCheck, ...],
-    stages: tuple[StageCounts, ...],
-    plan: Plan,
-    *,
-    stage: str,
-    in_stage: timedelta,
-    armed: timedelta,
-) -> tuple[Action, str]:
-    """The rules, strongest first: harm rolls back even when the look is invalid; an invalid look never advances."""
-    if worse := [result for result in results if result.state is MeasureState.WORSE]:
-        return Action.ROLL_BACK, "; ".join(result.message for result in worse)
-    waiting = _waiting(results, health, stages, plan, stage=stage, in_stage=in_stage, armed=armed)
-    if waiting is None:
-        if stage != plan.ramp[-1]:
-            return Action.STEP, f"stage {stage} has seen enough units for long enough and no harm is shown"
-        return Action.ASK_APPROVAL, "every success measure is better and every guardrail is shown non-inferior"
-    if armed >= plan.max_duration:
-        return Action.REJECT, f"inconclusive after {format_duration(plan.max_duration)}: {waiting}"
-    return Action.HOLD, waiting
+def _unsound(health: Sequence[HealthCheck]) -> Iterator[str]:
+    failing = [check.message for check in health if not check.ok]
+    if failing:
+        yield "the experiment is invalid: " + "; ".join(failing)
 
 
-def _waiting(
-    results: tuple[MeasureResult, ...],
-    health: tuple[HealthCheck, ...],
-    stages: tuple[StageCounts, ...],
-    plan: Plan,
-    *,
-    stage: str,
-    in_stage: timedelta,
-    armed: timedelta,
-) -> str | None:
-    """Why the ramp cannot go on, None when it can."""
-    if failing := [check for check in health if not check.ok]:
-        return "the experiment is invalid: " + "; ".join(check.message for check in failing)
-    if errors := [result for result in results if result.state is MeasureState.ERROR]:
-        return "a measure cannot be computed: " + "; ".join(result.message for result in errors)
-    if stage not in plan.ramp:
-        return f"stage {stage!r} is not a stage of the ramp ({', '.join(plan.ramp)})"
-    units = stage_units(stages, stage)
-    if units < plan.min_units:
-        what = "shadow-scored units" if stage == SHADOW else "matured units on the challenger"
-        return f"stage {stage} has {units} of {plan.min_units} {what}"
-    if in_stage < plan.min_duration:
-        return f"stage {stage} has lasted {in_stage.total_seconds() / 3600:.1f} h of {format_duration(plan.min_duration)}"
-    if stage != plan.ramp[-1]:
-        return None
-    unshown = [result for result in results if result.state is not _goal(result)]
-    if unshown or not results:
-        return "; ".join(result.message for result in unshown) or "the plan has no measure"
-    if armed < plan.min_experiment:
-        lasted, needed = format_duration(armed), format_duration(plan.min_experiment)
-        return f"everything is shown, but the experiment has lasted {lasted} of {needed}"
-    return None
+def _not_judged(results: Sequence[MeasureResult], data: CanaryData) -> Iterator[str]:
+    """Measures that cannot be computed, and those without a value although units have matured in both arms."""
+    if errors := [one.message for one in results if one.state is MeasureState.ERROR]:
+        yield "a measure cannot be computed: " + "; ".join(errors)
+    traffic = [one for one in data.stages if not one.is_shadow]
+    matured = min(sum(one.champion.matured for one in traffic), sum(one.challenger.matured for one in traffic))
+    empty = [one.message for one in results if one.state is MeasureState.NO_DATA]
+    if matured >= MIN_UNITS and empty:
+        yield f"a measure has no data although {matured} units have matured in each arm: " + "; ".join(empty)
 
 
-def stage_units(stages: tuple[StageCounts, ...], stage: str) -> int:
-    """Units that count for leaving a stage: matured units on the challenger, in shadow the shadow-scored units."""
-    counted = [one for one in stages if one.stage == stage]
-    return sum(one.challenger.exposed if one.is_shadow else one.challenger.matured for one in counted)
+def _silent(data: CanaryData, plan: Plan, revision: int, in_stage: timedelta) -> Iterator[str]:
+    """A stage in which nobody was seen for as long as it should last at least."""
+    here = [one for one in data.stages if one.revision == revision]
+    seen = sum(one.champion.exposed + one.challenger.exposed for one in here)
+    if data.problem is None and seen == 0 and in_stage >= max(plan.min_duration, SILENCE):
+        days = in_stage / timedelta(days=1)
+        yield f"no exposure was logged since the stage began {days:.1f} days ago; is traffic routed, and does its log arrive"
 
 
-def _goal(result: MeasureResult) -> MeasureState:
-    return MeasureState.BETTER if result.spec.role == "success" else MeasureState.NON_INFERIOR
+SILENCE = timedelta(hours=1)
+"""Time without a single exposure below which a stage that just began is not called silent."""
 
 
-def _segments(segments: Mapping[str, tuple[StratumStatistics, ...]], plan: Plan) -> dict[str, tuple[MeasureResult, ...]]:
-    """Every measure in every segment, each segment by its own; segments sorted by name."""
-    names = sorted({one.stratum.segment for strata in segments.values() for one in strata if one.stratum.segment is not None})
-    return {
-        name: tuple(
-            judge(spec, [one for one in segments.get(spec.name, ()) if one.stratum.segment == name], plan)
-            for spec in plan.measures
-        )
-        for name in names
-    }
+def _harm(judged: Judgement) -> Iterator[str]:
+    yield from (one.message for one in judged.results if one.state is MeasureState.WORSE)
+    yield from (f"{name}: {one.message}" for name, one in judged.guarded if one.state is MeasureState.WORSE)
+
+
+def _matured(data: CanaryData) -> timedelta:
+    if data.first_traffic_at is None or data.last_matured_at is None:
+        return timedelta(0)
+    return max(data.last_matured_at - data.first_traffic_at, timedelta(0))
+
+
+def _again_at(plan: Plan, streaks: Streaks, upcoming: datetime | None, now: datetime) -> datetime | None:
+    """When the next look is due at the latest: to confirm harm, as a planned one, or when the grace of missing data ends."""
+    moments = [upcoming] if upcoming else []
+    if streaks.harm_looks:
+        moments.append(confirmation_due(streaks, plan, now))
+    if streaks.unusable_since is not None and plan.missing_fallback == "roll_back":
+        moments.append(streaks.unusable_since + plan.missing_grace)
+    return min((moment for moment in moments if moment > now), default=None)

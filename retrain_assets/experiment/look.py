@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from retrain_assets.experiment.data import StageCounts
 from retrain_assets.experiment.economics import NetValue
-from retrain_assets.experiment.health import HealthCheck
+from retrain_assets.experiment.health_check import HealthCheck
 from retrain_assets.experiment.measures import MeasureResult
 
 
@@ -59,6 +59,7 @@ class Look:
         results: one per measure of the plan, in its order.
         health: checks of the experiment's soundness.
         segments: results per segment (``column=value``), with estimates shrunk towards the total.
+        judged_segments: names of those that are large enough to be held to their segment margins.
         action: what the look calls for.
         reason: one sentence why.
         cause: why it ends the experiment, None for a look that does not.
@@ -70,6 +71,7 @@ class Look:
         unusable_since: first of the looks in a row, up to this one, that could not be judged; None when this one could.
         again_at: when another look is due at the latest, to confirm harm or as a planned one; None for the usual rhythm.
         warnings: sentences the release owner should read before deciding.
+        matured: time between the first exposure to real traffic and the latest whose outcome window has closed.
         net_value: what the effect is worth; None when the contract does not say what a unit is worth.
     """
 
@@ -79,6 +81,7 @@ class Look:
     results: tuple[MeasureResult, ...]
     health: tuple[HealthCheck, ...]
     segments: Mapping[str, tuple[MeasureResult, ...]] = field(default_factory=dict)
+    judged_segments: tuple[str, ...] = ()
     action: Action = Action.HOLD
     reason: str = ""
     cause: Cause | None = None
@@ -90,6 +93,7 @@ class Look:
     unusable_since: datetime | None = None
     again_at: datetime | None = None
     warnings: tuple[str, ...] = ()
+    matured: timedelta = timedelta(0)
     net_value: NetValue | None = None
 
     @property
@@ -106,6 +110,7 @@ class Look:
             "results": [result.to_json() for result in self.results],
             "health": [check.to_json() for check in self.health],
             "segments": {name: [result.to_json() for result in results] for name, results in self.segments.items()},
+            "judged_segments": list(self.judged_segments),
             "action": self.action.value,
             "reason": self.reason,
             "cause": self.cause.value if self.cause else None,
@@ -117,6 +122,7 @@ class Look:
             "unusable_since": _text(self.unusable_since),
             "again_at": _text(self.again_at),
             "warnings": list(self.warnings),
+            "matured_seconds": self.matured.total_seconds(),
             "net_value": self.net_value.to_json() if self.net_value else None,
         }
 
@@ -132,6 +138,7 @@ class Look:
             segments={
                 name: tuple(MeasureResult.from_json(result) for result in results) for name, results in value["segments"].items()
             },
+            judged_segments=tuple(value.get("judged_segments", ())),
             action=Action(value["action"]),
             reason=value["reason"],
             cause=Cause(value["cause"]) if value.get("cause") else None,
@@ -143,6 +150,7 @@ class Look:
             unusable_since=_moment(value.get("unusable_since")),
             again_at=_moment(value.get("again_at")),
             warnings=tuple(value.get("warnings", ())),
+            matured=timedelta(seconds=value.get("matured_seconds", 0.0)),
             net_value=NetValue.from_json(value["net_value"]) if value.get("net_value") else None,
         )
 

@@ -141,3 +141,14 @@ def winning(n: int = 20_000) -> CanaryData:
             "error_rate": measure(stratum(events(n, 0), events(n, 0))),
         },
     )
+
+
+def open_canary(n: int = 900) -> CanaryData:
+    """A canary at the last stage that shows neither a win nor harm."""
+    return CanaryData(
+        stages=(counts(n, n),),
+        measures={
+            "cost": measure(stratum(arm(n, 10.0, 8.0), arm(n, 10.0, 8.0))),
+            "error_rate": measure(stratum(events(n, 20), events(n, 20))),
+        },
+    )

@@ -15,13 +15,13 @@ from retrain_assets.experiment import (
     ArmCounts,
     ArmStatistics,
     CanaryData,
+    Cause,
     Look,
     MeasureState,
-    Stratum,
     analyse,
     interval_series,
 )
-from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, plan_of, stratum, winning
+from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, measure, open_canary, plan_of, stratum, winning
 
 PLAN = plan_of()
 DAY = timedelta(days=1)
@@ -41,14 +41,14 @@ def test_a_shown_win_with_kept_guardrails_asks_for_approval() -> None:
 
 
 def test_an_open_guardrail_keeps_a_winner_waiting() -> None:
-    data = replace(winning(), measures={**winning().measures, "error_rate": (stratum(events(300, 0), events(300, 0)),)})
+    data = replace(winning(), measures={**winning().measures, "error_rate": measure(stratum(events(300, 0), events(300, 0)))})
     look = look_at(data)
     assert look.action is Action.HOLD
     assert "error_rate" in look.reason
 
 
 def test_harm_rolls_back_at_any_stage_and_even_when_the_look_is_invalid() -> None:
-    worse = {"cost": (stratum(arm(5000, 10.0, 8.0), arm(5000, 12.0, 8.0)),)}
+    worse = {**winning().measures, "cost": measure(stratum(arm(5000, 10.0, 8.0), arm(5000, 12.0, 8.0)))}
     data = replace(winning(), measures=worse)
     assert look_at(data).action is Action.ROLL_BACK
     assert look_at(data, "5").action is Action.ROLL_BACK
@@ -72,14 +72,14 @@ def test_harm_rolls_back_at_any_stage_and_even_when_the_look_is_invalid() -> Non
 def test_a_stage_is_left_after_enough_units_and_enough_time(stage: str, number: int, in_stage: float, action: Action) -> None:
     share = 0.0 if stage == "shadow" else 0.05
     champion = 600 if stage == "shadow" else number * 19
-    data = CanaryData(stages=(counts(champion, number, stage=stage, share=share),), measures={})
+    data = replace(open_canary(), stages=(counts(champion, number, stage=stage, share=share),))
     assert look_at(data, stage, in_stage=in_stage).action is action
 
 
 def test_units_of_one_stage_are_added_over_its_revisions() -> None:
-    data = CanaryData(
+    data = replace(
+        open_canary(),
         stages=(counts(9500, 300, revision=4, stage="5", share=0.03), counts(3800, 200, revision=5, stage="5", share=0.05)),
-        measures={},
     )
     assert look_at(data, "5").action is Action.STEP
 
@@ -90,19 +90,19 @@ def test_a_shown_win_waits_for_the_shortest_duration_of_the_experiment() -> None
     times = {"stage": "50", "revision": 4, "stage_started_at": ARMED + 2 * DAY, "armed_at": ARMED}
     early = analyse(winning(), patient, now=ARMED + 5 * DAY, **times)
     assert early.action is Action.HOLD
-    assert "has lasted 5d of 14d" in early.reason
+    assert "has lasted 5.0 days of 14d" in early.reason
     assert analyse(winning(), patient, now=ARMED + 14 * DAY, **times).action is Action.ASK_APPROVAL
 
 
 def test_only_matured_units_count_for_a_stage() -> None:
     unripe = replace(counts(9500, 500, stage="5", share=0.05), challenger=ArmCounts(500, 499, 499))
-    assert look_at(CanaryData(stages=(unripe,), measures={}), "5").action is Action.HOLD
+    assert look_at(replace(open_canary(), stages=(unripe,)), "5").action is Action.HOLD
 
 
 def test_inconclusive_ends_in_a_rejection_at_the_longest_duration() -> None:
-    open_ = replace(winning(), measures={"cost": (stratum(arm(900, 10.0, 8.0), arm(900, 10.0, 8.0)),)})
-    assert look_at(open_, days=27.9).action is Action.HOLD
-    assert look_at(open_, days=28).action is Action.REJECT
+    assert look_at(open_canary(), days=27.9).action is Action.HOLD
+    rejected = look_at(open_canary(), days=28)
+    assert (rejected.action, rejected.cause) == (Action.REJECT, Cause.INCONCLUSIVE)
     assert look_at(CanaryData(stages=(), measures={}), "shadow", days=28).action is Action.REJECT
     assert look_at(winning(), days=28).action is Action.ASK_APPROVAL
 
@@ -114,8 +114,8 @@ UNSOUND: dict[str, dict[str, Any]] = {
         "stages": (replace(counts(20_000, 20_000), challenger=ArmCounts(20_000, 20_000, 19_000)),),
     },
     "cross_arm_units": {"cross_arm_units": 100},
-    "times": {"future_rows": 1},
-    "counts": {"unknown_revisions": 1},
+    "clock_skew": {"future_rows": 1},
+    "unknown_revisions": {"unknown_revisions": 1},
 }
 
 
@@ -164,7 +164,10 @@ def test_a_time_without_a_zone_is_refused(name: str) -> None:
 
 
 def test_nan_in_one_measure_stops_the_others_from_promoting() -> None:
-    poisoned = {**winning().measures, "error_rate": (stratum(events(9000, 0), ArmStatistics(9000, math.nan, math.nan)),)}
+    poisoned = {
+        **winning().measures,
+        "error_rate": measure(stratum(events(9000, 0), ArmStatistics.of_mean(9000, math.nan, math.nan))),
+    }
     look = look_at(replace(winning(), measures=poisoned))
     assert look.action is Action.HOLD
     assert "NaN" in look.reason
@@ -175,21 +178,30 @@ def test_reported_oddities_do_not_stop_a_sound_canary() -> None:
     data = replace(winning(), duplicate_outcomes=3, unknown_outcomes=2, outcomes_before_exposure=1, late_outcomes=4)
     look = look_at(data)
     assert look.action is Action.ASK_APPROVAL
-    reported = {check.name: check.observed for check in look.health if check.threshold is None}
-    assert (reported["duplicate_outcomes"], reported["late_outcomes"]) == (3.0, 4.0)
+    reported = {check.name: check.observed for check in look.health}
+    assert (reported["duplicate_outcomes"], reported["late_outcomes"]) == (3.0, 4 / 40_000)
 
 
-def test_segments_are_shown_and_never_decide() -> None:
-    harmed = replace(stratum(arm(5000, 10.0, 8.0), arm(5000, 14.0, 8.0)), stratum=Stratum(4, "50", "origin=JFK"))
-    look = look_at(replace(winning(), segments={"cost": (harmed,)}))
+def test_segments_without_a_margin_are_shown_and_never_decide() -> None:
+    harmed = {"cost": measure(stratum(arm(5000, 10.0, 8.0), arm(5000, 14.0, 8.0)))}
+    look = look_at(replace(winning(), segments={"origin=JFK": harmed}))
     assert look.action is Action.ASK_APPROVAL
     assert [result.state for result in look.segments["origin=JFK"]] == [MeasureState.WORSE, MeasureState.NO_DATA]
 
 
 def test_a_look_survives_canonical_json() -> None:
-    poisoned = {**winning().measures, "error_rate": (stratum(events(9000, 0), ArmStatistics(9000, math.nan, math.nan)),)}
-    segment = replace(stratum(arm(50, 10.0), arm(50, 10.0)), stratum=Stratum(4, "50", "origin=JFK"))
-    for data in (winning(), replace(winning(), measures=poisoned, segments={"cost": (segment,)}, cross_arm_units=7)):
+    poisoned = {
+        **winning().measures,
+        "error_rate": measure(stratum(events(9000, 0), ArmStatistics.of_mean(9000, math.nan, math.nan))),
+    }
+    segment = {"cost": measure(stratum(arm(50, 10.0), arm(50, 10.0)))}
+    harmed = {**winning().measures, "cost": measure(stratum(arm(5000, 10.0, 8.0), arm(5000, 12.0, 8.0)))}
+    for data in (
+        winning(),
+        replace(winning(), measures=harmed, first_traffic_at=ARMED, last_matured_at=ARMED + 2 * DAY),
+        replace(winning(), measures=poisoned, segments={"origin=JFK": segment}, cross_arm_units=7),
+        CanaryData(stages=(), measures={}, problem="a file is truncated"),
+    ):
         look = look_at(data)
         value = look.to_json()
         assert canonical_json(value)

@@ -12,7 +12,7 @@ import pytest
 from retrain_assets.contract import Gate, Outcome, Verdict, canonical_json, overall
 from retrain_assets.experiment import Action, ArmStatistics, CanaryData, Look, analyse
 from retrain_assets.gates.canary import canary_gate
-from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, plan_of, stratum, winning
+from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, measure, plan_of, stratum, winning
 
 PLAN = plan_of()
 CHECKS = [
@@ -74,20 +74,20 @@ def test_what_is_not_shown_does_not_pass(name: str) -> None:
 @pytest.mark.parametrize(
     ("cost", "outcome"),
     [
-        (stratum(arm(9000, 10.0, 8.0), arm(9000, 12.0, 8.0)), Outcome.FAIL),
-        (stratum(arm(9000, 10.0, 8.0), arm(9000, 10.0, 8.0)), Outcome.INCONCLUSIVE),
-        (stratum(arm(9000, 10.0, 8.0), ArmStatistics(0, 0.0, 0.0)), Outcome.NO_DATA),
-        (stratum(arm(9000, 10.0, 8.0), ArmStatistics(9000, math.nan, 1.0)), Outcome.ERROR),
+        (measure(stratum(arm(9000, 10.0, 8.0), arm(9000, 12.0, 8.0))), Outcome.FAIL),
+        (measure(stratum(arm(9000, 10.0, 8.0), arm(9000, 10.0, 8.0))), Outcome.INCONCLUSIVE),
+        (measure(stratum(arm(9000, 10.0, 8.0), ArmStatistics.empty())), Outcome.NO_DATA),
+        (measure(stratum(arm(9000, 10.0, 8.0), ArmStatistics.of_mean(9000, math.nan, 1.0))), Outcome.ERROR),
     ],
 )
 def test_states_become_outcomes(cost: Any, outcome: Outcome) -> None:
-    look = look_at(replace(winning(), measures={**winning().measures, "cost": (cost,)}))
+    look = look_at(replace(winning(), measures={**winning().measures, "cost": cost}))
     assert verdicts_of(look)["wins_cost"].outcome is outcome
     assert overall(canary_gate(look, PLAN)) is outcome
 
 
 def test_a_broken_guardrail_fails_although_the_success_measure_wins() -> None:
-    harmed = (stratum(events(9000, 90), events(9000, 400)),)
+    harmed = measure(stratum(events(9000, 90), events(9000, 400)))
     verdicts = verdicts_of(look_at(replace(winning(), measures={**winning().measures, "error_rate": harmed})))
     assert verdicts["wins_cost"].passed
     assert verdicts["keeps_error_rate"].outcome is Outcome.FAIL

@@ -1,0 +1,150 @@
+"""Every measure's state at one look, over all units and in segments, with the error levels that hold for all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from retrain_assets.experiment.data import CanaryData, StageCounts
+from retrain_assets.experiment.look import Look, PlannedLook
+from retrain_assets.experiment.measures import MeasureResult, MeasureState, PlannedBoundary, judge
+from retrain_assets.experiment.plan import MeasureSpec, Plan
+from retrain_assets.experiment.planned_looks import boundary
+from retrain_assets.experiment.statistics import MeasureStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one look shows.
+
+    Args:
+        results: one per measure of the plan, in its order.
+        segments: the same per segment, sorted by name.
+        judged_segments: names of those that are large enough to be held to segment margins.
+        guarded: the guardrails with a segment margin in the judged segments, each with the segment's name.
+        warnings: sentences the release owner should read.
+    """
+
+    results: tuple[MeasureResult, ...]
+    segments: Mapping[str, tuple[MeasureResult, ...]]
+    judged_segments: tuple[str, ...]
+    guarded: tuple[tuple[str, MeasureResult], ...]
+    warnings: tuple[str, ...]
+
+
+def judge_all(
+    data: CanaryData, plan: Plan, *, taken: tuple[PlannedLook, ...], is_planned: bool, before: Look | None
+) -> Judgement:
+    """Judge every measure, over all units and in every segment.
+
+    One success measure that wins is enough, so each of k is judged at alpha / k (Bonferroni; Holm's first step is the same).
+    Guardrails must all hold, and each segment margin in every judged segment, which needs no correction on that side
+    (intersection-union: Berger 1982); that a segment is *worse* is called at alpha over the number of segment margins judged.
+
+    Args:
+        data: the aggregated canary.
+        plan: measures, error level, planned looks.
+        taken: planned looks taken so far, the present one included when it is one.
+        is_planned: whether the present look is a planned one.
+        before: the look before, whose planned limits stand until the next planned look.
+    """
+    success = sum(spec.role == "success" for spec in plan.measures)
+    levels = [plan.alpha / success if spec.role == "success" else plan.alpha for spec in plan.measures]
+    bounds = [PlannedBoundary(taken[-1].number, boundary(plan, taken, level)) if is_planned else None for level in levels]
+    results = tuple(
+        judge(spec, data.measures.get(spec.name, _NOBODY), plan, alpha=level, harm_alpha=plan.alpha, planned=bound)
+        for spec, level, bound in zip(plan.measures, levels, bounds, strict=True)
+    )
+    segments = _segments(data, plan, bounds)
+    if before is not None and plan.looks and not is_planned:
+        results = _standing(results, before.results)
+        segments = {name: _standing(those, before.segments.get(name, ())) for name, those in segments.items()}
+    judged_segments = tuple(name for name in segments if _is_large(name, data, plan))
+    guarded = tuple((name, one) for name in judged_segments for one in segments[name] if one.spec.segment_margin is not None)
+    return Judgement(results, segments, judged_segments, guarded, tuple(_leaning(results)))
+
+
+_NOBODY = MeasureStatistics()
+
+
+def _segments(data: CanaryData, plan: Plan, bounds: Sequence[PlannedBoundary | None]) -> dict[str, tuple[MeasureResult, ...]]:
+    """Every measure in every segment, guardrails at their segment margins; segments sorted by name."""
+    names = sorted({*data.segments, *data.segment_stages})
+    guarded = sum(spec.segment_margin is not None for spec in plan.measures)
+    judged = guarded * sum(_is_large(name, data, plan) for name in names)
+    return {
+        name: tuple(
+            judge(
+                _in_segment(spec),
+                data.segments.get(name, {}).get(spec.name, _NOBODY),
+                plan,
+                harm_alpha=plan.alpha / max(judged, 1) if spec.segment_margin is not None else None,
+                planned=bound,
+            )
+            for spec, bound in zip(plan.measures, bounds, strict=True)
+        )
+        for name in names
+    }
+
+
+def _in_segment(spec: MeasureSpec) -> MeasureSpec:
+    if spec.segment_margin is None:
+        return spec
+    if spec.margin is not None:
+        return replace(spec, margin=spec.segment_margin)
+    return replace(spec, max_regression=spec.segment_margin)
+
+
+def _is_large(name: str, data: CanaryData, plan: Plan) -> bool:
+    """Whether the segment has the share of the matured units from which on it must keep its margins."""
+    total = _matured(data.stages)
+    return total > 0 and _matured(data.segment_stages.get(name, ())) >= plan.segment_min_share * total
+
+
+def _matured(stages: Sequence[StageCounts]) -> int:
+    return sum(one.champion.matured + one.challenger.matured for one in stages if not one.is_shadow)
+
+
+def _standing(results: tuple[MeasureResult, ...], before: Sequence[MeasureResult]) -> tuple[MeasureResult, ...]:
+    """What the last planned look showed stands until the next one, also through looks that could not be judged; harm ends it."""
+    earlier = {one.spec: one for one in before}
+    return tuple(_stands(one, earlier.get(one.spec)) for one in results)
+
+
+def _stands(result: MeasureResult, before: MeasureResult | None) -> MeasureResult:
+    if before is None or result.state is MeasureState.WORSE:
+        return result
+    limit, relative = before.planned_limit, before.planned_relative
+    kept = replace(result, planned_limit=limit, planned_relative=relative)
+    if result.state is not MeasureState.INCONCLUSIVE or result.estimate is None or not _shows(result.spec, limit, relative):
+        return kept
+    state = MeasureState.BETTER if result.spec.role == "success" else MeasureState.NON_INFERIOR
+    return replace(kept, state=state, message=f"{result.spec.name}: {_SHOWN[state]}, and no harm since ({result.message})")
+
+
+_SHOWN = {
+    MeasureState.BETTER: "shown better at the last planned look",
+    MeasureState.NON_INFERIOR: "shown non-inferior at the last planned look",
+}
+
+
+def _shows(spec: MeasureSpec, limit: float | None, relative: float | None) -> bool:
+    """Whether a planned look's limit on the good side is beyond what the measure must show."""
+    sign = 1.0 if spec.direction == "increase" else -1.0
+    if spec.role == "guardrail":
+        needed, found = (-spec.margin, limit) if spec.margin is not None else (-(spec.max_regression or 0.0), relative)
+    elif spec.min_gain > 0:
+        needed, found = spec.min_gain, limit
+    else:
+        needed, found = spec.min_effect, relative if spec.min_effect > 0 else limit
+    return found is not None and sign * found > needed
+
+
+def _leaning(results: Sequence[MeasureResult]) -> Iterator[str]:
+    """Success measures that seem to get worse while another one wins: not shown, so they do not decide."""
+    success = [one for one in results if one.spec.role == "success"]
+    winners = ", ".join(one.spec.name for one in success if one.state is MeasureState.BETTER)
+    for one in success:
+        sign = 1.0 if one.spec.direction == "increase" else -1.0
+        if winners and one.state is not MeasureState.BETTER and one.estimate is not None and sign * one.estimate < 0:
+            yield f"{winners} wins, but {one.spec.name} leans to the worse: {one.message}"
