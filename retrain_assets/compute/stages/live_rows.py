@@ -84,7 +84,7 @@ def live_rows(
     """
     source = contract.source
     (mature,) = bounds(rows.schema[source.event_time], now - source.label_delay)
-    label = pl.when(pl.col(source.event_time) <= mature).then(_label(contract, bundle))
+    label = pl.when(pl.col(source.event_time) <= mature).then(label_number(contract, bundle))
     segments = {name: table[name] for table in (rows, built) for name in segment_columns(contract) if name in table.columns}
     landed = rows.select(unit_id=pl.col(source.unit).cast(pl.String), _label=label).with_columns(*segments.values())
     if contract.task == "multiclass":
@@ -98,8 +98,8 @@ def live_rows(
     return LiveRows(_floats(both["score"]), _floats(both["_label"]), both.select(attributes))
 
 
-def _label(contract: Contract, bundle: Bundle) -> pl.Expr:
-    """The label as a number; null for a class the champion does not know."""
+def label_number(contract: Contract, bundle: Bundle) -> pl.Expr:
+    """The label as a number: 0/1, class position, or its value; null for a class the champion does not know."""
     label = pl.col(contract.source.label)
     if contract.task != "multiclass":
         return label.cast(pl.Float64)

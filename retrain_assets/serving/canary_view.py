@@ -1,0 +1,97 @@
+"""The one view of a toggle's canary: reads what the view is made from. Nothing is acted on here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from retrain_assets.bundle import Bundle, load_bundle
+from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
+from retrain_assets.contract import RetrainError
+from retrain_assets.experiment import Look
+from retrain_assets.gates.canary_view import TOTAL, CanaryView
+from retrain_assets.gates.canary_view import canary_view as made_of
+from retrain_assets.gates.technical_side import ArmTechnical, TechnicalSide
+from retrain_assets.home import Home
+from retrain_assets.registry import Registry
+from retrain_assets.release import ToggleState
+from retrain_assets.routing import VersionRef
+from retrain_assets.serving.traffic_schema import (
+    EXPOSURE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Dtype,
+    conform_exposures,
+    conform_outcomes,
+)
+
+
+def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, registry: Registry | None = None) -> CanaryView:
+    """Business measures of a look beside both arms' technical side, in total and per segment, with the verdict in one sentence.
+
+    Where bundles, source or traffic cannot be read, the view says so in its notes and shows what is left: a look never fails
+    because of it.
+
+    Args:
+        home: where traffic, stage outputs and registry are.
+        toggle: the toggle.
+        look: its look, from :func:`~retrain_assets.serving.look.look_at`.
+        now: the time of the look.
+        registry: where bundles are; the home's own by default.
+
+    Raises:
+        RetrainError: when the toggle has not been armed.
+    """
+    if toggle.armed_at is None:
+        raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
+    contract = toggle.terms
+    try:
+        return view_of_look(
+            look,
+            contract,
+            _scan(home.exposures_dir(toggle.model), conform_exposures, EXPOSURE_COLUMNS, "exposed_at", toggle.armed_at),
+            _scan(home.outcomes_dir(toggle.model), conform_outcomes, OUTCOME_COLUMNS, "observed_at", toggle.armed_at),
+            _references(home, toggle, registry or Registry(home.mlflow_uri, home.mlflow_artifacts)),
+            toggle=toggle.name,
+            revisions=toggle.stage_started,
+            now=now,
+        )
+    except UNREADABLE as error:
+        nothing = TechnicalSide(ArmTechnical(), ArmTechnical())
+        note = f"the technical side cannot be shown: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}"
+        return made_of(look, contract, {TOTAL: nothing}, notes=[note])
+
+
+def _references(home: Home, toggle: ToggleState, registry: Registry) -> References:
+    notes: list[str] = []
+
+    def bundle(version: VersionRef, arm: str) -> Bundle | None:
+        try:
+            return load_bundle(registry.download(toggle.model, version.version), version.bundle)
+        except UNREADABLE as error:
+            notes.append(f"the {arm}'s bundle cannot be read, so nothing is compared with its training: {error}")
+            return None
+
+    champion, challenger = bundle(toggle.previous_champion, "champion"), bundle(toggle.challenger, "challenger")
+    return References(
+        champion=champion,
+        challenger=challenger,
+        features=home.stage_dir(toggle.model, toggle.retrain, "features") / "features",
+        dataset=home.stage_dir(toggle.model, toggle.retrain, "dataset") / "dataset",
+        notes=tuple(notes),
+    )
+
+
+def _scan(
+    directory: Path,
+    conform: Callable[[pl.LazyFrame, str], pl.LazyFrame],
+    columns: Mapping[str, Dtype],
+    moment: str,
+    since: datetime,
+) -> pl.LazyFrame:
+    parts = [conform(pl.scan_parquet(path), str(path)) for path in sorted(directory.glob("*.parquet"))]
+    if not parts:
+        return pl.LazyFrame(schema=columns)
+    return pl.concat(parts, how="diagonal_relaxed").filter(pl.col(moment) >= since)
