@@ -38,6 +38,8 @@ def adjustment(statistics: MeasureStatistics, used: Sequence[StratumStatistics])
     count = columns - first
     if not count or sum(one.champion.n + one.challenger.n for one in used) < UNITS_A_COVARIATE * count:
         return (0.0,) * count
+    if columns == 2:
+        return (_one_covariate(used),)
     within = [[0.0] * count for _ in range(count)]
     with_value = [0.0] * count
     squares = [0.0] * count
@@ -54,6 +56,20 @@ def adjustment(statistics: MeasureStatistics, used: Sequence[StratumStatistics])
             for y, factor in enumerate(value):
                 with_value[i] += factor * (products[_place(y, x, columns)] - sums[y] * sums[x] / n)
     return _solve(within, with_value, [CONSTANT * square for square in squares])
+
+
+def _one_covariate(used: Sequence[StratumStatistics]) -> float:
+    """The common case in closed form: a mean and one covariate."""
+    within = with_value = squares = 0.0
+    for one in used:
+        champion, challenger = one.champion, one.challenger
+        x = champion.sums[1] + challenger.sums[1]
+        x_mean = x / (champion.n + challenger.n)
+        square = champion.products[2] + challenger.products[2]
+        squares += square
+        within += square - x * x_mean
+        with_value += champion.products[1] + challenger.products[1] - (champion.sums[0] + challenger.sums[0]) * x_mean
+    return with_value / within if within > CONSTANT * squares else 0.0
 
 
 def _value(sums: Sequence[float], n: int, *, is_ratio: bool) -> tuple[float, ...]:

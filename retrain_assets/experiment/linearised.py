@@ -2,7 +2,8 @@
 
 Ratios, covariates and carry-over are one calculation: every arm's mean is a sum over units of psi_u = sum over cells of a' z_u,
 with z the unit's columns in a cell and a coefficients that depend on the cell's means. Its variance is the sum of psi_u^2, a
-quadratic form of sums: one per cell, and twice a bilinear one per pair of cells that share units.
+quadratic form of sums: one per cell, and twice a bilinear one per pair of cells that share units. Whatever the columns, two
+combinations of them carry it all: u, the value (a ratio's linearised), and v, what the covariates predict of it.
 
 Sources: Deng, Knoblich, Lu, "Applying the delta method in metric analytics" (KDD 2018), section 3 (ratios, units as clusters);
 Liang, Zeger, "Longitudinal data analysis using generalized linear models" (Biometrika 73, 1986), the variance of clustered sums.
@@ -10,7 +11,9 @@ Liang, Zeger, "Longitudinal data analysis using generalized linear models" (Biom
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from retrain_assets.experiment.covariates import adjustment
 from retrain_assets.experiment.difference import Difference
@@ -19,11 +22,36 @@ from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStat
 _ROUNDING = 1e-13
 """Share of the absolute terms of a quadratic form below which its value is rounding noise."""
 
-ARMS: tuple[Arm, Arm] = ("champion", "challenger")
+_PREDICTED = 1e-11
+"""Share of the variance below which what the covariates leave of it is rounding noise."""
 
-Cell = tuple[int, Arm]
-Coefficients = Mapping[Cell, Sequence[float]]
-"""Per cell the coefficients of its k columns."""
+_ARMS: tuple[Arm, Arm] = ("champion", "challenger")
+
+Key = tuple[int, Arm]
+Line = tuple[float, float]
+"""Coefficients of u and v in one cell."""
+
+
+class Cell(NamedTuple):
+    """One arm of one stratum, reduced to u and v: their centred squares over its units, and the coefficients of u."""
+
+    n: int
+    mean: float
+    value: tuple[float, ...]
+    uu: float
+    uv: float = 0.0
+    vv: float = 0.0
+
+
+class Shared(NamedTuple):
+    """Centred products of two cells over the units in both: u of the first with u of the second, and so on."""
+
+    first: Key
+    second: Key
+    uu: float
+    uv: float = 0.0
+    vu: float = 0.0
+    vv: float = 0.0
 
 
 def linearised_difference(statistics: MeasureStatistics, used: Sequence[StratumStatistics]) -> Difference:
@@ -32,119 +60,174 @@ def linearised_difference(statistics: MeasureStatistics, used: Sequence[StratumS
     Covariates are centred at their stratum's mean over both arms, so the means stay on the measure's scale: this centre is itself
     random and enters the variance of each arm's mean, and cancels in the difference.
     """
-    theta = adjustment(statistics, used)
-    adjusted = any(theta)
-    first = len(statistics.columns) - len(theta)
-    slope = [0.0] * first + [float(one) for one in theta]
-    weights = [one.weight for one in used]
-    information = sum(weights)
-    means = dict.fromkeys(ARMS, 0.0)
-    raw: dict[Arm, dict[Cell, list[float]]] = {name: {} for name in ARMS}
-    own: dict[Arm, dict[Cell, list[float]]] = {name: {} for name in ARMS}
-    centre: dict[Cell, list[float]] = {}
-    deviations, n = 0.0, dict.fromkeys(ARMS, 0)
-    for weight, stratum in zip(weights, used, strict=True):
-        share = weight / information
-        both = stratum.champion.n + stratum.challenger.n
-        for name in ARMS:
-            arm, cell = stratum.arm(name), (stratum.stratum.revision, name)
-            mean, value = _linearised(arm, is_ratio=first == 2)
-            line = [(value[i] if i < first else 0.0) - slope[i] for i in range(len(slope))]
-            other = stratum.champion if name == "challenger" else stratum.challenger
-            shift = sum(t * (a / arm.n - (a + b) / both) for t, a, b in zip(slope, arm.sums, other.sums, strict=True) if t)
-            means[name] += share * (mean - shift)
-            deviations += squared_deviations(arm, line)
-            raw[name][cell] = [share * one / arm.n for one in (*value, *([0.0] * len(theta)))]
-            own[name][cell] = [share * one / arm.n for one in line]
-            centre[cell] = [share * one / both for one in slope]
-            n[name] += arm.n
-    form = _Form(statistics, used)
-    contrast = {**own["challenger"], **{cell: [-one for one in line] for cell, line in own["champion"].items()}}
-    variance = form.variance(contrast)
-    with_centre = {name: _plus(centre, own[name]) if adjusted else own[name] for name in ARMS}
-    saved = None
-    if theta:
-        unadjusted = {**raw["challenger"], **{cell: [-one for one in line] for cell, line in raw["champion"].items()}}
-        before = form.variance(unadjusted) if adjusted else variance
-        saved = 1 - variance / before if before > 0 else None
+    first = 2 if statistics.is_ratio else 1
+    theta = adjustment(statistics, used) if len(statistics.columns) > first else ()
+    if any(theta):
+        return _adjusted(statistics, used, first, theta)
+    found = _unadjusted(statistics, used, first)
+    return replace(found, variance_saved=0.0) if theta else found
+
+
+def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], first: int) -> Difference:
+    information = sum([one.weight for one in used])
+    cells: dict[Key, Cell] = {}
+    factors: dict[Key, float] = {}
+    means: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
+    variances: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
+    n: dict[Arm, int] = {"champion": 0, "challenger": 0}
+    deviations = covariance = 0.0
+    for one in used:
+        share, revision = one.weight / information, one.stratum.revision
+        for arm, sums in (("champion", one.champion), ("challenger", one.challenger)):
+            cell = cells[revision, arm] = _cell(sums, first)
+            factor = factors[revision, arm] = share / cell.n
+            means[arm] += share * cell.mean
+            variances[arm] += factor * factor * cell.uu * cell.n / (cell.n - 1)
+            n[arm] += cell.n
+            deviations += cell.uu
+    for shared in _all_shared(statistics, used, cells, ()):
+        product = factors[shared.first] * factors[shared.second] * shared.uu
+        if shared.first[1] == shared.second[1]:
+            variances[shared.first[1]] += 2 * product
+        else:
+            covariance += product
     return Difference(
-        champion_mean=means["champion"],
-        challenger_mean=means["challenger"],
-        champion_variance=form.variance(with_centre["champion"]),
-        challenger_variance=form.variance(with_centre["challenger"]),
-        variance=variance,
-        unit_variance=deviations / (n["champion"] + n["challenger"] - 2 * len(used)),
-        information=information,
-        n_champion=n["champion"],
-        n_challenger=n["challenger"],
-        variance_saved=saved,
+        means["champion"],
+        means["challenger"],
+        max(variances["champion"], 0.0),
+        max(variances["challenger"], 0.0),
+        max(variances["champion"] + variances["challenger"] - 2 * covariance, 0.0),
+        deviations / (n["champion"] + n["challenger"] - 2 * len(used)),
+        information,
+        n["champion"],
+        n["challenger"],
     )
 
 
-def _linearised(arm: ArmStatistics, *, is_ratio: bool) -> tuple[float, tuple[float, ...]]:
-    """Mean (or ratio) of an arm and the coefficients of its linearised value, whose mean is 0 when columns are centred."""
-    if not is_ratio:
-        return arm.sums[0] / arm.n, (1.0,)
-    ratio = arm.sums[0] / arm.sums[1]
-    per = arm.n / arm.sums[1]
-    return ratio, (per, -ratio * per)
-
-
-def _plus(some: Coefficients, others: Coefficients) -> Coefficients:
-    return {
-        cell: [a + b for a, b in zip(line, others[cell], strict=True)] if cell in others else line for cell, line in some.items()
-    }
-
-
-class _Form:
-    """The variance of a sum over units of linear functions of their columns, cell by cell."""
-
-    def __init__(self, statistics: MeasureStatistics, used: Sequence[StratumStatistics]) -> None:
-        self.cells = {(one.stratum.revision, name): one.arm(name) for one in used for name in ARMS}
-        self.overlaps = [one for one in statistics.overlaps if one.first in self.cells and one.second in self.cells and one.n]
-
-    def variance(self, coefficients: Coefficients) -> float:
-        """Sum over units of the squared, centred combination; per cell with factor n / (n - 1), which makes it unbiased."""
-        total = 0.0
-        for cell, line in coefficients.items():
-            arm = self.cells[cell]
-            total += squared_deviations(arm, line) * arm.n / (arm.n - 1)
-        for overlap in self.overlaps:
-            if overlap.first in coefficients and overlap.second in coefficients:
-                total += 2 * self._shared(overlap, coefficients[overlap.first], coefficients[overlap.second])
-        return max(total, 0.0)
-
-    def _shared(self, overlap: Overlap, first: Sequence[float], second: Sequence[float]) -> float:
-        """Sum over the shared units of the two cells' centred combinations, multiplied."""
-        one, other = self.cells[overlap.first], self.cells[overlap.second]
-        first_mean = sum(a * total for a, total in zip(first, one.sums, strict=True)) / one.n
-        second_mean = sum(a * total for a, total in zip(second, other.sums, strict=True)) / other.n
-        columns = len(first)
-        crossed = sum(
-            a * sum(b * overlap.products[i * columns + j] for j, b in enumerate(second) if b) for i, a in enumerate(first) if a
+def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], first: int, theta: Sequence[float]) -> Difference:
+    information = sum([one.weight for one in used])
+    cells: dict[Key, Cell] = {}
+    champion_line: dict[Key, Line] = {}
+    challenger_line: dict[Key, Line] = {}
+    line: dict[Key, Line] = {}
+    raw: dict[Key, Line] = {}
+    champion_mean = challenger_mean = deviations = 0.0
+    n_champion = n_challenger = 0
+    for one in used:
+        share, revision = one.weight / information, one.stratum.revision
+        champion = cells[revision, "champion"] = _cell(one.champion, first, theta)
+        challenger = cells[revision, "challenger"] = _cell(one.challenger, first, theta)
+        both = champion.n + challenger.n
+        apart = sum(
+            [
+                t * (b / challenger.n - a / champion.n)
+                for t, a, b in zip(theta, one.champion.sums[first:], one.challenger.sums[first:], strict=True)
+            ]
         )
-        first_sum = sum(a * total for a, total in zip(first, overlap.first_sums, strict=True))
-        second_sum = sum(a * total for a, total in zip(second, overlap.second_sums, strict=True))
-        return crossed - first_mean * second_sum - second_mean * first_sum + overlap.n * first_mean * second_mean
+        champion_mean += share * (champion.mean + apart * challenger.n / both)
+        challenger_mean += share * (challenger.mean - apart * champion.n / both)
+        own, other, centre = share / champion.n, share / challenger.n, share / both
+        champion_line[revision, "champion"], champion_line[revision, "challenger"] = (own, centre - own), (0.0, centre)
+        challenger_line[revision, "champion"], challenger_line[revision, "challenger"] = (0.0, centre), (other, centre - other)
+        line[revision, "champion"], line[revision, "challenger"] = (-own, own), (other, -other)
+        raw[revision, "champion"], raw[revision, "challenger"] = (-own, 0.0), (other, 0.0)
+        n_champion, n_challenger = n_champion + champion.n, n_challenger + challenger.n
+        deviations += max(champion.uu - 2 * champion.uv + champion.vv, 0.0)
+        deviations += max(challenger.uu - 2 * challenger.uv + challenger.vv, 0.0)
+    shared = list(_all_shared(statistics, used, cells, theta))
+    before, variance = _variance(cells, shared, raw), _variance(cells, shared, line)
+    return Difference(
+        champion_mean,
+        challenger_mean,
+        _variance(cells, shared, champion_line),
+        _variance(cells, shared, challenger_line),
+        variance if variance > _PREDICTED * before else 0.0,
+        deviations / (n_champion + n_challenger - 2 * len(used)),
+        information,
+        n_champion,
+        n_challenger,
+        1 - variance / before if before > 0 else None,
+    )
 
 
-def squared_deviations(arm: ArmStatistics, line: Sequence[float]) -> float:
-    """Sum over an arm's units of the squared deviation of a combination of its columns from its mean; 0 where it is rounding.
+def _variance(cells: Mapping[Key, Cell], shared: Iterable[Shared], lines: Mapping[Key, Line]) -> float:
+    """Sum over units of the squared, centred combination; per cell with factor n / (n - 1), which makes it unbiased."""
+    total = 0.0
+    for key, (n, _, _, uu, uv, vv) in cells.items():
+        u, v = lines[key]
+        total += (u * u * uu + 2 * u * v * uv + v * v * vv) * n / (n - 1)
+    for one in shared:
+        (a, b), (c, d) = lines[one.first], lines[one.second]
+        total += 2 * (a * c * one.uu + a * d * one.uv + b * c * one.vu + b * d * one.vv)
+    return max(total, 0.0)
 
-    Args:
-        arm: one arm of one stratum.
-        line: the combination's k coefficients.
-    """
-    sums, products, n = arm.sums, arm.products, arm.n
-    columns = len(line)
-    total = noise = 0.0
-    place = 0
-    for i in range(columns):
-        a = line[i]
-        for j in range(i, columns):
-            if a and line[j]:
-                factor = a * line[j] * (1.0 if i == j else 2.0)
-                total += factor * (products[place] - sums[i] * sums[j] / n)
-                noise += abs(factor * products[place])
-            place += 1
-    return total if total > _ROUNDING * noise else 0.0
+
+def _cell(arm: ArmStatistics, first: int, theta: Sequence[float] = ()) -> Cell:
+    n, sums, products = arm.n, arm.sums, arm.products
+    columns = len(sums)
+    if first == 1:
+        mean, value = sums[0] / n, (1.0,)
+        uu, noise = products[0] - sums[0] * mean, products[0]
+    else:
+        mean, per = sums[0] / sums[1], n / sums[1]
+        value = (per, -mean * per)
+        top, middle, bottom = products[0], products[1], products[columns]
+        uu = per * per * (top - 2 * mean * middle + mean * mean * bottom)
+        noise = per * per * (top + 2 * abs(mean * middle) + mean * mean * bottom)
+    if uu <= _ROUNDING * noise:
+        uu = 0.0
+    uv = vv = 0.0
+    for j, t in enumerate(theta):
+        x = first + j
+        x_mean = sums[x] / n
+        crossed = value[0] * (products[x] - sums[0] * x_mean)
+        if first == 2:
+            crossed += value[1] * (products[columns + x - 1] - sums[1] * x_mean)
+        uv += t * crossed
+        row = x * columns - x * (x - 1) // 2 - x
+        vv += t * t * (products[row + x] - sums[x] * x_mean)
+        for k in range(j + 1, len(theta)):
+            vv += 2 * t * theta[k] * (products[row + first + k] - sums[first + k] * x_mean)
+    return Cell(n, mean, value, uu, uv, vv)
+
+
+def _all_shared(
+    statistics: MeasureStatistics,
+    used: Sequence[StratumStatistics],
+    cells: Mapping[Key, Cell],
+    first: int,
+    theta: Sequence[float],
+) -> Iterable[Shared]:
+    if not statistics.overlaps:
+        return
+    arms = {(one.stratum.revision, arm): one.arm(arm) for one in used for arm in _ARMS}
+    for overlap in statistics.overlaps:
+        if overlap.first in cells and overlap.second in cells:
+            value, other = cells[overlap.first].value, cells[overlap.second].value
+            yield _shared(overlap, arms[overlap.first], arms[overlap.second], value, other, theta)
+
+
+def _shared(
+    overlap: Overlap,
+    one: ArmStatistics,
+    other: ArmStatistics,
+    value: Sequence[float],
+    other_value: Sequence[float],
+    theta: Sequence[float],
+) -> Shared:
+    if len(one.sums) == 1:
+        mean, other_mean = one.sums[0] / one.n, other.sums[0] / other.n
+        apart = mean * (overlap.second_sums[0] - overlap.n * other_mean) + other_mean * overlap.first_sums[0]
+        return Shared(overlap.first, overlap.second, overlap.products[0] - apart)
+    columns, first = len(one.sums), len(value)
+    totals = dict.fromkeys(("uu", "uv", "vu", "vv"), 0.0)
+    row, column = (*value, *theta), (*other_value, *theta)
+    for i, a in enumerate(row):
+        mean = one.sums[i] / one.n
+        for j, b in enumerate(column):
+            other_mean = other.sums[j] / other.n
+            apart = mean * (overlap.second_sums[j] - overlap.n * other_mean) + other_mean * overlap.first_sums[i]
+            totals[("u" if i < first else "v") + ("u" if j < first else "v")] += (
+                a * b * (overlap.products[i * columns + j] - apart)
+            )
+    return Shared(overlap.first, overlap.second, **totals)

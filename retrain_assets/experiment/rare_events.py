@@ -15,7 +15,7 @@ conjugate mixtures, of which this is the gamma-Poisson one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics, StratumStatistics
@@ -52,16 +52,14 @@ def expected_events_bounds(events: float, alpha: float) -> tuple[float, float]:
     if not (events >= 0 and math.isfinite(events) and 0 < alpha < 1):
         raise ValueError(f"events {events} must not be negative and alpha {alpha} must lie in (0, 1)")
     a = _SHAPE
-    constant = a * math.log(a) + math.lgamma(a + events) - math.lgamma(a) + math.log(alpha)
-
-    def excluded(expected: float) -> bool:
-        return expected + constant - (a + events) * math.log(a + expected) >= 0
-
-    lower = _boundary(excluded, 0.0, events) if excluded(0.0) else 0.0
-    beyond = events + 1.0
-    while not excluded(beyond):
+    power = a + events
+    constant = a * math.log(a) + math.lgamma(power) - math.lgamma(a) + math.log(alpha)
+    lower = _root(0.0, power, constant) if constant > power * math.log(a) else 0.0
+    level = -math.log(alpha)
+    beyond = events + 1 + level + math.sqrt(2 * events * level)
+    while beyond + constant < power * math.log(a + beyond):
         beyond *= 2
-    return lower, _boundary(excluded, beyond, events)
+    return lower, _root(beyond, power, constant)
 
 
 def mean_bounds(total: float, n: int, alpha: float) -> tuple[float, float]:
@@ -136,12 +134,11 @@ def _first_sum(arm: ArmStatistics) -> float:
     return min(max(arm.first_sum, 0.0), float(arm.first_n))
 
 
-def _boundary(excluded: Callable[[float], bool], outside: float, inside: float) -> float:
-    """Where the sequence ends between an excluded point and one it holds, by bisection; the excluded end is returned."""
-    while abs(outside - inside) > 1e-12 * (1 + abs(inside)):
-        middle = (outside + inside) / 2
-        if excluded(middle):
-            outside = middle
-        else:
-            inside = middle
-    return outside
+def _root(outside: float, power: float, constant: float) -> float:
+    """Where M + constant - power ln(a + M) is 0, from a point M where it is above: it is convex, so Newton's steps stay outside."""
+    while True:
+        above = outside + constant - power * math.log(_SHAPE + outside)
+        step = above / (1 - power / (_SHAPE + outside))
+        if not above > 0 or abs(step) <= 1e-13 * (1 + outside):
+            return outside
+        outside -= step

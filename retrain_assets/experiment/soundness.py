@@ -9,6 +9,8 @@ from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistic
 _TOLERANCE = 1e-9
 """Relative excess, over what any values could give, that is taken for rounding."""
 
+_EXCESS = 1 + _TOLERANCE
+
 
 def problem_of(statistics: MeasureStatistics) -> str | None:
     """What is wrong with a measure's sums, in words that name arm, revision and stage; None when nothing is."""
@@ -28,12 +30,22 @@ def problem_of(statistics: MeasureStatistics) -> str | None:
 
 
 def _looks_sound(arm: ArmStatistics, columns: int) -> bool:
-    """The quick test that almost every arm of one column passes; NaN fails every comparison."""
+    """The quick test that almost every arm passes: no sum beyond what its squares allow; NaN fails every comparison."""
     sums, products, n = arm.sums, arm.products, arm.n
-    if columns != 1 or len(sums) != 1 or len(products) != 1 or arm.not_finite:
+    if arm.not_finite or len(sums) != columns or n < 1 or not 0 <= arm.first_n <= n:
+        return n == 0 and not arm.not_finite and len(sums) == columns and not any(sums) and not any(products)
+    if columns == 1:
+        total, squares = sums[0], products[0]
+        return len(products) == 1 and total * total <= n * squares * _EXCESS and squares < math.inf
+    if len(products) != columns * (columns + 1) // 2:
         return False
-    total, squares = sums[0], products[0]
-    return n >= 0 and total * total <= n * squares * (1 + _TOLERANCE) and squares < math.inf and (n > 0 or squares == 0)
+    place = 0
+    for row in range(columns):
+        squares = products[place]
+        if not (sums[row] * sums[row] <= n * squares * _EXCESS and squares < math.inf):
+            return False
+        place += columns - row
+    return all(map(math.isfinite, products))
 
 
 def _scale(statistics: MeasureStatistics) -> float:
