@@ -56,6 +56,7 @@ class Interval:
 
     Each limit has its own one-sided error. The relative values are None where the champion's mean cannot be told from 0.
     ``planned`` are the limits at a planned look, with the multiplier of its group-sequential boundary; None without one.
+    A quantile's limit may be infinite; then ``missing`` says why and what it takes.
     """
 
     champion_mean: float
@@ -71,6 +72,7 @@ class Interval:
     method: Method
     variance_saved: float | None = None
     planned: Limits | None = None
+    missing: str | None = None
 
 
 def interval_of(

@@ -78,7 +78,8 @@ def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics]
     deviations = covariance = 0.0
     for one in used:
         share, revision = one.weight / information, one.stratum.revision
-        for arm, sums in (("champion", one.champion), ("challenger", one.challenger)):
+        for arm in _ARMS:
+            sums = one.champion if arm == "champion" else one.challenger
             cell = cells[revision, arm] = _cell(sums, first)
             factor = factors[revision, arm] = share / cell.n
             means[arm] += share * cell.mean
@@ -165,8 +166,9 @@ def _variance(cells: Mapping[Key, Cell], shared: Iterable[Shared], lines: Mappin
 def _cell(arm: ArmStatistics, first: int, theta: Sequence[float] = ()) -> Cell:
     n, sums, products = arm.n, arm.sums, arm.products
     columns = len(sums)
+    value: tuple[float, ...] = (1.0,)
     if first == 1:
-        mean, value = sums[0] / n, (1.0,)
+        mean = sums[0] / n
         uu, noise = products[0] - sums[0] * mean, products[0]
     else:
         mean, per = sums[0] / sums[1], n / sums[1]
@@ -192,11 +194,7 @@ def _cell(arm: ArmStatistics, first: int, theta: Sequence[float] = ()) -> Cell:
 
 
 def _all_shared(
-    statistics: MeasureStatistics,
-    used: Sequence[StratumStatistics],
-    cells: Mapping[Key, Cell],
-    first: int,
-    theta: Sequence[float],
+    statistics: MeasureStatistics, used: Sequence[StratumStatistics], cells: Mapping[Key, Cell], theta: Sequence[float]
 ) -> Iterable[Shared]:
     if not statistics.overlaps:
         return
@@ -220,14 +218,12 @@ def _shared(
         apart = mean * (overlap.second_sums[0] - overlap.n * other_mean) + other_mean * overlap.first_sums[0]
         return Shared(overlap.first, overlap.second, overlap.products[0] - apart)
     columns, first = len(one.sums), len(value)
-    totals = dict.fromkeys(("uu", "uv", "vu", "vv"), 0.0)
+    totals = [0.0, 0.0, 0.0, 0.0]
     row, column = (*value, *theta), (*other_value, *theta)
     for i, a in enumerate(row):
         mean = one.sums[i] / one.n
         for j, b in enumerate(column):
             other_mean = other.sums[j] / other.n
             apart = mean * (overlap.second_sums[j] - overlap.n * other_mean) + other_mean * overlap.first_sums[i]
-            totals[("u" if i < first else "v") + ("u" if j < first else "v")] += (
-                a * b * (overlap.products[i * columns + j] - apart)
-            )
-    return Shared(overlap.first, overlap.second, **totals)
+            totals[2 * (i >= first) + (j >= first)] += a * b * (overlap.products[i * columns + j] - apart)
+    return Shared(overlap.first, overlap.second, *totals)

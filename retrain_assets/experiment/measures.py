@@ -11,6 +11,7 @@ from typing import Any
 from retrain_assets.contract import finite
 from retrain_assets.experiment.intervals import Interval, Limits, Method, Tuning, interval_of
 from retrain_assets.experiment.plan import MeasureSpec, Plan
+from retrain_assets.experiment.quantile_intervals import quantile_interval
 from retrain_assets.experiment.soundness import problem_of
 from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
 
@@ -128,7 +129,11 @@ def judge(
     bad_alpha = good_alpha if harm_alpha is None else harm_alpha
     lower_alpha, upper_alpha = (good_alpha, bad_alpha) if spec.direction == "increase" else (bad_alpha, good_alpha)
     tuning = Tuning(lower_alpha, plan.planned_units, float(plan.ramp[-1]) / 100)
-    interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned.z if planned else None)
+    planned_z = planned.z if planned else None
+    if spec.quantile is None:
+        interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned_z)
+    else:
+        interval = quantile_interval(traffic, spec.quantile, tuning, upper_alpha=upper_alpha, planned_z=planned_z)
     if isinstance(interval, str):
         return _without_interval(
             spec, MeasureState.INCONCLUSIVE, n_champion, n_challenger, f"{spec.name}: {interval}, so nothing is shown yet"
@@ -143,11 +148,11 @@ def judge(
         interval.champion_mean,
         interval.challenger_mean,
         interval.estimate,
-        interval.lower,
-        interval.upper,
+        finite(interval.lower),
+        finite(interval.upper),
         interval.relative_estimate,
-        interval.relative_lower,
-        interval.relative_upper,
+        finite(interval.relative_lower),
+        finite(interval.relative_upper),
         interval.n_champion,
         interval.n_challenger,
         message,
@@ -252,7 +257,8 @@ def _words(spec: MeasureSpec, interval: Interval) -> str:
     text = f"{spec.name} {interval.champion_mean:.4g} → {interval.challenger_mean:.4g}"
     if interval.relative_lower is not None and interval.relative_estimate is not None and interval.relative_upper is not None:
         relative = (interval.relative_estimate, interval.relative_lower, interval.relative_upper)
-        return f"{text}, change {relative[0]:+.1%} [{relative[1]:+.1%}, {relative[2]:+.1%}]"
+        text = f"{text}, change {relative[0]:+.1%} [{relative[1]:+.1%}, {relative[2]:+.1%}]"
+        return f"{text} ({interval.missing})" if interval.missing else text
     return f"{text}, change {interval.estimate:+.3g} [{interval.lower:+.3g}, {interval.upper:+.3g}]"
 
 

@@ -135,7 +135,7 @@ def _first_sum(arm: ArmStatistics) -> float:
 
 
 def _root(outside: float, power: float, constant: float) -> float:
-    """Where M + constant - power ln(a + M) is 0, from a point M where it is above: it is convex, so Newton's steps stay outside."""
+    """Where M + constant - power ln(a + M) is 0, from an M where it is above: it is convex, so Newton's steps stay outside."""
     while True:
         above = outside + constant - power * math.log(_SHAPE + outside)
         step = above / (1 - power / (_SHAPE + outside))
