@@ -1,7 +1,8 @@
-"""The difference of two arms' quantiles with limits for any multiplier: of a confidence sequence, or of a planned look.
+"""The difference of two arms' quantiles with limits at any number of standard errors: of a confidence
+sequence, or of a planned look.
 
 A quantile's limits are the values at which the distribution function, averaged over strata, reaches q - k se and q + k se, with
-the standard error of that function at the quantile, units as clusters. With k the multiplier of a confidence sequence they hold
+the standard error of that function at the quantile, units as clusters. With k that of a confidence sequence they hold
 at all looks at once, asymptotically: the share of values below the true quantile is a mean. Sources:
 
 - one quantile: Woodruff, "Confidence intervals for medians and other position measures", J. Am. Stat. Assoc. 47, 1952;
@@ -57,7 +58,7 @@ class QuantileDifference:
 def quantile_difference(
     strata: Sequence[StratumStatistics],
     quantile: float,
-    multiplier: Callable[[float], float],
+    multipliers: Callable[[float], tuple[float, float]],
     *,
     reference_share: float,
     overlaps: Sequence[Overlap] = (),
@@ -70,7 +71,7 @@ def quantile_difference(
     Args:
         strata: one measure's strata with traffic; both arms' ``requests`` are read, nothing else.
         quantile: which quantile, 0..1.
-        multiplier: standard errors between estimate and limit, given the clock; constant for a planned look.
+        multipliers: standard errors between the estimate and its lower and upper limit, given the clock; finite.
         reference_share: challenger share (0..1, exclusive) in whose units the clock counts.
         overlaps: cells that share units. The covariance of two cells of one arm is bounded from above by sqrt(f_a V_a f_b V_b),
             f the share of the cell's units that are in both. Cells of different arms are taken as independent, which errs to the
@@ -96,13 +97,15 @@ def quantile_difference(
         return "the values of requests never mix within a stage, which gives no measure of chance"
     per_unit = (champion.squares + challenger.squares) / (champion.degrees + challenger.degrees)
     clock = per_unit / (variance * reference_share * (1 - reference_share))
-    k = multiplier(clock)
-    at_champion, at_challenger = _limits(champion, quantile, k), _limits(challenger, quantile, k)
-    lower, relative_lower = _least(challenger.value, at_challenger[0], champion.value, at_champion[1])
-    upper, relative_upper = _greatest(challenger.value, at_challenger[1], champion.value, at_champion[0])
+    below, above = multipliers(clock)
+    (champion_low, challenger_low), (champion_high, challenger_high) = (
+        [_limits(arm, quantile, k) for arm in (champion, challenger)] for k in (below, above)
+    )
+    lower, relative_lower = _least(challenger.value, challenger_low[0], champion.value, champion_low[1])
+    upper, relative_upper = _greatest(challenger.value, challenger_high[1], champion.value, champion_high[0])
     lacking = [
-        *_lacking("champion", champion, at_champion, quantile, k),
-        *_lacking("challenger", challenger, at_challenger, quantile, k),
+        *_lacking("champion", champion, (champion_high[0], champion_low[1]), quantile, max(below, above)),
+        *_lacking("challenger", challenger, (challenger_low[0], challenger_high[1]), quantile, max(below, above)),
     ]
     missing = "; ".join(lacking)
     if math.isinf(lower) and math.isinf(upper):

@@ -20,13 +20,13 @@ PATHS = 250
 Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
-def fixed(_: float) -> float:
-    return 1.96
+def fixed(_: float) -> tuple[float, float]:
+    return 1.96, 1.96
 
 
-def sequence(planned_units: float) -> Callable[[float], float]:
+def sequence(planned_units: float) -> Callable[[float], tuple[float, float]]:
     rho = tuning(planned_units, 2 * ALPHA)
-    return lambda clock: one_sided_radius(clock, clock, rho, ALPHA)
+    return lambda clock: (one_sided_radius(clock, clock, rho, ALPHA),) * 2
 
 
 def arm(rng: np.random.Generator, units: int, level: float = 1.0, *, alike: float = 0.8) -> Columns:
@@ -46,7 +46,7 @@ def stratum(champion: RequestHistogram, challenger: RequestHistogram, revision: 
 
 
 def compared(
-    strata: list[StratumStatistics], quantile: float, multiplier: Callable[[float], float] = fixed
+    strata: list[StratumStatistics], quantile: float, multiplier: Callable[[float], tuple[float, float]] = fixed
 ) -> QuantileDifference:
     found = quantile_difference(strata, quantile, multiplier, reference_share=0.5)
     assert isinstance(found, QuantileDifference), found
@@ -203,6 +203,16 @@ def test_relative_limits_exclude_no_change_exactly_when_the_absolute_ones_do() -
         assert math.copysign(1, found.upper) == math.copysign(1, found.relative_upper)
         signs.add((found.lower > 0, found.upper < 0))
     assert len(signs) == 3
+
+
+def test_each_limit_keeps_its_own_number_of_standard_errors() -> None:
+    rng = np.random.default_rng(14)
+    strata = [stratum(histogram(arm(rng, 900)), histogram(arm(rng, 900)))]
+    narrow, wide = compared(strata, 0.9), compared(strata, 0.9, lambda _: (3.0, 3.0))
+    mixed = compared(strata, 0.9, lambda _: (1.96, 3.0))
+    assert (mixed.lower, mixed.relative_lower) == (narrow.lower, narrow.relative_lower)
+    assert (mixed.upper, mixed.relative_upper) == (wide.upper, wide.relative_upper)
+    assert wide.lower < narrow.lower
 
 
 def test_a_quantile_among_values_too_large_to_tell_apart_has_no_limit() -> None:
