@@ -18,11 +18,13 @@ class ArmCounts:
         exposed: units with an exposure (challenger in shadow: shadow-scored units).
         matured: of these, units with a request whose outcome window has closed.
         with_outcome: of these, units that have every outcome measure.
+        new: of the exposed ones, those whose first revision with traffic this is: their arm is drawn anew; None: all of them.
     """
 
     exposed: int
     matured: int
     with_outcome: int
+    new: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

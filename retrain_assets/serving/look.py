@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import polars as pl
+
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.contract import RetrainError
-from retrain_assets.experiment import Look, Plan, analyse
+from retrain_assets.experiment import CanaryData, Look, Plan, analyse
 from retrain_assets.home import Home
+from retrain_assets.ledger import EvidenceStore
 from retrain_assets.release import ToggleState
 from retrain_assets.serving.exposure_log import ExposureLog
 
@@ -15,28 +18,49 @@ from retrain_assets.serving.exposure_log import ExposureLog
 def look_at(home: Home, toggle: ToggleState, now: datetime) -> Look:
     """Champion against challenger as of ``now``, from the exposures and outcomes of one toggle.
 
+    Records that cannot be read or summed give a look that says so: its health fails, and nothing can be promoted on it.
+
     Raises:
         RetrainError: when the toggle has not been armed.
     """
     if toggle.armed_at is None or toggle.stage is None:
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
-    contract = toggle.terms
-    log = ExposureLog(home)
-    data = aggregate(
-        log.read_exposures(toggle.model, since=toggle.armed_at),
-        log.read_outcomes(toggle.model, since=toggle.armed_at),
-        contract=contract,
-        toggle=toggle.name,
-        stage_started=toggle.stage_started,
-        shares=toggle.shares,
-        now=now,
-    )
     return analyse(
-        data,
-        Plan.from_contract(contract),
+        canary_data(home, toggle, now),
+        Plan.from_contract(toggle.terms),
         stage=toggle.stage,
         revision=toggle.stage_revision,
         stage_started_at=toggle.stage_started[toggle.stage_revision],
         armed_at=toggle.armed_at,
         now=now,
+        before=look_before(home, toggle),
     )
+
+
+def canary_data(home: Home, toggle: ToggleState, now: datetime) -> CanaryData:
+    """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed."""
+    log = ExposureLog(home)
+    try:
+        return aggregate(
+            log.read_exposures(toggle.model),
+            log.read_outcomes(toggle.model),
+            contract=toggle.terms,
+            toggle=toggle.name,
+            stage_started=toggle.stage_started,
+            shares=toggle.shares,
+            now=now,
+            armed_at=toggle.armed_at,
+        )
+    except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:
+        return CanaryData(stages=(), measures={}, problem=str(fault).strip().splitlines()[0])
+
+
+def look_before(home: Home, toggle: ToggleState) -> Look | None:
+    """The last look recorded of the toggle; None before the first one.
+
+    Raises:
+        CustodyError: when it is recorded and its evidence is missing or was changed.
+    """
+    if toggle.last_look is None:
+        return None
+    return Look.from_json(EvidenceStore(home.evidence_dir).get(toggle.last_look.evidence))

@@ -11,7 +11,8 @@ import pytest
 
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.contract import Contract, StageError
-from retrain_assets.experiment import Action, ArmCounts, ArmStatistics, CanaryData, Plan, analyse
+from retrain_assets.experiment import Action, ArmCounts, ArmStatistics, CanaryData, Plan, Stratum, StratumStatistics, analyse
+from retrain_assets.experiment.statistics import Overlap
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 NOW = START + timedelta(days=10)
@@ -97,7 +98,7 @@ def contract(**experiment: Any) -> Contract:
 
 
 def exposed(
-    request: str, unit: str, arm: str = "champion", *, revision: int = HALF, hours: float = 1, **more: Any
+    request: str, unit: str, arm: str = "champion", *, revision: int | None = HALF, hours: float = 1, **more: Any
 ) -> dict[str, Any]:
     return {
         "request_id": request,
@@ -139,49 +140,55 @@ def aggregated(
 
 
 def cost(data: CanaryData, arm: str, revision: int = HALF) -> ArmStatistics:
-    for one in data.measures["cost"]:
+    return measured(data, "cost", arm, revision)
+
+
+def measured(data: CanaryData, name: str, arm: str = "champion", revision: int = HALF) -> ArmStatistics:
+    for one in data.measures[name].strata:
         if one.stratum.revision == revision:
             return one.champion if arm == "champion" else one.challenger
-    return ArmStatistics(0, 0.0, 0.0)
+    return ArmStatistics.empty()
 
 
 def test_units_are_averaged_over_their_requests_and_summed_by_arm_and_stage() -> None:
     rows = [exposed("a1", "a"), exposed("a2", "a", hours=2), exposed("b1", "b"), exposed("c1", "c", "challenger")]
     data = aggregated(rows, [observed(rows[0], 10.0), observed(rows[1], 30.0), observed(rows[2], 4.0), observed(rows[3], 7.0)])
-    assert cost(data, "champion") == ArmStatistics(2, 24.0, 416.0, 4.0, 20.0)
-    assert cost(data, "challenger") == ArmStatistics(1, 7.0, 49.0, 7.0, 7.0)
+    assert cost(data, "champion") == ArmStatistics.of_mean(2, 24.0, 416.0, outside=2)
+    assert cost(data, "challenger") == ArmStatistics.of_mean(1, 7.0, 49.0, outside=1)
     half = data.stages[2]
     assert (half.revision, half.stage, half.challenger_share, half.started_at) == (HALF, "50", 0.5, STARTED[HALF])
-    assert (half.champion, half.challenger) == (ArmCounts(2, 2, 2), ArmCounts(1, 1, 1))
+    assert (half.champion, half.challenger) == (ArmCounts(2, 2, 2, 2), ArmCounts(1, 1, 1, 1))
 
 
 def test_only_closed_outcome_windows_count() -> None:
     rows = [exposed("a", "a"), exposed("b", "b", exposed_at=NOW - timedelta(hours=23))]
     data = aggregated(rows, [observed(row) for row in rows])
     assert cost(data, "champion").n == 1
-    assert data.stages[2].champion == ArmCounts(2, 1, 1)
+    assert data.stages[2].champion == ArmCounts(2, 1, 1, 2)
     edge = aggregated([exposed("a", "a", exposed_at=NOW - timedelta(days=1))], [])
-    assert edge.stages[2].champion == ArmCounts(1, 1, 0)
+    assert edge.stages[2].champion == ArmCounts(1, 1, 0, 1)
 
 
-def test_a_unit_counts_in_the_stage_of_its_first_real_exposure() -> None:
+def test_a_unit_is_in_every_stage_it_was_served_in_with_the_arm_it_had_there() -> None:
     rows = [
         exposed("s", "a", revision=SHADOW, shadow_score=0.4),
         exposed("a", "a", revision=FIVE),
         exposed("b", "a", "challenger", revision=HALF),
     ]
     data = aggregated(rows, [observed(rows[1], 10.0), observed(rows[2], 99.0)])
-    assert cost(data, "champion", FIVE).sum == 10.0
-    assert cost(data, "challenger", HALF).n == 0
+    assert cost(data, "champion", FIVE) == ArmStatistics(1, (10.0,), (100.0,), 1, 0, 1, 10.0)
+    assert cost(data, "challenger", HALF) == ArmStatistics(1, (99.0,), (9801.0,), 1, 0, 0, 0.0)
+    assert data.measures["cost"].overlaps == (Overlap((FIVE, "champion"), (HALF, "challenger"), 1, (10.0,), (99.0,), (990.0,)),)
     assert data.cross_arm_units == 0
     assert [stage.champion.exposed for stage in data.stages] == [1, 1, 0]
+    assert [stage.challenger.new for stage in data.stages[1:]] == [0, 0]
 
 
 def test_shadow_counts_scored_units_and_gives_no_experiment_data() -> None:
     rows = [exposed("a", "a", revision=SHADOW, shadow_score=0.4), exposed("b", "b", revision=SHADOW)]
     data = aggregated(rows, [observed(row) for row in rows])
     assert (data.stages[0].champion.exposed, data.stages[0].challenger) == (2, ArmCounts(1, 1, 0))
-    assert data.measures["cost"] == ()
+    assert data.measures["cost"].strata == ()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +225,7 @@ def test_the_last_report_of_a_measure_wins_whatever_the_row_order() -> None:
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         data = aggregated([row], [reports[index] for index in order])
         assert cost(data, "champion").sum == 30.0
-        assert data.measures["late"][0].champion.sum == 0.0
+        assert measured(data, "late").sum == 0.0
         assert data.duplicate_outcomes == 2
 
 
@@ -235,7 +242,7 @@ def test_outcomes_out_of_place_are_ignored_and_counted() -> None:
         observed(other, 700.0),
     ]
     data = aggregated([row, other], outcomes)
-    assert cost(data, "champion") == ArmStatistics(1, 1.0, 1.0, 1.0, 1.0)
+    assert cost(data, "champion") == ArmStatistics.of_mean(1, 1.0, 1.0)
     assert (data.outcomes_before_exposure, data.late_outcomes, data.unknown_outcomes, data.future_rows) == (1, 1, 3, 1)
 
 
@@ -258,7 +265,7 @@ def test_exposures_out_of_place_are_ignored_and_counted() -> None:
 def test_a_unit_without_every_outcome_is_missing_one() -> None:
     rows = [exposed("a", "a"), exposed("b", "b"), exposed("c", "c")]
     data = aggregated(rows, [observed(rows[0]), observed(rows[1], late=None)])
-    assert data.stages[2].champion == ArmCounts(3, 3, 1)
+    assert data.stages[2].champion == ArmCounts(3, 3, 1, 3)
     assert cost(data, "champion").n == 2
 
 
@@ -269,14 +276,14 @@ def test_tails_and_errors_become_shares() -> None:
         exposed("c", "c", latency_ms=None),
     ]
     data = aggregated(rows, [])
-    assert data.measures["slow"][0].champion == ArmStatistics(2, 1.0, 1.0, 0.0, 1.0)
-    assert data.measures["error_rate"][0].champion == ArmStatistics(3, 1.0, 1.0, 0.0, 1.0)
+    assert measured(data, "slow") == ArmStatistics.of_mean(2, 1.0, 1.0)
+    assert measured(data, "error_rate") == ArmStatistics.of_mean(3, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("latency", [math.nan, math.inf, -1.0])
 def test_a_latency_that_cannot_be_becomes_an_error_not_a_number(latency: float) -> None:
     data = aggregated([exposed("a", "a", latency_ms=latency), exposed("b", "b")], [])
-    assert data.measures["slow"][0].champion.problem is not None
+    assert measured(data, "slow").not_finite == 1
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -296,8 +303,13 @@ def test_one_bad_outcome_never_promotes(value: float) -> None:
 def test_segments_split_every_measure_and_missing_is_a_segment() -> None:
     rows = [exposed("a", "a"), exposed("b", "b", origin=None), exposed("c", "c", "challenger", origin="EWR")]
     data = aggregated(rows, [observed(row) for row in rows])
-    assert [one.stratum.segment for one in data.segments["cost"]] == ["origin=EWR", "origin=JFK", "origin=missing"]
-    assert sum(one.champion.n + one.challenger.n for one in data.segments["cost"]) == 3
+    assert list(data.segments) == ["origin=EWR", "origin=JFK", "origin=missing"]
+    assert [measured.strata for measured in (one["cost"] for one in data.segments.values())] == [
+        (StratumStatistics(Stratum(HALF, "50"), ArmStatistics.empty(), ArmStatistics.of_mean(1, 10.0, 100.0, outside=1)),),
+        (StratumStatistics(Stratum(HALF, "50"), ArmStatistics.of_mean(1, 10.0, 100.0, outside=1), ArmStatistics.empty()),),
+        (StratumStatistics(Stratum(HALF, "50"), ArmStatistics.of_mean(1, 10.0, 100.0, outside=1), ArmStatistics.empty()),),
+    ]
+    assert [stages[2].challenger.exposed for stages in data.segment_stages.values()] == [1, 0, 0]
 
 
 def test_units_outside_the_cohort_do_not_count() -> None:
@@ -363,7 +375,7 @@ def test_the_plan_of_a_contract() -> None:
     [
         ({"outcomes": pl.DataFrame({"request_id": ["a"]})}, "outcomes: column 'unit_id' is missing"),
         ({"exposures": pl.DataFrame([exposed("a", "a", "both")], schema=EXPOSURE_SCHEMA)}, "arm 'both' is unknown"),
-        ({"exposures": pl.DataFrame([exposed("a", "a", stage=None)], schema=EXPOSURE_SCHEMA)}, "no time, stage or revision"),
+        ({"exposures": pl.DataFrame([exposed("a", "a", revision=None)], schema=EXPOSURE_SCHEMA)}, "no time or revision"),
         (
             {
                 "exposures": pl.DataFrame([exposed("a", "a")], schema=EXPOSURE_SCHEMA).with_columns(

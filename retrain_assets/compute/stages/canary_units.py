@@ -1,0 +1,150 @@
+"""Which units count, in which of their cells, and their value of each measure there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from retrain_assets.compute.stages.canary_cells import first_segment
+from retrain_assets.compute.stages.canary_records import Labels
+from retrain_assets.compute.stages.canary_terms import Measured, Terms
+from retrain_assets.contract.measures import REQUESTS
+
+GREATEST = 1e100
+"""A unit's value beyond this counts as not finite: its square could not be summed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Units in their cells.
+
+    Args:
+        traffic: cells with real traffic of units that kept their arm; with ``first`` (the unit's first revision with traffic),
+            ``complete`` (every outcome), and the columns :func:`columns_of` needs.
+        shadow: cells of shadow traffic.
+        crossing: units left out because they changed arm against the ramp.
+    """
+
+    traffic: pl.DataFrame
+    shadow: pl.DataFrame
+    crossing: int
+
+
+def units_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Units:
+    """The units of a group of cells, every cell of every unit among them."""
+    experiment = pl.col("revision") >= 0
+    before = cells.filter(~experiment) if terms.pre_period else None
+    cells = _in_first_segment(cells if before is None else cells.filter(experiment), terms, labels)
+    shadow = pl.col("revision").is_in([revision for revision, share in terms.shares.items() if not share])
+    traffic, crossing = _over_the_ramp(cells.filter(~shadow), terms)
+    needed = [pl.col(f"n{place}") > 0 for place, measure in enumerate(terms.measures) if measure.from_outcomes]
+    traffic = traffic.with_columns(
+        pl.all_horizontal(needed).alias("complete") if needed else (pl.col("requests") > 0).alias("complete"),
+        *(one for place, measure in enumerate(terms.measures) for one in _values(place, measure)),
+        *(one for place in range(terms.recorded_covariates) for one in _recorded(place)),
+    )
+    if before is not None:
+        traffic = traffic.join(_pre_period(before, terms), on="unit", how="left")
+    return Units(traffic, cells.filter(shadow), crossing)
+
+
+def columns_of(place: int, measure: Measured, terms: Terms, suffix: str = "") -> tuple[pl.Expr, list[pl.Expr]]:
+    """Of the units of :func:`units_of`: whether a unit's value of the measure can be used, and the measure's columns, 0 where
+    it cannot.
+
+    Args:
+        place: the measure's place among the measures.
+        measure: the measure.
+        terms: covariates.
+        suffix: of the columns' names.
+    """
+    value = pl.col(f"v{place}{suffix}")
+    columns = [value, *([pl.col(f"p{place}{suffix}")] if measure.is_ratio else [])]
+    usable = value.is_not_null()
+    if measure.covariates:
+        covariates = [f"x{number}" for number in range(terms.recorded_covariates)] + ([f"b{place}"] if terms.pre_period else [])
+        for name in covariates:
+            known = pl.col(f"{name}{suffix}")
+            columns += [known, known.is_null().cast(pl.Float64)]
+    return usable, [pl.when(usable).then(one.fill_null(0.0)).otherwise(0.0) for one in columns]
+
+
+def _in_first_segment(cells: pl.DataFrame, terms: Terms, labels: Labels) -> pl.DataFrame:
+    """Each cell in the segment of its unit's first exposure."""
+    if not terms.segments or cells["unit"].n_unique() == cells.height:
+        return cells
+    several = cells.filter(pl.col("unit").is_duplicated())
+    for place, column in enumerate(terms.segments):
+        name = f"s{place}"
+        spread = several.group_by("unit").agg(least=pl.col(name).min(), greatest=pl.col(name).max())
+        unsure = spread.filter(pl.col("least") != pl.col("greatest")).select("unit")
+        if unsure.height:
+            sure = first_segment(several.join(unsure, on="unit", how="semi"), ["unit"], name, labels.of[column])
+            cells = cells.join(sure, on="unit", how="left", suffix=" first").with_columns(
+                pl.coalesce(f"{name} first", name).alias(name)
+            )
+            cells = cells.drop(f"{name} first")
+    return cells
+
+
+def _over_the_ramp(cells: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
+    """The cells of units that kept their arm, with ``first``; and how many units did not.
+
+    A ramp that grows moves units from champion to challenger, and one that shrinks moves them back; both are no fault.
+    """
+    both = pl.col("champion") & pl.col("challenger")
+    crossing = cells.filter(both).select("unit")
+    first: pl.Expr = pl.lit(True)
+    if cells["unit"].n_unique() != cells.height:
+        several = cells.filter(pl.col("unit").is_duplicated()).select("unit", "revision", "challenger").sort("unit", "revision")
+        share = pl.col("revision").replace_strict(dict(terms.shares), return_dtype=pl.Float64)
+        back = pl.col("challenger").shift(1) & ~pl.col("challenger") & (share >= share.shift(1))
+        marked = several.with_columns(later=pl.col("unit") == pl.col("unit").shift(1).fill_null(0))
+        marked = marked.with_columns(later=pl.col("later") & (pl.int_range(pl.len()) > 0))
+        crossing = pl.concat([crossing, marked.filter(pl.col("later") & back).select("unit")])
+        cells = cells.join(
+            marked.filter("later").select("unit", "revision", first=pl.lit(False)), on=["unit", "revision"], how="left"
+        )
+        first = pl.col("first").fill_null(True)
+    cells = cells.with_columns(first=first)
+    if not crossing.height:
+        return cells, 0
+    crossing = crossing.unique()
+    return cells.join(crossing, on="unit", how="anti"), crossing.height
+
+
+def _values(place: int, measure: Measured) -> list[pl.Expr]:
+    """``v<i>``, the value of a unit (a ratio's numerator), and ``p<i>``, its denominator; null where it cannot be used."""
+    number, total = pl.col(f"n{place}"), pl.col(f"y{place}")
+    value = total if measure.is_ratio or measure.terms.aggregate == "sum" else total / number
+    usable = (number > 0) & (value.abs() <= GREATEST)
+    if (limits := measure.terms.winsorise) is not None:
+        value = value.clip(limits.at_least, limits.at_most)
+    if not measure.is_ratio:
+        return [pl.when(usable).then(value).alias(f"v{place}")]
+    per = number.cast(pl.Float64) if measure.terms.per == REQUESTS else pl.col(f"d{place}")
+    usable &= per.abs() <= GREATEST
+    return [pl.when(usable).then(value).alias(f"v{place}"), pl.when(usable).then(per).alias(f"p{place}")]
+
+
+def _recorded(place: int) -> list[pl.Expr]:
+    """``x<i>``, a covariate of the exposures: its mean over the unit's matured requests."""
+    mean = pl.col(f"cy{place}") / pl.col(f"cn{place}")
+    return [pl.when((pl.col(f"cn{place}") > 0) & (mean.abs() <= GREATEST)).then(mean).alias(f"x{place}")]
+
+
+def _pre_period(before: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    """``b<i>``, the unit's own value of each measure before the experiment."""
+    values = before.select("unit", *(one for place, measure in enumerate(terms.measures) for one in _values(place, measure)))
+    return values.select(
+        "unit",
+        *(
+            (
+                pl.when(pl.col(f"p{place}") != 0).then(pl.col(f"v{place}") / pl.col(f"p{place}"))
+                if measure.is_ratio
+                else pl.col(f"v{place}")
+            ).alias(f"b{place}")
+            for place, measure in enumerate(terms.measures)
+        ),
+    )
