@@ -105,5 +105,18 @@ def canary_rules(contract: Contract) -> dict[str, str]:
         "records_are_sound": "times and counts of exposures and outcomes make sense",
         "enough_units": "the stage has seen enough matured units",
     }
-    names |= {f"wins_{name}": f"the challenger is shown better on {name}" for name in contract.experiment.success}
-    return names | {f"keeps_{name}": f"the challenger is shown not to harm {name}" for name in contract.experiment.guardrails}
+    experiment = contract.experiment
+    if len(experiment.success) == 1:
+        names |= {f"wins_{name}": f"the challenger is shown better on {name}" for name in experiment.success}
+    else:
+        names["a_success_measure_wins"] = "the challenger is shown better on at least one success measure"
+        names |= {f"not_worse_{name}": f"the challenger is not shown worse on {name}" for name in experiment.success}
+    for name, guardrail in experiment.guardrails.items():
+        names[f"keeps_{name}"] = f"the challenger is shown not to harm {name}"
+        if guardrail.segment_margin is not None:
+            names[f"keeps_{name}_in_segments"] = f"the challenger is shown not to harm {name} in any segment that is large enough"
+    if experiment.full_weeks:
+        names["full_weeks_seen"] = "matured traffic covers the weekly cycles asked for"
+    if contract.economics is not None:
+        names["worth_its_cost"] = "the net value is not shown to be below what a promotion must bring"
+    return names

@@ -1,12 +1,12 @@
 """The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import run_key
-from retrain_assets.contract import Contract
+from retrain_assets.contract import Contract, SourceError
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, ToggleState, ToggleStatus
 from retrain_assets.release.policy import arming_subjects, gate_obstacles
@@ -71,20 +71,39 @@ def step_due(home: Home, toggle: ToggleState) -> str | None:
 
 
 def look_due(home: Home, toggle: ToggleState) -> str | None:
-    """What the next look would see that the last one did not; None when there is nothing new.
+    """Why another look is due, as text; None when none is.
 
-    A look is due when exposures have matured since the last one and ``look_every`` has passed, or the experiment's longest
-    duration is over.
+    At the moment the last look asked for (to confirm harm, as a planned look, at the end of a grace period), at once. Else
+    ``look_every`` after the last one: when exposures have matured since, when the records cannot be read, when the experiment's
+    longest duration is over, and when nothing has matured for :data:`SILENCE`, so that missing traffic is seen as well.
     """
     experiment = toggle.terms.experiment
-    now = home.clock.now()
-    last = toggle.last_look.at if toggle.last_look else None
-    if toggle.armed_at is None or (last is not None and now - last < experiment.look_every):
+    now, last = home.clock.now(), toggle.last_look
+    if toggle.armed_at is None:
         return None
+    if last is not None and last.again_at is not None and last.at < last.again_at <= now:
+        return f"again-{last.again_at:%Y-%m-%dT%H:%M:%S}"
+    if last is not None and now - last.at < experiment.look_every:
+        return None
+    for longest in (experiment.longest, experiment.max_duration):
+        if now >= toggle.armed_at + longest and (last is None or last.at < toggle.armed_at + longest):
+            return "max-duration"
     window = experiment.outcome_window
-    exposures = ExposureLog(home).read_exposures(toggle.model, since=toggle.armed_at, toggle=toggle.name)
-    newest = exposures.filter(exposures["exposed_at"] <= now - window).get_column("exposed_at").max()
-    if isinstance(newest, datetime) and (last is None or newest > last - window):
+    try:
+        newest = _newest_matured(home, toggle, toggle.armed_at, now - window)
+    except SourceError:
+        return "unreadable"
+    if newest is not None and (last is None or newest > last.at - window):
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
-    longest = toggle.armed_at + experiment.max_duration
-    return "max-duration" if now >= longest and (last is None or last < longest) else None
+    quiet_since = max(moment for moment in (toggle.armed_at, toggle.stage_started_at, last.at if last else None) if moment)
+    return "silence" if now - quiet_since >= max(SILENCE, experiment.look_every) else None
+
+
+SILENCE = timedelta(days=1)
+"""Time after which a look is due although nothing has matured."""
+
+
+def _newest_matured(home: Home, toggle: ToggleState, since: datetime, until: datetime) -> datetime | None:
+    exposures = ExposureLog(home).read_exposures(toggle.model, since=since, toggle=toggle.name)
+    newest = exposures.filter(exposures["exposed_at"] <= until).get_column("exposed_at").max()
+    return newest if isinstance(newest, datetime) else None

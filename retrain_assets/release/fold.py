@@ -199,6 +199,7 @@ def _canary_looked(state: ModelState, event: Event) -> ModelState:
         revision=payload["revision"],
         at=event.at,
         sequence=event.sequence,
+        again_at=datetime.fromisoformat(payload["again_at"]) if payload.get("again_at") else None,
     )
     return _with_toggle(state, event, last_look=look)
 

@@ -181,9 +181,11 @@ def follow(drafts: Drafts, key: str, look: Mapping[str, Any], evidence: str) -> 
         "reason": look["reason"],
         "stage": look["stage"],
         "revision": look["revision"],
+        "cause": look.get("cause"),
+        "again_at": look.get("again_at"),
     }
     drafts.add(EventKind.CANARY_LOOKED, key, payload, toggle=toggle.name)
-    _carry_out(drafts, toggle, str(look["action"]), evidence)
+    _carry_out(drafts, toggle, str(look["action"]), evidence, cause=look.get("cause"))
 
 
 def expire(drafts: Drafts) -> None:
@@ -205,12 +207,12 @@ def known_toggle(drafts: Drafts, name: str) -> ToggleState:
     return drafts.state.toggles[name]
 
 
-def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, evidence: str) -> None:
+def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, evidence: str, *, cause: str | None) -> None:
     if expired(toggle, drafts.now):
         payload = _rollback_payload(toggle, cause=EXPIRED)
         drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, payload, reason=EXPIRED)
     elif action in ("roll_back", "reject"):
-        payload = _rollback_payload(toggle, cause="harm" if action == "roll_back" else "inconclusive")
+        payload = _rollback_payload(toggle, cause=cause or ("harm" if action == "roll_back" else "inconclusive"))
         drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, {**payload, "evidence": evidence})
         if action == "reject":
             drafts.move(EventKind.REJECTED, toggle.retrain, toggle.name, {"evidence": evidence})

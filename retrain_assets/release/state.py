@@ -134,7 +134,10 @@ class ApprovalRecord:
 
 @dataclass(frozen=True, slots=True)
 class LookRecord:
-    """The last canary look of a toggle: its digest in the evidence store and what it asked for."""
+    """The last canary look of a toggle: its digest in the evidence store and what it asked for.
+
+    ``again_at`` is when it wants another look at the latest: to confirm harm, as a planned one, or when a grace period ends.
+    """
 
     evidence: str
     action: str
@@ -143,6 +146,7 @@ class LookRecord:
     revision: int
     at: datetime
     sequence: int
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

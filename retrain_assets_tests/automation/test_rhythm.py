@@ -46,8 +46,8 @@ def home(tmp_path: Path) -> Home:
     return found
 
 
-def toggle_looked_at(at: datetime | None, **changes: object) -> ToggleState:
-    look = LookRecord("sha256:look", "hold", "", "50", 3, at, 9) if at is not None else None
+def toggle_looked_at(at: datetime | None, *, again_at: datetime | None = None, **changes: object) -> ToggleState:
+    look = LookRecord("sha256:look", "hold", "", "50", 3, at, 9, again_at) if at is not None else None
     return ramping_toggle(
         contract=changes, status_since=ARMED, armed_at=ARMED, stage_started={3: ARMED}, shares={3: 0.5}, last_look=look
     )
@@ -83,6 +83,40 @@ def test_one_run_is_asked_for_a_look_however_much_matures_until_it_is_made(home:
 
 
 def test_the_longest_duration_asks_for_a_last_look_even_without_traffic(home: Home) -> None:
-    ReplayClock(home.replay_clock_path).set(ARMED + 20 * DAY)
+    ReplayClock(home.replay_clock_path).set(ARMED + 15 * DAY)
+    just_made = ARMED + 14 * DAY + HOUR
     assert look_due(home, toggle_looked_at(ARMED + 13 * DAY)) == "max-duration"
-    assert look_due(home, toggle_looked_at(ARMED + 15 * DAY)) is None, "it was made"
+    assert look_due(home, toggle_looked_at(just_made, experiment__look_every="1h")) is None, "it was made"
+
+
+def test_an_extended_experiment_is_looked_at_when_each_of_its_durations_ends(home: Home) -> None:
+    clock = ReplayClock(home.replay_clock_path)
+    for end in (14, 20):
+        clock.set(ARMED + end * DAY + HOUR)
+        terms = {"experiment__extend_to": "20d", "experiment__look_every": "1h"}
+        before = toggle_looked_at(ARMED + end * DAY - HOUR, **terms, toggle__expires_after="25d", toggle__remove_after="60d")
+        assert look_due(home, before) == "max-duration"
+
+
+def test_a_look_that_saw_harm_is_confirmed_when_it_asked_to_be_whatever_the_rhythm(home: Home) -> None:
+    clock, looked = ReplayClock(home.replay_clock_path), ARMED + 2 * DAY
+    again = looked + HOUR
+    clock.set(again - timedelta(minutes=1))
+    assert look_due(home, toggle_looked_at(looked, again_at=again)) is None
+    clock.set(again)
+    assert look_due(home, toggle_looked_at(looked, again_at=again)) == "again-2024-03-03T07:00:00"
+    assert look_due(home, toggle_looked_at(again, again_at=again)) is None, "it was made"
+
+
+def test_silence_is_looked_at_once_a_day(home: Home) -> None:
+    """The log ended after three days and all of it was looked at: that nothing comes any more is seen, and not every minute."""
+    clock = ReplayClock(home.replay_clock_path)
+    clock.set(ARMED + 7 * DAY)
+    assert look_due(home, toggle_looked_at(ARMED + 6 * DAY + HOUR, experiment__look_every="1h")) is None
+    assert look_due(home, toggle_looked_at(ARMED + 6 * DAY, experiment__look_every="1h")) == "silence"
+
+
+def test_records_that_cannot_be_read_are_looked_at_and_do_not_end_the_tick(home: Home) -> None:
+    ReplayClock(home.replay_clock_path).set(ARMED + 2 * DAY)
+    (home.exposures_dir("churn") / "half-written.parquet").write_bytes(b"PAR1 and no more")
+    assert look_due(home, toggle_looked_at(ARMED + DAY)) == "unreadable"
