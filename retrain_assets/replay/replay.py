@@ -104,7 +104,13 @@ class Replay:
             exposed_at=source.event_time,
             **{name: pl.col(name) for name in self._attributes},
         )
-        scorer = Scorer(rule, self._bundle(rule.champion), self._bundle(rule.challenger) if rule.challenger else None)
+        adjust_for = self.contract.experiment.adjust_for
+        scorer = Scorer(
+            rule,
+            self._bundle(rule.champion),
+            self._bundle(rule.challenger) if rule.challenger else None,
+            champion_scores_all=adjust_for is not None and adjust_for.champion_score,
+        )
         self._scored[day] = scorer.score(requests, features)
         self.log.append_exposures(self.contract.model, self._scored[day].drop("decision"), str(day))
 
@@ -128,4 +134,5 @@ class Replay:
     @cached_property
     def _attributes(self) -> list[str]:
         experiment = self.contract.experiment
-        return sorted({*experiment.cohort, *experiment.segments})
+        covariates = experiment.adjust_for.columns if experiment.adjust_for else []
+        return sorted({*experiment.cohort, *experiment.segments, *covariates})

@@ -21,6 +21,8 @@ class Scorer:
         champion: the champion's bundle.
         challenger: the challenger's bundle; needed while the rule routes to one, in shadow too.
         batch_rows: most rows scored in one call.
+        champion_scores_all: whether the champion also scores what the challenger answered (the contract's
+            ``adjust_for.champion_score``).
 
     Raises:
         Refused: where there is no champion, or the challenger's bundle is needed and not given.
@@ -28,7 +30,13 @@ class Scorer:
     """
 
     def __init__(
-        self, rule: RoutingRule, champion: ScoringBundle, challenger: ScoringBundle | None = None, *, batch_rows: int = 256
+        self,
+        rule: RoutingRule,
+        champion: ScoringBundle,
+        challenger: ScoringBundle | None = None,
+        *,
+        batch_rows: int = 256,
+        champion_scores_all: bool = False,
     ) -> None:
         if rule.champion is None:
             raise Refused("there is no champion to serve", where=rule.model, remedy="bootstrap one")
@@ -41,6 +49,7 @@ class Scorer:
         self.champion = champion
         self.challenger = challenger
         self.batch_rows = batch_rows
+        self.champion_scores_all = champion_scores_all
 
     def score(self, requests: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
         """Route and score requests.
@@ -48,7 +57,8 @@ class Scorer:
         The arm is the routed one even where the challenger failed: then ``error`` is true, the champion answered, and ``score``
         and ``decision`` are the champion's. Where the champion failed, ``error`` is true and ``score`` and ``decision`` are null.
         ``latency_ms`` is the measured time of the scoring calls, a failed attempt included and shadow scoring not, divided by the
-        rows they scored.
+        rows they scored. ``shadow_score`` is the score of the arm that did not answer: in shadow the challenger's; where the
+        challenger answered the champion's, if the champion scores all; null where that arm failed, which costs nobody an answer.
 
         Args:
             requests: ``request_id``, ``unit_id`` and ``exposed_at`` (timestamp with time zone), and one column per attribute.
@@ -73,6 +83,8 @@ class Scorer:
         errors = answers.missing
         self._fill(answers, "champion", features, np.flatnonzero(errors & to_challenger))
         self._fill(shadow, "challenger", features, np.flatnonzero(in_shadow))
+        if self.champion_scores_all:
+            self._fill(shadow, "champion", features, np.flatnonzero(to_challenger & ~errors))
 
         attributes = [name for name in requests.columns if name not in {*EXPOSURE_COLUMNS, "reason", "decision"}]
         return routed.select(

@@ -31,7 +31,7 @@ EXPOSURE_COLUMNS: Mapping[str, Dtype] = {
 """Columns every exposure has; any further column is an attribute."""
 
 EXPOSURE_NULLABLE = frozenset({"unit_id", "toggle", "stage", "score", "shadow_score"})
-"""Exposure columns that may be null: no unit named, outside the experiment, no answer, not in shadow."""
+"""Exposure columns that may be null: no unit named, outside the experiment, no answer, one arm scored alone."""
 
 OUTCOME_COLUMNS: Mapping[str, Dtype] = {"request_id": pl.String, "unit_id": pl.String, "observed_at": MOMENT}
 """Columns every outcome has; every further column is a measure."""

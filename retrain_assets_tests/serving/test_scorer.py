@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,12 +72,19 @@ def traffic(rows: int = 100, **columns: Any) -> tuple[pl.DataFrame, pl.DataFrame
     )
 
 
-def scorer(challenger: Linear | None = None, champion: Linear | None = None, batch_rows: int = 256, **changes: Any) -> Scorer:
+def scorer(
+    challenger: Linear | None = None,
+    champion: Linear | None = None,
+    batch_rows: int = 256,
+    champion_scores_all: bool = False,
+    **changes: Any,
+) -> Scorer:
     return Scorer(
         rule(**changes),
         champion or Linear(CHAMPION.bundle),
         challenger or Linear(CHALLENGER.bundle, shift=0.25),
         batch_rows=batch_rows,
+        champion_scores_all=champion_scores_all,
     )
 
 
@@ -106,6 +114,38 @@ def test_in_shadow_the_champion_answers_and_the_challenger_scores_every_unit_of_
     assert rows["shadow_score"].to_list() == [x + 0.25 if i % 2 == 0 else None for i, x in enumerate(features["x"])]
     assert rows["toggle"].to_list() == ["t1", None] * 50
     assert rows["stage"].to_list() == ["shadow", None] * 50
+
+
+def test_the_champion_scores_beside_what_the_challenger_answered_when_the_contract_adjusts_for_its_score() -> None:
+    requests, features = traffic()
+    challenger = Linear(CHALLENGER.bundle, shift=0.25, fails_on=0.9)
+    rows = scorer(challenger, champion_scores_all=True).score(requests, features).with_columns(x=features["x"])
+    assert set(rows["arm"]) == {"champion", "challenger"}
+    beside = (pl.col("arm") == "challenger") & ~pl.col("error")
+    assert rows.filter(beside)["shadow_score"].to_list() == rows.filter(beside)["x"].to_list()
+    assert rows.filter(beside)["score"].to_list() == (rows.filter(beside)["x"] + 0.25).to_list()
+    assert rows.filter(~beside)["shadow_score"].null_count() == rows.filter(~beside).height
+    assert rows["score"].null_count() == 0
+
+
+def test_a_champion_that_fails_beside_the_challenger_costs_nobody_an_answer_and_no_latency(monkeypatch) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr("retrain_assets.serving.attempt.time.perf_counter", lambda: float(next(seconds)))
+    requests, features = traffic()
+    champion = Linear(CHAMPION.bundle, fails_on=0.5)
+    rows = scorer(champion=champion, champion_scores_all=True, share=1.0, stage="100").score(requests, features)
+    assert champion.calls
+    assert not rows["error"].any()
+    assert rows.filter(pl.col("shadow_score").is_null())["request_id"].to_list() == ["r50"]
+    assert set(rows["latency_ms"]) == {1000 / 100}
+
+
+def test_the_champion_does_not_score_beside_unless_asked() -> None:
+    requests, features = traffic()
+    champion = Linear(CHAMPION.bundle)
+    rows = scorer(champion=champion, share=1.0, stage="100").score(requests, features)
+    assert champion.calls == []
+    assert rows["shadow_score"].null_count() == rows.height
 
 
 @pytest.mark.parametrize("batch_rows", [256, 7])
