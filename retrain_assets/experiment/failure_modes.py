@@ -42,6 +42,7 @@ class Evidence:
         sentence: what an auditor reads.
         observed: the measured value; None where there is none.
         limit: the value beyond which it speaks for the mode; None where there is none.
+        decisive: whether it tells why this challenger lost to this champion; what is only true besides comes last.
     """
 
     mode: FailureMode
@@ -49,6 +50,7 @@ class Evidence:
     sentence: str
     observed: float | None = None
     limit: float | None = None
+    decisive: bool = True
 
     @property
     def excess(self) -> float:
@@ -74,7 +76,8 @@ class Failure:
 
     Args:
         mode: the failure mode, that of the first piece of evidence.
-        evidence: all evidence, strongest first: by the order of the modes, within a mode by how far it is beyond its limit.
+        evidence: all evidence, strongest first: what is decisive, then by the order of the modes, within a mode by how far it is
+            beyond its limit.
     """
 
     mode: FailureMode
@@ -107,7 +110,7 @@ def failure_of_look(
     - ``data_quality``: health checks that fail, measures that could not be computed.
     - ``infrastructure``: technical guardrails (latency, errors) that are shown worse, when no business measure is, or besides.
     - ``threshold_selection``: a lost measure whose effect would have changed sign at a re-chosen threshold, by at least
-      :data:`SHOWN` standard errors of the change.
+      :data:`SHOWN` standard errors of the change; decisive when that is so of every lost measure.
     - ``feature_drift`` and further ``infrastructure`` as found on the technical side.
     - ``genuine_weakness``: a measure that is shown worse, with its size.
     - ``not_worth_it``: the net value's upper limit is below the contract's minimum.
@@ -126,7 +129,7 @@ def failure_of_look(
     evidence += _thresholds(thresholds)
     evidence += [_lost(result, FailureMode.GENUINE_WEAKNESS) for result in worse if result.spec.name not in technical]
     evidence += _not_worth_it(look)
-    if look.action is Action.REJECT or not evidence:
+    if look.action is Action.REJECT or not any(one.decisive for one in evidence):
         evidence += _undecided(look)
     return strongest(evidence)
 
@@ -156,7 +159,7 @@ def strongest(evidence: Iterable[Evidence]) -> Failure:
     Raises:
         ValueError: without any evidence.
     """
-    ordered = sorted(evidence, key=lambda one: (_PLACE[one.mode], -one.excess))
+    ordered = sorted(evidence, key=lambda one: (not one.decisive, _PLACE[one.mode], -one.excess))
     if not ordered:
         raise ValueError("a failure needs evidence; there is none")
     return Failure(ordered[0].mode, tuple(ordered))
@@ -237,6 +240,7 @@ def _limit(result: MeasureResult) -> float | None:
 
 
 def _thresholds(effects: Sequence[ThresholdEffect]) -> Iterator[Evidence]:
+    cured = all(effect.changes_sign for effect in effects)
     for effect in effects:
         if not effect.changes_sign or effect.z < SHOWN:
             continue
@@ -254,6 +258,7 @@ def _thresholds(effects: Sequence[ThresholdEffect]) -> Iterator[Evidence]:
             f"{effect.rechosen_share:.1%} instead of {effect.share:.1%} are positive (champion {effect.champion_share:.1%})",
             effect.z if math.isfinite(effect.z) else None,
             SHOWN,
+            decisive=cured,
         )
 
 

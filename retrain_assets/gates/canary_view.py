@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from statistics import median
 from typing import Any
 
 from retrain_assets.contract import Contract, finite
@@ -21,7 +22,14 @@ TOTAL = "total"
 """Name of the row over all segments."""
 
 MOVED = 0.25
-"""Population stability index, chance taken off, from which a feature of the worst segment is called moved since training."""
+"""Population stability index, chance taken off and times its importance, from which a feature is called moved since training."""
+
+
+FARTHER = 2.0
+"""How many times as far a feature must have moved as elsewhere, or as from the champion's training, to say why it was lost."""
+
+SHOWN_FEATURES = 3
+"""Moved features that are given as evidence."""
 
 
 class Commercial(StrEnum):
@@ -223,11 +231,39 @@ class CanaryView:
                 yield Evidence(FailureMode.INFRASTRUCTURE, problem.name, text, problem.observed, problem.limit)
 
     def _moved_features(self) -> Iterator[Evidence]:
-        row = self.row(self.worst_segment) if self.worst_segment else self.total
+        """Features that moved where the loss is worst; decisive when they moved there and not everywhere alike, or moved away
+        from the challenger's training and not as much from the champion's: else both models met the same drift."""
+        row = self.row(self.worst_segment or TOTAL)
+        if row is None:
+            return
         where = f"the worst segment ({self.worst_segment})" if self.worst_segment else "the live rows"
-        for shift in row.technical.challenger_features if row else ():
-            if shift.shown and shift.same_segment and shift.corrected_psi >= MOVED:
-                yield Evidence(FailureMode.FEATURE_DRIFT, shift.feature, _moved(shift, where), shift.corrected_psi, MOVED)
+        moved = [one for one in row.technical.challenger_features if one.shown and one.same_segment and one.weighted >= MOVED]
+        for shift in moved[:SHOWN_FEATURES]:
+            others = [
+                _shift_of(other.technical.challenger_features, shift.feature) for other in self.segments if other is not row
+            ]
+            champions = self.total.technical.champion_features
+            elsewhere = median(others) if others else None
+            mine, theirs = (
+                _shift_of(features, shift.feature) for features in (self.total.technical.challenger_features, champions)
+            )
+            here_only = elsewhere is not None and shift.corrected_psi >= FARTHER * elsewhere
+            farther = mine >= FARTHER * theirs if champions else elsewhere is None
+            more = ""
+            if here_only:
+                more = f"; in the other segments it moved by {elsewhere:.2g}"
+            elif farther and champions:
+                more = f"; from the champion's training it is {theirs:.2g} away"
+            elif not farther:
+                more = "; it moved alike in the other segments or for the champion, so it does not say why the challenger lost"
+            yield Evidence(
+                FailureMode.FEATURE_DRIFT,
+                shift.feature,
+                _moved(shift, where) + more,
+                shift.weighted,
+                MOVED,
+                decisive=here_only or farther,
+            )
 
 
 def technical_measures(contract: Contract) -> frozenset[str]:
@@ -273,13 +309,12 @@ def canary_view(
 
 
 def lost_measures(look: Look, kinds: frozenset[str] = frozenset()) -> list[MeasureResult]:
-    """The business measures whose estimate is on the bad side, those that are shown worse first, then the success measures."""
-    lost = [
-        result
-        for result in look.results
-        if result.spec.name not in kinds and (result.state is MeasureState.WORSE or (_harm(result) or 0.0) > 0)
+    """The business measures that are shown worse; where none is, those on the bad side that show nothing good. Success first."""
+    business = [result for result in look.results if result.spec.name not in kinds]
+    lost = [result for result in business if result.state is MeasureState.WORSE] or [
+        result for result in business if result.state is MeasureState.INCONCLUSIVE and (_harm(result) or 0.0) > 0
     ]
-    return sorted(lost, key=lambda one: (one.state is not MeasureState.WORSE, one.spec.role != "success"))
+    return sorted(lost, key=lambda one: one.spec.role != "success")
 
 
 def worst_segment(look: Look, kinds: frozenset[str] = frozenset()) -> str | None:
@@ -306,6 +341,10 @@ def _harm(result: MeasureResult) -> float | None:
     if estimate is None:
         return None
     return -estimate if result.spec.direction == "increase" else estimate
+
+
+def _shift_of(shifts: Sequence[FeatureShift], feature: str) -> float:
+    return next((one.corrected_psi for one in shifts if one.feature == feature and one.shown), 0.0)
 
 
 def _moved(shift: FeatureShift, where: str) -> str:

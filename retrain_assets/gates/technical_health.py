@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from retrain_assets.contract import Contract, finite
-from retrain_assets.gates.technical_side import LEAST_REQUESTS, FeatureShift, Problem, TechnicalSide
+from retrain_assets.gates.technical_side import LEAST_REQUESTS, Problem, TechnicalSide
 
 LARGE_SHIFT = 0.25
 """Population stability index, chance taken off, from which a shift is called large; the custom among practitioners."""
@@ -123,19 +123,11 @@ def _calibration(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[Probl
 
 
 def _features(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[Problem]:
-    moved = [
-        one
-        for one in side.challenger_features
-        if one.shown and one.same_segment and one.corrected_psi * _weight(one) > limits.feature_shift
-    ]
+    moved = [one for one in side.challenger_features if one.shown and one.same_segment and one.weighted > limits.feature_shift]
     if moved:
-        worst = max(moved, key=lambda one: one.corrected_psi * _weight(one))
+        worst = max(moved, key=lambda one: one.weighted)
         text = f"feature {worst.feature} moved by PSI {worst.psi:.2g} since its training"
         yield Problem("feature_shift", text, worst.corrected_psi, limits.feature_shift)
-
-
-def _weight(shift: FeatureShift) -> float:
-    return 1.0 if shift.importance is None else shift.importance
 
 
 def _unjudged(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[str]:
@@ -144,7 +136,7 @@ def _unjudged(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[str]:
             yield f"the {name} has {arm.requests} of {LEAST_REQUESTS} requests needed to judge latency and errors"
     if side.challenger.labelled < LEAST_LABELS:
         yield f"calibration: {side.challenger.labelled} of {LEAST_LABELS} labels needed of the challenger's requests are known"
-    elif limits.bias is None:
+    elif limits.bias is None and limits.calibration_error is None:
         yield "calibration: the contract sets no limit"
     if not side.challenger_features:
         yield "features: live rows were not compared with training"

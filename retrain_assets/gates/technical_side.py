@@ -106,6 +106,11 @@ class FeatureShift:
     importance: float | None
     same_segment: bool = True
 
+    @property
+    def weighted(self) -> float:
+        """The corrected index times the importance; of a feature of unknown importance the index itself."""
+        return self.corrected_psi * (1.0 if self.importance is None else self.importance)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from retrain_assets.bundle import Bundle, load_bundle
 from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
+from retrain_assets.compute.stages.live_features import Trained
 from retrain_assets.contract import RetrainError
 from retrain_assets.experiment import Look
 from retrain_assets.gates.canary_view import TOTAL, CanaryView
@@ -67,9 +67,9 @@ def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, r
 def _references(home: Home, toggle: ToggleState, registry: Registry) -> References:
     notes: list[str] = []
 
-    def bundle(version: VersionRef, arm: str) -> Bundle | None:
+    def bundle(version: VersionRef, arm: str) -> Trained | None:
         try:
-            return load_bundle(registry.download(toggle.model, version.version), version.bundle)
+            return Trained.of(registry.download(toggle.model, version.version), version.bundle)
         except UNREADABLE as error:
             notes.append(f"the {arm}'s bundle cannot be read, so nothing is compared with its training: {error}")
             return None

@@ -114,7 +114,7 @@ def count_arms(
         )
         for column in (None, *segments)
     ]
-    counted = [lazy.collect(engine="streaming") for lazy in (scores, latencies, *units)]
+    counted = pl.collect_all([scores, latencies, *units], engine="streaming")
     return Cubes(counted[0], counted[1], dict(zip((None, *segments), counted[2:], strict=True)), edges, tuple(segments))
 
 
@@ -153,7 +153,7 @@ def arms_of(cubes: Cubes, segment: tuple[str, object] | None = None) -> ArmCount
         quantiles = [counted_quantile(timed, timely if any(timely) else alone, share) for share in (0.5, 0.95, 0.99)]
         return ArmTechnical(
             requests=sum(one.requests for one in own),
-            units=sum(units.get((revision, name), 0) for revision in revisions),
+            units=sum(min(units.get((revision, name), 0), one.requests) for revision, one in zip(revisions, own, strict=True)),
             error_share=_share([one.failed for one in own], [one.requests for one in own], weights),
             latency_p50_ms=quantiles[0],
             latency_p95_ms=quantiles[1],

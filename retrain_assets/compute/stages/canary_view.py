@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from retrain_assets.bundle import SKETCH, Bundle
+from retrain_assets.bundle import SKETCH
 from retrain_assets.compute.stages.arm_calibration import threshold_effects, with_calibration
 from retrain_assets.compute.stages.arm_counts import ARMS, Cubes, arms_of, count_arms
-from retrain_assets.compute.stages.live_features import LiveFeatures, feature_shifts, live_features, training_rows
+from retrain_assets.compute.stages.live_features import LiveFeatures, Trained, feature_shifts, live_features, training_rows
 from retrain_assets.compute.stages.live_rows import label_number
 from retrain_assets.compute.stages.matured_rows import MaturedRows, by_arm, sampled, with_outcomes, with_source_labels
 from retrain_assets.contract import Contract, RetrainError
@@ -46,8 +46,8 @@ class References:
         notes: why one of them is missing.
     """
 
-    champion: Bundle | None = None
-    challenger: Bundle | None = None
+    champion: Trained | None = None
+    challenger: Trained | None = None
     features: Path | None = None
     dataset: Path | None = None
     notes: tuple[str, ...] = ()
@@ -185,9 +185,10 @@ def _labelled(sample: MaturedRows, live: LiveFeatures, contract: Contract, refer
     for arm, bundle in (("champion", references.champion), ("challenger", references.challenger)):
         part = MaturedRows(sample.frame.filter(pl.col("arm") == arm), sample.step)
         if bundle is not None and live.rows.height:
-            decided = bundle.score(live.built[bundle.digest]).argmax(axis=1)
+            loaded = bundle.load()
+            decided = loaded.score(live.built[bundle.digest]).argmax(axis=1)
             rows = live.rows.with_columns(_decided=pl.Series(decided, dtype=pl.Float64))
-            right = (label_number(contract, bundle) == pl.col("_decided")).cast(pl.Float64)
+            right = (label_number(contract, loaded) == pl.col("_decided")).cast(pl.Float64)
             part = with_source_labels(part, rows, right, contract, now)
         parts.append(part.frame)
     return MaturedRows(pl.concat(parts), sample.step)

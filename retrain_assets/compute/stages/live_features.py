@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from retrain_assets.bundle import IMPORTANCE, SKETCH, Bundle
+from retrain_assets.bundle import IMPORTANCE, SKETCH, Bundle, load_bundle, verify_bundle
+from retrain_assets.bundle.manifest import Manifest
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.source import read_source
@@ -24,6 +27,39 @@ LEAST_ROWS = 100
 
 SHIFTS_KEPT = 10
 """Features a row of the view keeps, the largest shifts first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a bundle keeps of its training; its model is not read.
+
+    Args:
+        manifest: its manifest.
+        digest: of the manifest.
+        path: its directory.
+    """
+
+    manifest: Manifest
+    digest: str
+    path: Path
+
+    @classmethod
+    def of(cls, directory: Path, digest: str) -> Trained:
+        """The bundle of a directory, checked against the digest on record.
+
+        Raises:
+            CustodyError: when it is another one, or a file was changed.
+        """
+        manifest = verify_bundle(directory, digest)
+        return cls(manifest, digest, directory)
+
+    def document(self, name: str) -> Any:
+        """One of the bundle's JSON files."""
+        return json.loads((self.path / name).read_bytes())
+
+    def load(self) -> Bundle:
+        """The whole bundle, to score with."""
+        return load_bundle(self.path, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +78,7 @@ class LiveFeatures:
 
 
 def live_features(
-    bundles: Sequence[Bundle], exposed: pl.DataFrame, contract: Contract, segments: Sequence[str], start: datetime, now: datetime
+    bundles: Sequence[Trained], exposed: pl.DataFrame, contract: Contract, segments: Sequence[str], start: datetime, now: datetime
 ) -> LiveFeatures:
     """The features each bundle's own function builds from the source rows of the exposed units, at most 262,144 rows.
 
@@ -97,7 +133,7 @@ def training_rows(features: Path, dataset: Path, segments: Sequence[str]) -> pl.
     return found
 
 
-def feature_shifts(built: pl.DataFrame, bundle: Bundle, training: pl.DataFrame | None = None) -> tuple[FeatureShift, ...]:
+def feature_shifts(built: pl.DataFrame, bundle: Trained, training: pl.DataFrame | None = None) -> tuple[FeatureShift, ...]:
     """Every feature of live rows against training, the largest shift (by importance) first; empty without enough rows.
 
     Args:
@@ -136,7 +172,7 @@ def _shift(name: str, drift: ColumnDrift, p_value: float | None, rows: int) -> F
     )
 
 
-def _relative(bundle: Bundle) -> dict[str, float]:
+def _relative(bundle: Trained) -> dict[str, float]:
     """Importance relative to the most important feature, 0..1; empty where it was not measured."""
     known: Mapping[str, float] = bundle.document(IMPORTANCE)["importance"] or {}
     largest = max(known.values(), default=0.0)
