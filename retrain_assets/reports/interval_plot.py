@@ -41,6 +41,7 @@ def interval_plot(ramp: Mapping[str, Any], measure: Mapping[str, Any]) -> Markup
         canvas.text(at(moment), BOTTOM + 16, label, "tick", anchor="middle")
     canvas.text((LEFT + RIGHT) / 2, HEIGHT - 3, "time of look (UTC)", "tick", anchor="middle")
     _limit(canvas, y, measure)
+    _planned(canvas, ramp, y, at, points, measure)
     _interval(canvas, y, at, points)
     return canvas.markup()
 
@@ -126,6 +127,21 @@ def _limit(canvas: Canvas, y: Scale, measure: Mapping[str, Any]) -> None:
     name = "must beat" if measure["role"] == "success" else "margin"
     canvas.line(LEFT, y(limit), RIGHT, y(limit), "limit")
     canvas.text(LEFT + 5, y(limit) + (-4 if limit > 0 else 12), f"{name} {form(limit)}", "limit-label")
+
+
+def _planned(
+    canvas: Canvas, ramp: Mapping[str, Any], y: Scale, at: Any, points: Sequence[Point], measure: Mapping[str, Any]
+) -> None:
+    """Planned looks: a mark on the time axis, and at the look the limit it was judged by."""
+    inside = {point[0] for point in points}
+    for look in ramp["looks"]:
+        moment = datetime.fromisoformat(look["at"])
+        if not look.get("planned_look") or moment not in inside:
+            continue
+        canvas.text(at(moment), BOTTOM - 3, "▲", "planned", anchor="middle")
+        limit = look["results"].get(measure["name"], {}).get("planned_relative" if measure["relative"] else "planned_limit")
+        if limit is not None:
+            canvas.line(at(moment) - 6, y.kept(limit), at(moment) + 6, y.kept(limit), "planned-limit")
 
 
 def _interval(canvas: Canvas, y: Scale, at: Any, points: Sequence[Point]) -> None:

@@ -12,7 +12,10 @@ from markupsafe import Markup, escape
 
 from retrain_assets.reports import words
 from retrain_assets.reports.evaluation_plots import backtest_plot, reliability_plot, slice_plot
+from retrain_assets.reports.forest_plot import forest_plot
+from retrain_assets.reports.interval_bar import interval_bar
 from retrain_assets.reports.interval_plot import interval_plot, words_of
+from retrain_assets.reports.ramp_strip import ramp_strip
 from retrain_assets.reports.reading import readable, reading_place
 
 SYMBOLS: Mapping[str | None, str] = {
@@ -29,6 +32,9 @@ SYMBOLS: Mapping[str | None, str] = {
 """The sign beside each outcome word; it only repeats the word."""
 
 ANSWER_SYMBOLS = {"good": "✓", "bad": "✕", "note": "◆", "open": "…"}
+
+TONE_SYMBOLS = {"good": "✓", "bad": "✕", "warn": "?"}
+CALL_SYMBOLS = {"good": "▲", "bad": "✕", "warn": "!", "open": "…"}
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
@@ -146,6 +152,7 @@ def _environment() -> Environment:
         signed=words.signed,
         percent=words.percent,
         share=words.share,
+        share0=words.whole_share,
         stage=words.stage,
         actor=words.actor,
         words=words.words,
@@ -156,6 +163,11 @@ def _environment() -> Environment:
     environment.globals.update(
         symbols=SYMBOLS,
         answer_symbols=ANSWER_SYMBOLS,
+        tone_symbols=TONE_SYMBOLS,
+        call_symbols=CALL_SYMBOLS,
+        interval_bar=interval_bar,
+        forest_plot=forest_plot,
+        ramp_strip=ramp_strip,
         interval_plot=interval_plot,
         words_of=words_of,
         backtest_plot=backtest_plot,

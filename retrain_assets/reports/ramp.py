@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from retrain_assets.experiment import Look, MeasureSpec
 from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.release import stage_share
+from retrain_assets.reports.canary import summary_of
+from retrain_assets.reports.measure_line import is_relative, limit_of, must_of
 from retrain_assets.reports.record import Record
 
 _ENDS = (EventKind.PROMOTED, EventKind.ROLLED_BACK, EventKind.REJECTED, EventKind.TOGGLE_RETIRED)
@@ -16,7 +19,8 @@ def ramp_of(record: Record) -> dict[str, Any] | None:
     """The ramp as JSON; None when no toggle was armed.
 
     Keys: ``planned`` (stage labels of the contract), ``alpha``, ``min_stage``, ``stages``, ``pauses``, ``looks``, ``measures``
-    (what each must show, with the change at which its rule just does not hold), ``last_look`` (results, health, segments).
+    (what each must show, with the change at which its rule just does not hold), ``last_look`` (results, health, segments) and
+    ``summary`` (the last look as :func:`retrain_assets.reports.canary.summary_of` says it).
     """
     if record.toggle is None or record.last(EventKind.TOGGLE_ARMED) is None:
         return None
@@ -32,6 +36,7 @@ def ramp_of(record: Record) -> dict[str, Any] | None:
         "measures": _measures(looks),
         "looks": [_short(event, look) for event, look in looks],
         "last_look": None if newest is None else _last(looks[-1][0], newest),
+        "summary": None if newest is None else summary_of(Look.from_json(newest), experiment, record.toggle.ramp),
     }
 
 
@@ -95,7 +100,12 @@ def _short(event: Event, look: Mapping[str, Any]) -> dict[str, Any]:
         "relative_upper",
         "n_champion",
         "n_challenger",
+        "method",
+        "planned_limit",
+        "planned_relative",
+        "variance_saved",
     )
+    planned = [one["number"] for one in look.get("planned", ()) if one["at"] == look["at"]]
     return {
         "at": look["at"],
         "sequence": event.sequence,
@@ -104,8 +114,11 @@ def _short(event: Event, look: Mapping[str, Any]) -> dict[str, Any]:
         "action": look["action"],
         "reason": look["reason"],
         "valid": all(check["ok"] for check in look["health"]),
+        "planned_look": planned[-1] if planned else None,
+        "harm_looks": look.get("harm_looks", 0),
+        "failing": [check["name"] for check in look["health"] if not check["ok"]],
         "evidence": event.payload.get("evidence"),
-        "results": {one["spec"]["name"]: {key: one[key] for key in keys} for one in look["results"]},
+        "results": {one["spec"]["name"]: {key: one.get(key) for key in keys} for one in look["results"]},
     }
 
 
@@ -131,23 +144,16 @@ def _measures(looks: list[tuple[Event, Mapping[str, Any]]]) -> list[dict[str, An
             specs[result["spec"]["name"]] = result["spec"]
             if result["relative_lower"] is not None:
                 relative.add(result["spec"]["name"])
-    return [
-        {
-            "name": name,
-            "role": spec["role"],
-            "direction": spec["direction"],
-            "relative": spec["margin"] is None and name in relative,
-            "limit": _limit(spec),
-            "spec": dict(spec),
-        }
-        for name, spec in specs.items()
-    ]
+    return [_measure(MeasureSpec.from_json(spec), relative=name in relative) for name, spec in specs.items()]
 
 
-def _limit(spec: Mapping[str, Any]) -> float | None:
-    """The change, in its natural sign, at which the measure's rule just does not hold."""
-    sign = 1 if spec["direction"] == "increase" else -1
-    if spec["role"] == "success":
-        return float(sign * spec["min_effect"]) + 0.0
-    tolerated = spec["margin"] if spec["margin"] is not None else spec["max_regression"]
-    return None if tolerated is None else float(-sign * tolerated)
+def _measure(spec: MeasureSpec, *, relative: bool) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "role": spec.role,
+        "direction": spec.direction,
+        "relative": is_relative(spec) and relative,
+        "limit": limit_of(spec),
+        "must": must_of(spec),
+        "spec": spec.to_json(),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 NOTHING = "—"
@@ -10,12 +11,12 @@ NOTHING = "—"
 
 def number(value: float | str | None) -> str:
     """Four significant digits, integers in full with thousands separated, text as it is."""
-    if value is None:
-        return NOTHING
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None or not math.isfinite(value):
+        return NOTHING
     if float(value).is_integer() and abs(value) < 1e15:
         return _minus(f"{value:,.0f}")
     return _minus(f"{value:.4g}")
@@ -23,17 +24,27 @@ def number(value: float | str | None) -> str:
 
 def signed(value: float | None) -> str:
     """Three significant digits with a sign."""
-    return NOTHING if value is None else _minus(f"{value:+.3g}")
+    return NOTHING if value is None or not math.isfinite(value) else _minus(f"{value:+.3g}")
 
 
 def percent(value: float | None) -> str:
-    """A share or a relative change as per cent, one digit after the point, with a sign."""
-    return NOTHING if value is None else _minus(f"{value * 100:+.1f} %")
+    """A share or a relative change as per cent with a sign, one digit after the point, none from 1000 % on."""
+    return NOTHING if value is None or not math.isfinite(value) else _minus(f"{value * 100:+.{0 if abs(value) >= 10 else 1}f} %")
+
+
+def money(value: float | None) -> str:
+    """An amount with a sign, thousands separated, without a currency: ``+18,200``."""
+    return NOTHING if value is None or not math.isfinite(value) else _minus(f"{value:+,.0f}")
 
 
 def share(value: float | None) -> str:
     """A share of traffic as per cent, no more digits than needed."""
     return NOTHING if value is None else f"{value * 100:g} %"
+
+
+def whole_share(value: float | None) -> str:
+    """A share as whole per cent: ``42 %``."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value * 100:.0f} %"
 
 
 def stage(label: str | None) -> str:
@@ -44,7 +55,11 @@ def stage(label: str | None) -> str:
 def change(estimate: float | None, lower: float | None, upper: float | None, *, relative: bool) -> str:
     """An estimate with its interval: ``−6.1 % [−9.0 %, −3.2 %]``."""
     form = percent if relative else signed
-    return NOTHING if estimate is None else f"{form(estimate)} [{form(lower)}, {form(upper)}]"
+    if form(estimate) == NOTHING:
+        return NOTHING
+    if NOTHING in (form(lower), form(upper)):
+        return f"{form(estimate)}, no interval"
+    return f"{form(estimate)} [{form(lower)}, {form(upper)}]"
 
 
 def moment(value: str | None) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from retrain_assets.contract import Gate, Verdict, digest_of
+from retrain_assets.contract import Contract, Gate, Verdict, digest_of
 from retrain_assets.experiment import (
     ArmCounts,
     ArmStatistics,
     CanaryData,
     Look,
+    MeasureStatistics,
     Plan,
     StageCounts,
     Stratum,
@@ -50,12 +51,13 @@ class Sample:
     home: Home
     now: datetime = datetime(2013, 4, 1, 6, tzinfo=UTC)
     seed: int = 11
+    contract: Contract = CONTRACT
     stages: dict[str, list[tuple[int, str, datetime]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.home.ledger_url)
         self.evidence = EvidenceStore(self.home.evidence_dir)
-        self.evidence.put(CONTRACT.to_json())
+        self.evidence.put(self.contract.to_json())
 
     def state(self) -> ModelState:
         return fold(self.ledger.events(model=MODEL)).get(MODEL) or ModelState(MODEL)
@@ -69,7 +71,7 @@ class Sample:
     def launch(self, key: str, trigger: Mapping[str, Any], actor: Actor = SYSTEM) -> None:
         self.now = datetime.fromisoformat(f"{key[:10]}T06:00:00+00:00")
         reason = f"retrain launched: {trigger['kind']}"
-        self.do(actor, reason, lambda drafts: retrains.launch(drafts, CONTRACT, key, trigger))
+        self.do(actor, reason, lambda drafts: retrains.launch(drafts, self.contract, key, trigger))
 
     def gate(self, key: str, gate: Gate, verdicts: list[Verdict], subjects: Mapping[str, str]) -> None:
         self.now += timedelta(minutes=7)
@@ -97,22 +99,22 @@ class Sample:
         )  # fmt: skip
         self.stage(key, "training", {"manifest": manifest.to_json(), "evidence": evidence.to_json()})
         self.do(SYSTEM, "candidate registered", lambda drafts: retrains.candidate_registered(drafts, key, version, subjects))
-        self.gate(key, Gate.TRAINING, training_gate(evidence, contract=CONTRACT), subjects)
+        self.gate(key, Gate.TRAINING, training_gate(evidence, contract=self.contract), subjects)
         return subjects
 
     def offline(self, key: str, subjects: Mapping[str, str], *, bootstrap: bool = False) -> None:
         champion = self.state().champion
         compared = {"champion": champion.bundle} if champion is not None else {}
-        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(bootstrap=bootstrap), CONTRACT), subjects | compared)
+        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(bootstrap=bootstrap), self.contract), subjects | compared)
 
     def bootstrap(self, key: str = "2013-04-01") -> None:
         self.launch(key, {"kind": "person", "reason": "first model of this kind"}, DORA)
         self.offline(key, self.until_candidate(key, "1"), bootstrap=True)
         reason = "nothing to compare with; absolute limits hold, and passengers get no warnings at all today"
-        self.do(RUTH, reason, lambda drafts: retrains.bootstrap(drafts, CONTRACT, key))
+        self.do(RUTH, reason, lambda drafts: retrains.bootstrap(drafts, self.contract, key))
 
     def arm(self, key: str) -> None:
-        self.do(SYSTEM, "gates before traffic passed", lambda drafts: ramping.register_and_arm(drafts, CONTRACT, key))
+        self.do(SYSTEM, "gates before traffic passed", lambda drafts: ramping.register_and_arm(drafts, self.contract, key))
         self.now += timedelta(minutes=5)
         self.do(SYSTEM, "the ramp begins", lambda drafts: ramping.step(drafts, f"{MODEL}-{key}"))
 
@@ -124,18 +126,20 @@ class Sample:
     def follow_until(self, key: str, *, cost: float, missed: float = 0.0, looks: int = 60, stop: str = "") -> Look:
         """Looks every twelve hours until one is not about an active ramp any more; what the last one found."""
         traffic = Traffic(np.random.default_rng(self.seed), cost, missed)
-        plan = Plan.from_contract(CONTRACT)
+        plan, look = Plan.from_contract(self.contract), None
         for _ in range(looks):
             self.now += timedelta(hours=12)
             toggle = self.toggle(key)
             traffic.live(toggle.stage_revision, toggle.stage or "")
             look = analyse(
                 traffic.data(toggle), plan, stage=toggle.stage or "", revision=toggle.stage_revision,
-                stage_started_at=toggle.stage_started[toggle.stage_revision], armed_at=toggle.armed_at or self.now, now=self.now,
+                stage_started_at=toggle.stage_started[toggle.stage_revision], armed_at=toggle.armed_at or self.now,
+                now=self.now, before=look,
             )  # fmt: skip
             self.record(key, look, plan)
             if not self.toggle(key).active or self.toggle(key).state == "awaiting_approval" or self.toggle(key).stage == stop:
                 break
+        assert look is not None
         return look
 
     def record(self, key: str, look: Look, plan: Plan) -> None:
@@ -160,7 +164,7 @@ class Sample:
     def decide(self, key: str) -> None:
         self.now += timedelta(minutes=10)
         known = self.state().retrains[key]
-        self.do(SYSTEM, "decision about the retrain", lambda drafts: deciding.decide(drafts, key, CONTRACT, known.subjects))
+        self.do(SYSTEM, "decision about the retrain", lambda drafts: deciding.decide(drafts, key, self.contract, known.subjects))
 
     def roll_back(self, key: str, reason: str) -> None:
         self.do(RUTH, reason, lambda drafts: ramping.roll_back(drafts, f"{MODEL}-{key}", cause="person"))
@@ -190,7 +194,7 @@ class Sample:
         self.launch(key, DRIFT)
         champion = self.state().champion
         subjects = self.until_candidate(key, "3") | ({"champion": champion.bundle} if champion is not None else {})
-        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(too_high=0.1), CONTRACT), subjects)
+        self.gate(key, Gate.OFFLINE, offline_gate(evaluation(too_high=0.1), self.contract), subjects)
         self.decide(key)
 
     def rolled_back(self, key: str = "2013-11-01", version: str = "3") -> None:
@@ -228,34 +232,39 @@ class Traffic:
             "slow_rate": (self.draw.random(count) < 0.06).astype(float),
         }
         for measure, sample in values.items():
-            one = ArmStatistics(count, float(sample.sum()), float((sample**2).sum()), float(sample.min()), float(sample.max()))
+            outside = int(((sample < 0) | (sample > 1)).sum())
+            one = ArmStatistics.of_mean(count, float(sample.sum()), float((sample**2).sum()), outside=outside)
             key = (revision, stage, origin, arm, measure)
-            self.sums[key] = self.sums.get(key, ArmStatistics(0, 0.0, 0.0)) + one
+            self.sums[key] = self.sums.get(key, ArmStatistics.empty()) + one
 
     def data(self, toggle: ToggleState) -> CanaryData:
         stages = {key[0]: key[1] for key in self.sums}
         stages |= {revision: "shadow" for revision, share in toggle.shares.items() if share == 0}
-        empty = ArmStatistics(0, 0.0, 0.0)
-
-        def stratum(revision: int, measure: str, origins: tuple[str, ...], segment: str | None) -> StratumStatistics:
-            arms = [
-                sum((self.sums.get((revision, stages[revision], origin, arm, measure), empty) for origin in origins), empty)
-                for arm in ("champion", "challenger")
-            ]
-            return StratumStatistics(Stratum(revision, stages[revision], segment), *arms)
-
-        names = ("cost_per_flight", "missed_late_rate", "error_rate", "slow_rate")
-        origins = ("EWR", "JFK", "LGA")
         live = [revision for revision in stages if stages[revision] != "shadow"]
+
+        def measure(name: str, origins: tuple[str, ...]) -> MeasureStatistics:
+            return MeasureStatistics(strata=tuple(self._stratum(revision, stages[revision], name, origins) for revision in live))
+
+        names, origins = ("cost_per_flight", "missed_late_rate", "error_rate", "slow_rate"), ("EWR", "JFK", "LGA")
         return CanaryData(
             stages=tuple(self._counts(revision, stages[revision], toggle) for revision in sorted(stages)),
-            measures={name: tuple(stratum(revision, name, origins, None) for revision in live) for name in names},
-            segments={
-                name: tuple(stratum(revision, name, (origin,), f"origin={origin}") for origin in origins for revision in live)
-                for name in names
-            },
+            measures={name: measure(name, origins) for name in names},
+            segments={f"origin={origin}": {name: measure(name, (origin,)) for name in names} for origin in origins},
+            first_traffic_at=min((toggle.stage_started[revision] for revision in live), default=None),
             late_outcomes=3,
+            exposures=sum(self.exposed.values()),
+            outcomes=sum(self.exposed.values()),
         )
+
+    def _stratum(self, revision: int, stage: str, measure: str, origins: tuple[str, ...]) -> StratumStatistics:
+        arms = [
+            sum(
+                (self.sums.get((revision, stage, origin, arm, measure), ArmStatistics.empty()) for origin in origins),
+                ArmStatistics.empty(),
+            )
+            for arm in ("champion", "challenger")
+        ]
+        return StratumStatistics(Stratum(revision, stage), *arms)
 
     def _counts(self, revision: int, stage: str, toggle: ToggleState) -> StageCounts:
         champion, challenger = (self.exposed.get((revision, arm), 0) for arm in ("champion", "challenger"))
