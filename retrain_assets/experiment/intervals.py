@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from retrain_assets.experiment.difference import Difference, information_clock, radius
 from retrain_assets.experiment.rare_events import few_events, share_bounds
 from retrain_assets.experiment.statistics import MeasureStatistics
-from retrain_assets.experiment.stratified import LEAST_UNITS, stratified_difference
+from retrain_assets.experiment.stratified import stratified_difference
 
 Method = Literal["asymptotic", "exact", "quantile"]
 
@@ -97,14 +97,22 @@ def interval_of(
     upper_alpha = tuning.alpha if upper_alpha is None else upper_alpha
     if few_events(statistics):
         return _exact(statistics, tuning.alpha, upper_alpha, planned=planned_z is not None)
-    if statistics.is_ratio and (reason := _denominators(statistics)):
-        return reason
-    difference = stratified_difference(statistics, least_units=MIN_RATIO_UNITS if statistics.is_ratio else LEAST_UNITS)
-    if difference is None:
-        return f"no stage has {MIN_RATIO_UNITS if statistics.is_ratio else 'two'} matured units in each arm"
+    difference = difference_of(statistics)
+    if isinstance(difference, str):
+        return difference
     if reason := _unreadable(difference, statistics):
         return reason
     return _asymptotic(difference, tuning, upper_alpha, planned_z)
+
+
+def difference_of(statistics: MeasureStatistics) -> Difference | str:
+    """The stage-stratified difference, or in words why there is none: no stage with enough units, or denominators near 0."""
+    if not statistics.is_ratio:
+        return stratified_difference(statistics) or "no stage has two matured units in each arm"
+    if reason := _denominators(statistics):
+        return reason
+    difference = stratified_difference(statistics, least_units=MIN_RATIO_UNITS)
+    return difference or f"no stage has {MIN_RATIO_UNITS} matured units in each arm"
 
 
 def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | None:
@@ -120,7 +128,7 @@ def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | 
         if not variance > 0:
             return f"all values of the {arm} are equal within each stage (mean {mean:.4g}), which gives no measure of chance"
     if not difference.variance > 1e-12 * (difference.champion_variance + difference.challenger_variance):
-        return "what the units have in common leaves no variation between the arms, which gives no measure of chance"
+        return "the covariates leave nothing of the values to vary, which gives no measure of chance"
     return None
 
 

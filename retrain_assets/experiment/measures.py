@@ -105,7 +105,7 @@ def judge(
     then they are judged only when ``planned`` is given, by the limit of its group-sequential test, and no other look shows them.
 
     Args:
-        spec: the measure and its margins; for a segment see :func:`retrain_assets.experiment.segments.segment_spec`.
+        spec: the measure and its margins.
         statistics: its sums; shadow strata are ignored, order does not matter.
         plan: error level, tuning, whether looks are planned.
         alpha: one-sided error of the limit on the good side; the plan's by default. Not used at a planned look.
@@ -258,7 +258,7 @@ def _words(spec: MeasureSpec, interval: Interval) -> str:
     if interval.relative_lower is not None and interval.relative_estimate is not None and interval.relative_upper is not None:
         relative = (interval.relative_estimate, interval.relative_lower, interval.relative_upper)
         text = f"{text}, change {relative[0]:+.1%} [{relative[1]:+.1%}, {relative[2]:+.1%}]"
-        return f"{text} ({interval.missing})" if interval.missing else text
+        return f"{text} ({interval.missing})".replace("-inf%", "?").replace("+inf%", "?") if interval.missing else text
     return f"{text}, change {interval.estimate:+.3g} [{interval.lower:+.3g}, {interval.upper:+.3g}]"
 
 
