@@ -1,184 +1,164 @@
-"""``retrain plan``: units and days each stage needs, and what the experiment can show at its planned size."""
+"""``retrain plan``: units and days each stage needs, what each measure can show in time, and whether all of it concludes."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from retrain_assets.cli.options import json_option, model_argument
-from retrain_assets.cli.show import moment, number, say, say_json, say_table
-from retrain_assets.contract import Contract, CustodyError
+from retrain_assets.cli.plan_words import say_plan
+from retrain_assets.cli.show import say_json
+from retrain_assets.contract import Contract, Refused, RetrainError
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from retrain_assets.experiment import Look, Tuning
+    from retrain_assets.experiment.planning import Outlook
+    from retrain_assets.experiment.prospects import Prospect
+    from retrain_assets.serving.seen import Seen
 
 
 @click.command()
 @model_argument
+@click.option(
+    "--effect",
+    "effects",
+    multiple=True,
+    metavar="MEASURE=SHARE",
+    help="True improvement of a success measure to plan for, as in cost=3%; may be repeated. [default: twice what must be shown]",
+)
 @json_option
-def plan(model: str, as_json: bool) -> None:
-    """Units and days each stage of the ramp needs.
+def plan(model: str, effects: tuple[str, ...], as_json: bool) -> None:
+    """Units and days the experiment of MODEL needs, and what it can show.
 
-    From MODEL's contract, with the effects that can be shown at its planned size where recorded looks tell the variance.
+    At the traffic seen, with the variance of recorded looks or of the champion's own outcomes. Refuses, after printing the plan,
+    a contract that cannot conclude before its experiment must end.
     """
     from retrain_assets.cli.contracts import project_or_recorded
+    from retrain_assets.cli.opening import controller_of, is_recorded
+    from retrain_assets.serving.seen import outlook_of
 
     home = Home.from_environment()
     contract = project_or_recorded(home, model)
-    document = _document(home, contract)
+    controller = controller_of(home) if is_recorded(home) else None
+    seen, outlook = outlook_of(home, controller, contract, home.clock.now(), _effects(effects, contract))
+    document = _document(contract, seen, outlook)
     if as_json:
         say_json(document)
     else:
-        _say(document)
+        say_plan(document)
+    if outlook.obstacles:
+        worst, more = outlook.obstacles[0], len(outlook.obstacles) - 1
+        others = f" ({more} more above)" if more else ""
+        raise Refused(
+            f"the experiment cannot conclude in time: {worst.what}{others}", where=f"{model}: {worst.field}", remedy=worst.remedy
+        )
 
 
-def _document(home: Home, contract: Contract) -> dict[str, Any]:
-    from retrain_assets.cli.planning import stage_plans
+def _effects(written: tuple[str, ...], contract: Contract) -> dict[str, float]:
+    from retrain_assets.contract.quantities import parse_share
 
-    experiment, stages = contract.experiment, stage_plans(contract)
-    before_last = sum((_days(one.duration) for one in stages[:-1]), 0.0)
+    known, found = ", ".join(contract.experiment.success), {}
+    for one in written:
+        name, _, value = one.partition("=")
+        if name not in contract.experiment.success:
+            raise RetrainError(
+                f"{name!r} is not a success measure", where="--effect", remedy=f"write one of {known}, as in NAME=3%"
+            )
+        try:
+            share = parse_share(value.strip())
+        except ValueError as error:
+            raise RetrainError(str(error), where=f"--effect {one}", remedy="write NAME=3%") from error
+        if not (math.isfinite(share) and share > 0):
+            raise RetrainError(f"{value!r} is no improvement", where=f"--effect {one}", remedy="write a share above 0, as in 3%")
+        found[name] = share
+    return found
+
+
+def _document(contract: Contract, seen: Seen, outlook: Outlook) -> dict[str, Any]:
+    from retrain_assets.experiment.power import CHANCE
+
+    experiment = contract.experiment
+    last = outlook.course.stretches[-1]
+    unsure = outlook.inconclusive
     return {
         "model": contract.model,
-        "units_a_day": experiment.expected_units_per_day,
+        "units_a_day": seen.units_a_day,
+        "units_a_day_seen": seen.is_seen,
+        "units_a_day_expected": experiment.expected_units_per_day,
+        "traffic": seen.traffic,
         "stages": [
             {
                 "stage": one.stage,
                 "challenger_share": one.share,
                 "challenger_units": one.challenger_units,
                 "cohort_units": one.cohort_units,
-                "filling_days": _days(one.filling),
-                "maturing_days": _days(one.maturing),
-                "shortest_days": _days(one.shortest),
-                "days": _days(one.duration),
+                "filling_days": one.filling.total_seconds() / 86400,
+                "maturing_days": one.maturing.total_seconds() / 86400,
+                "shortest_days": one.shortest.total_seconds() / 86400,
+                "days": one.duration.total_seconds() / 86400,
             }
-            for one in stages
+            for one in outlook.stages
         ],
-        "ramp_days": before_last + _days(stages[-1].duration),
-        "min_days": _days(experiment.min_duration),
-        "max_days": _days(experiment.max_duration),
-        "last_stage_days_left": _days(experiment.max_duration) - before_last,
+        "ramp_days": last.begins + outlook.stages[-1].duration.total_seconds() / 86400,
+        "earliest_days": outlook.earliest,
+        "max_days": outlook.latest,
+        "last_stage_days_left": outlook.latest - last.begins,
+        "looks": {
+            "planned": outlook.looks.planned,
+            "days": list(outlook.looks.days[: outlook.looks.count]),
+            "z": [one if math.isfinite(one) else None for one in outlook.looks.z[: outlook.looks.count]],
+        },
         "planned_units": experiment.planned_units,
-        "planned_units_days": experiment.planned_units / experiment.expected_units_per_day,
+        "planned_units_days": experiment.planned_units / seen.units_a_day,
         "alpha": experiment.alpha,
-        **_measures(home, contract),
+        "chance": CHANCE,
+        "measures": [*(_known(one, seen, outlook) for one in outlook.prospects), *_unknown(contract, outlook)],
+        "inconclusive": None
+        if unsure is None
+        else {"at_least": unsure.at_least, "if_independent": unsure.independent, "at_most": unsure.at_most},
+        "obstacles": [{"field": one.field, "what": one.what, "remedy": one.remedy} for one in outlook.obstacles],
     }
 
 
-def _measures(home: Home, contract: Contract) -> dict[str, Any]:
-    """What can be shown per measure at the planned units, or what is missing to say it."""
-    from retrain_assets.cli.planning import CHANCE, detectable, spread_of
-    from retrain_assets.experiment import Plan
-
-    tuning, looks = Plan.from_contract(contract).tuning, _looks(home, contract.model)
-    measures = []
-    for spec in Plan.from_contract(contract).measures:
-        row: dict[str, Any] = {"measure": spec.name, "role": spec.role, "min_effect": spec.min_effect or None}
-        for retrain, look, made_with in looks:
-            result = next((one for one in look.results if one.spec.name == spec.name), None)
-            spread = spread_of(result, look, made_with) if result else None
-            if spread is not None:
-                shown = detectable(spec, spread, tuning)
-                row |= {
-                    "detectable": shown.effect,
-                    "detectable_relative": shown.relative,
-                    "half_width": shown.half_width,
-                    "margin": shown.limit,
-                    "units_for_margin": shown.units_for_limit,
-                    "variance_from": {"retrain": retrain, "at": look.at.isoformat(), "units": spread.units},
-                }
-                break
-        else:
-            row["missing"] = (
-                "no look at a canary of this model is recorded, so its variance is not known"
-                if not looks
-                else "no recorded look has an interval to take the variance from (too few units, or too few events)"
-            )
-        measures.append(row)
-    return {"chance": CHANCE, "measures": measures}
-
-
-def _looks(home: Home, model: str) -> list[tuple[str, Look, Tuning]]:
-    """Recorded looks of a model with the tuning each was made with, the newest first."""
-    from retrain_assets.cli.opening import controller_of, is_recorded
-
-    if not is_recorded(home):
-        return []
-    from retrain_assets.experiment import Look, Plan
-    from retrain_assets.ledger import EventKind
-
-    controller = controller_of(home)
-    toggles = controller.state(model).toggles
-    looks = []
-    for event in reversed(controller.ledger.events(model=model, kinds=[EventKind.CANARY_LOOKED])):
-        try:
-            look = Look.from_json(controller.evidence.get(event.payload["evidence"]))
-        except (CustodyError, KeyError, TypeError):
-            continue
-        looks.append((event.retrain or "", look, Plan.from_contract(toggles[event.toggle or ""].terms).tuning))
-    return looks
-
-
-def _say(plan: dict[str, Any]) -> None:
-    say(f"{plan['model']}: {plan['units_a_day']:g} units a day in the cohort, each taken for a new one")
-    say()
-    say_table(
-        ["stage", "challenger share", "challenger units", "cohort units", "days to fill", "days to mature", "at least", "days"],
-        [
-            (
-                stage["stage"],
-                "scored by both" if stage["stage"] == "shadow" else f"{stage['challenger_share'] * 100:g} %",
-                stage["challenger_units"],
-                stage["cohort_units"],
-                *(f"{stage[name]:.1f}" for name in ("filling_days", "maturing_days", "shortest_days", "days")),
-            )
-            for stage in plan["stages"]
+def _known(one: Prospect, seen: Seen, outlook: Outlook) -> dict[str, Any]:
+    source, spec, looks = seen.sources[one.spec.name], one.spec, outlook.looks
+    return {
+        "measure": spec.name,
+        "role": spec.role,
+        "must_show": one.bar,
+        "must_show_relative": one.relative(one.bar),
+        "true_improvement": one.effect,
+        "true_improvement_relative": one.relative(one.effect),
+        "truth": one.truth,
+        "chance_shown": one.chance,
+        "chance_at_last_look": one.at_the_end,
+        "by_day": [
+            {"day": day, "units": math.floor(outlook.course.units(day)), "chance": chance}
+            for day, chance in zip(looks.days, one.chances, strict=False)
         ],
-        right=["challenger units", "cohort units", "days to fill", "days to mature", "at least", "days"],
-    )
-    say()
-    say(
-        f"the ramp takes at least {plan['ramp_days']:.1f} days; approval is asked for not before day {plan['min_days']:g}, "
-        f"and without a clear result it is rejected on day {plan['max_days']:g}"
-    )
-    say(
-        f"limits are tightest at {plan['planned_units']:,} units of both arms in the last stage, "
-        f"{plan['planned_units_days']:.1f} days of traffic; that stage has {plan['last_stage_days_left']:.1f} days "
-        f"(one-sided alpha {plan['alpha']:g})"
-    )
-    say()
-    _say_measures(plan)
+        "units_needed": one.units,
+        "days_needed": one.days,
+        "alone": [{"stage": need.stage, "units": need.units, "days": need.days} for need in one.alone],
+        "detectable": one.detectable,
+        "detectable_relative": one.relative(one.detectable),
+        "margin": -one.bar if spec.role == "guardrail" else None,
+        "bounds": "exact" if one.exact else "planned looks" if looks.planned else "sequence",
+        "champion_mean": one.spread.champion_mean,
+        "variance": one.spread.variance,
+        "variance_from": {
+            "kind": source.kind,
+            "retrain": source.retrain,
+            "at": source.at.isoformat(),
+            "units": source.units,
+        },
+    }
 
 
-def _say_measures(plan: dict[str, Any]) -> None:
-    known = [row for row in plan["measures"] if "detectable" in row]
-    if known:
-        say(f"at {plan['planned_units']:,} units, with a chance of {plan['chance']:.0%}:")
-        say_table(
-            ["measure", "role", "shown", "relative", "margin", "units for margin", "variance from"],
-            [
-                (
-                    row["measure"],
-                    row["role"],
-                    number(row["detectable"]),
-                    None if row["detectable_relative"] is None else f"{row['detectable_relative']:.1%}",
-                    number(row["margin"]),
-                    row["units_for_margin"],
-                    f"{row['variance_from']['retrain']}, look of {moment(row['variance_from']['at'])}, "
-                    f"{row['variance_from']['units']:,} units",
-                )
-                for row in known
-            ],
-            right=["shown", "relative", "margin", "units for margin"],
-        )
-        say("shown: the smallest true improvement; for a guardrail the smallest margin that is shown held if nothing differs")
-    for row in plan["measures"]:
-        if "missing" in row:
-            say(f"{row['measure']}: what it can show is not known: {row['missing']}")
-
-
-def _days(duration: timedelta) -> float:
-    return duration.total_seconds() / 86400
+def _unknown(contract: Contract, outlook: Outlook) -> list[dict[str, Any]]:
+    success = contract.experiment.success
+    return [
+        {"measure": name, "role": "success" if name in success else "guardrail", "missing": why}
+        for name, why in outlook.unknown.items()
+    ]

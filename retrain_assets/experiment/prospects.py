@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from retrain_assets.experiment.course import Course
 from retrain_assets.experiment.plan import MeasureSpec, Plan
-from retrain_assets.experiment.power import CHANCE, FURTHEST, Looks
+from retrain_assets.experiment.power import CHANCE, Looks
 from retrain_assets.experiment.question import Need, Question
 from retrain_assets.experiment.spreads import Spread
 
@@ -28,7 +27,7 @@ class Prospect:
     """What one measure can show.
 
     Args:
-        spec: the measure.
+        spec: the measure; of a guardrail in a segment with the margin it has there.
         spread: how much it varies.
         effect: true improvement it is computed for, in the unit of the measure (0 for a guardrail).
         truth: where that comes from.
@@ -37,10 +36,11 @@ class Prospect:
         chances: chance that it has been shown by each look before the end.
         at_the_end: chance that the last look itself shows it.
         units: units of both arms at which it is shown with the chance ``CHANCE``; None where no time is enough.
-        days: days since arming until then; None likewise.
+        days: day since arming of the first look by which it is; None likewise. Looks may have to wait for other reasons.
         alone: what every stage with traffic would need by itself.
         detectable: smallest true improvement (success) or smallest margin (guardrail) that is shown before the end with the
             chance ``CHANCE``, in the unit of the measure; None where there is none.
+        segment: the segment (``column=value``) it must be shown in; None for all units.
     """
 
     spec: MeasureSpec
@@ -55,6 +55,7 @@ class Prospect:
     days: float | None
     alone: tuple[Need, ...]
     detectable: float | None
+    segment: str | None = None
 
     @property
     def chance(self) -> float:
@@ -73,15 +74,15 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class Inconclusive:
-    """Probability that the experiment ends without everything shown, if every effect is as assumed.
+    """Probability that the experiment ends without enough shown, if every effect is as taken.
 
-    Measures of the same units depend on each other in a way that is not known before, so there are bounds (Bonferroni), and the
-    value for independent measures between them.
+    Enough is one success measure and every guardrail. Measures of the same units depend on each other in a way nobody knows
+    before, so there are bounds that always hold (Boole, Bonferroni), and the value for independent measures.
 
     Args:
-        at_least: the least likely measure alone is not shown by any look.
-        independent: one minus the product of the measures' chances.
-        at_most: the sum over measures of the chances that the last look does not show them.
+        at_least: the least likely guardrail is not shown by any look, or no success measure is.
+        independent: one minus the product of the guardrails' chances and that of any success measure.
+        at_most: the last look does not show the likeliest success measure, or not some guardrail.
     """
 
     at_least: float
@@ -112,9 +113,10 @@ def prospect_of(
     question = Question(spec, spread, plan, course, effect, bar)
     chances = question.chances(looks)
     days = next((day for day, chance in zip(looks.days, chances, strict=True) if chance >= CHANCE), None)
-    if days is None and looks.planned and (information := question.information_needed(looks)) is not None:
-        days = course.day_of(information)
-        days = days if days <= FURTHEST * max((plan.extend_to or plan.max_duration) / timedelta(days=1), 1.0) else None
+    enough = question.day_of_enough(looks)
+    if days is None and looks.planned:
+        days = enough
+    in_time = looks.count > 0 and chances[looks.count - 1] >= CHANCE
     return Prospect(
         spec=spec,
         spread=spread,
@@ -124,7 +126,7 @@ def prospect_of(
         exact=looks.count > 0 and question.is_exact(looks.days[looks.count - 1]),
         chances=chances[: looks.count],
         at_the_end=question.shown_at(looks, looks.count - 1) if looks.count else 0.0,
-        units=None if days is None else math.ceil(course.units(days)),
+        units=None if days is None else math.ceil(course.units(min(days, enough or days) if in_time else days)),
         days=days,
         alone=question.alone(looks),
         detectable=question.detectable(looks),
@@ -132,13 +134,21 @@ def prospect_of(
 
 
 def inconclusive(prospects: Collection[Prospect]) -> Inconclusive | None:
-    """Bounds of the probability that not everything is shown by the end; None without a measure."""
+    """Bounds of the probability that too little is shown by the end; None without a measure.
+
+    Without a success measure among them they are about the guardrails only, and the other way round.
+    """
+    success = [one for one in prospects if one.spec.role == "success"]
+    guardrails = [one for one in prospects if one.spec.role == "guardrail"]
     if not prospects:
         return None
+    any_success = min(1.0, math.fsum(one.chance for one in success)) if success else 1.0
+    independent = 1 - math.prod(1 - one.chance for one in success) if success else 1.0
+    best_at_the_end = max((one.at_the_end for one in success), default=1.0)
     return Inconclusive(
-        at_least=max(1 - one.chance for one in prospects),
-        independent=1 - math.prod(one.chance for one in prospects),
-        at_most=min(1.0, math.fsum(1 - one.at_the_end for one in prospects)),
+        at_least=1 - min([any_success, *(one.chance for one in guardrails)]),
+        independent=1 - independent * math.prod(one.chance for one in guardrails),
+        at_most=min(1.0, 1 - best_at_the_end + math.fsum(1 - one.at_the_end for one in guardrails)),
     )
 
 

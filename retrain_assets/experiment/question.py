@@ -6,6 +6,7 @@ A share with few expected events is answered by the exact bounds, everything els
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from retrain_assets.experiment.course import Course
@@ -105,6 +106,18 @@ class Question:
             looks, self.drift, alpha=tuning.alpha, planned_units=tuning.planned_units, share=tuning.reference_share
         )
 
+    def day_of_enough(self, looks: Looks) -> float | None:
+        """Day since arming by which enough units have come to show it with the chance ``CHANCE``, looked at throughout.
+
+        None where that takes more than ``FURTHEST`` times the time there is.
+        """
+        furthest = self._most / self.course.units_a_day
+        if self.spread.is_share and (day := self._exact_day(furthest)) is not None:
+            return day
+        information = self.information_needed(looks)
+        day = None if information is None else self.course.day_of(information)
+        return day if day is not None and day <= furthest else None
+
     def alone(self, looks: Looks) -> tuple[Need, ...]:
         """What every stage would need if it alone had to show it; without those where nothing is enough."""
         information, found = self.information_needed(looks), []
@@ -174,11 +187,21 @@ class Question:
         return abs(champion[1]) > 0 and (challenger[0] - champion[1]) / abs(champion[1]) > self._relative_bar
 
     def _exact_units(self, arms: tuple[float, float]) -> float | None:
-        """Units of both arms at which the exact bounds show it with the chance ``CHANCE``, while events are few."""
-        low, high = 0.0, self._most
-        if self._exact((arms[0] * high, arms[1] * high)) < CHANCE:
-            return None
-        while high - low > max(1.0, 1e-3 * high):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self._exact((arms[0] * middle, arms[1] * middle)) >= CHANCE else (middle, high)
-        return high
+        """Units of both arms, split as given, at which the exact bounds show it with the chance ``CHANCE``."""
+        return _least(lambda units: self._exact((arms[0] * units, arms[1] * units)) >= CHANCE, self._most)
+
+    def _exact_day(self, furthest: float) -> float | None:
+        """Day by which the exact bounds show it with the chance ``CHANCE``, if events are few until then."""
+        day = _least(lambda day: self._exact(self.course.arms(day)) >= CHANCE, furthest)
+        return day if day is not None and self.is_exact(day) else None
+
+
+def _least(enough: Callable[[float], bool], most: float) -> float | None:
+    """The smallest number up to ``most`` that is enough, to a thousandth; more than enough is enough."""
+    if not enough(most):
+        return None
+    low, high = 0.0, most
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

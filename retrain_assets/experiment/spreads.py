@@ -50,17 +50,26 @@ def spread_of_look(result: MeasureResult, look: Look, tuning: Tuning) -> Spread 
         look: the look, for its stages' units.
         tuning: the tuning the look was made with.
     """
-    if result.estimate is None or result.lower is None or result.upper is None or result.champion_mean is None:
-        return None
-    above, below = result.upper - result.estimate, result.estimate - result.lower
-    if not above > 0 or not math.isclose(above, below, rel_tol=_SYMMETRIC):
+    width = _width_towards_harm(result)
+    if width is None or result.champion_mean is None:
         return None
     information = _information(look, result.n_champion, result.n_challenger)
     if information is None:
         return None
     clock = information / (tuning.reference_share * (1 - tuning.reference_share))
-    standard_error = above / anytime_z(clock, tuning.alpha, tuning.planned_units)
+    standard_error = width / anytime_z(clock, tuning.alpha, tuning.planned_units)
     return Spread(result.champion_mean, standard_error**2 * information, result.n_champion + result.n_challenger)
+
+
+def _width_towards_harm(result: MeasureResult) -> float | None:
+    """Distance of the limit that shows harm from the estimate: it has the plan's alpha, whatever the other has."""
+    estimate, lower, upper = result.estimate, result.lower, result.upper
+    if estimate is None or lower is None or upper is None or result.method in ("exact", "quantile"):
+        return None
+    width = upper - estimate if result.spec.direction == "increase" else estimate - lower
+    if result.method is None and not math.isclose(upper - estimate, estimate - lower, rel_tol=_SYMMETRIC):
+        return None  # an older look, which does not say that its bounds are those of few events
+    return width if width > 0 else None
 
 
 def spread_of_champion(statistics: MeasureStatistics, quantile: float | None = None) -> Spread | str:
