@@ -13,7 +13,7 @@ from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     from retrain_assets.ledger import Event
-    from retrain_assets.release import ModelState
+    from retrain_assets.release import ModelState, ReleaseController
 
 
 @click.group()
@@ -69,14 +69,17 @@ def show(model: str, retrain: str | None, as_json: bool) -> None:
     if retrain is not None:
         require_retrain(state, retrain)
     events = controller.ledger.events(model=model, retrain=retrain)
+    lost = {key: why for key in state.retrains if retrain in (None, key) and (why := _failure(home, controller, model, key))}
     packs = [row for row in _retrains(home, state) if row["pack"] and retrain in (None, row["retrain"])]
     if as_json:
         from retrain_assets.release import audit_trail
 
         packed = {row["retrain"]: row["pack"] for row in packs}
-        say_json({"model": model, "retrain": retrain, "events": audit_trail(events), "packs": packed})
+        say_json({"model": model, "retrain": retrain, "events": audit_trail(events), "packs": packed, "failures": lost})
         return
     say_table(["event", "at", "by", "kind", "retrain", "revision", "reason"], [_row(event) for event in events], right=["event"])
+    for key, why in lost.items():
+        say(f"why {key} was lost: {why['mode'].replace('_', ' ')}: {why['sentence']}")
     for row in packs:
         say(f"evidence pack of {row['retrain']}: {row['pack']}")
 
@@ -129,6 +132,15 @@ def _retrains(home: Home, state: ModelState) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _failure(home: Home, controller: ReleaseController, model: str, retrain: str) -> dict[str, Any] | None:
+    """Why a retrain was lost, with its evidence; None for one that was not."""
+    from retrain_assets.reports.failure import failure_of
+    from retrain_assets.reports.record import read_record
+
+    found = failure_of(read_record(controller.ledger, controller.evidence, home, model, retrain))
+    return found.to_json() if found else None
 
 
 def _ending(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from retrain_assets.contract import Gate, Outcome, Verdict, finite
-from retrain_assets.experiment.look import Action, Look
+from retrain_assets.experiment.look import Action, Cause, Look
 from retrain_assets.experiment.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.threshold_effect import Rule, ThresholdEffect
 
@@ -107,7 +107,7 @@ def failure_of_look(
 ) -> Failure:
     """Why a challenger lost at a look that rolls back or rejects, or at the last one before it was stopped otherwise.
 
-    - ``data_quality``: health checks that fail, measures that could not be computed.
+    - ``data_quality``: health checks that fail, measures that could not be computed, records that did not come.
     - ``infrastructure``: technical guardrails (latency, errors) that are shown worse, when no business measure is, or besides.
     - ``threshold_selection``: a lost measure whose effect would have changed sign at a re-chosen threshold, by at least
       :data:`SHOWN` standard errors of the change; decisive when that is so of every lost measure.
@@ -124,7 +124,7 @@ def failure_of_look(
     """
     technical = set(technical_measures)
     worse = [result for result in look.results if result.state is MeasureState.WORSE]
-    evidence = [*_unsound(look), *found, *_missing(look)]
+    evidence = [*_unsound(look), *_silent(look), *found, *_missing(look)]
     evidence += [_lost(result, FailureMode.INFRASTRUCTURE) for result in worse if result.spec.name in technical]
     evidence += _thresholds(thresholds)
     evidence += [_lost(result, FailureMode.GENUINE_WEAKNESS) for result in worse if result.spec.name not in technical]
@@ -218,6 +218,12 @@ def _missing(look: Look) -> Iterator[Evidence]:
         if result.state is MeasureState.ERROR:
             sentence = f"a measure could not be computed, so nothing it shows counts: {result.message}"
             yield Evidence(FailureMode.DATA_QUALITY, result.spec.name, sentence)
+
+
+def _silent(look: Look) -> Iterator[Evidence]:
+    if look.cause is Cause.MISSING_DATA:
+        sentence = f"usable records did not come within the contract's grace: {look.reason}"
+        yield Evidence(FailureMode.DATA_QUALITY, "missing_data", sentence)
 
 
 def _lost(result: MeasureResult, mode: FailureMode) -> Evidence:

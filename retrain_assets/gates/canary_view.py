@@ -12,7 +12,7 @@ from typing import Any
 from retrain_assets.contract import Contract, finite
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
 from retrain_assets.experiment.failure_modes import Evidence, Failure, FailureMode, failure_of_look
-from retrain_assets.experiment.look import Look
+from retrain_assets.experiment.look import Action, Look
 from retrain_assets.experiment.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.threshold_effect import ThresholdEffect
 from retrain_assets.gates.technical_health import TechnicalLimits, judged
@@ -264,6 +264,23 @@ class CanaryView:
                 MOVED,
                 decisive=here_only or farther,
             )
+
+
+def look_document(look: Look, view: CanaryView) -> dict[str, Any]:
+    """What is recorded of a look: its own JSON, the view as ``view`` and, where it ends the experiment, why as ``failure``.
+
+    :meth:`~retrain_assets.experiment.Look.from_json` reads the look back from it.
+    """
+    ends = look.action in (Action.ROLL_BACK, Action.REJECT)
+    return {**look.to_json(), "view": view.to_json(), "failure": view.failure(look).to_json() if ends else None}
+
+
+def failure_of_document(document: Mapping[str, Any]) -> Failure:
+    """Why the challenger lost by a recorded look, made with or without a view."""
+    if document.get("failure"):
+        return Failure.from_json(document["failure"])
+    look = Look.from_json(document)
+    return CanaryView.from_json(document["view"]).failure(look) if document.get("view") else failure_of_look(look)
 
 
 def technical_measures(contract: Contract) -> frozenset[str]:

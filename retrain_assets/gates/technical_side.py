@@ -27,7 +27,7 @@ class ArmTechnical:
 
     Args:
         requests: requests answered, shadow scoring included.
-        units: units behind them (counted approximately above some thousands).
+        units: units behind them; in a segment estimated from the requests per unit of all.
         error_share: share of the requests the arm's model failed on, 0..1.
         latency_p50_ms: median time of the scoring call per row.
         latency_p95_ms: its 95th percentile.

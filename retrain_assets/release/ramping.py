@@ -185,7 +185,8 @@ def follow(drafts: Drafts, key: str, look: Mapping[str, Any], evidence: str) -> 
         "again_at": look.get("again_at"),
     }
     drafts.add(EventKind.CANARY_LOOKED, key, payload, toggle=toggle.name)
-    _carry_out(drafts, toggle, str(look["action"]), evidence, cause=look.get("cause"))
+    why = {name: look["failure"][name] for name in ("mode", "sentence")} if look.get("failure") else None
+    _carry_out(drafts, toggle, str(look["action"]), {"evidence": evidence, "failure": why}, cause=look.get("cause"))
 
 
 def expire(drafts: Drafts) -> None:
@@ -207,19 +208,19 @@ def known_toggle(drafts: Drafts, name: str) -> ToggleState:
     return drafts.state.toggles[name]
 
 
-def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, evidence: str, *, cause: str | None) -> None:
+def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, found: Mapping[str, Any], *, cause: str | None) -> None:
     if expired(toggle, drafts.now):
         payload = _rollback_payload(toggle, cause=EXPIRED)
         drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, payload, reason=EXPIRED)
     elif action in ("roll_back", "reject"):
         payload = _rollback_payload(toggle, cause=cause or ("harm" if action == "roll_back" else "inconclusive"))
-        drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, {**payload, "evidence": evidence})
+        drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, {**payload, **found})
         if action == "reject":
-            drafts.move(EventKind.REJECTED, toggle.retrain, toggle.name, {"evidence": evidence})
+            drafts.move(EventKind.REJECTED, toggle.retrain, toggle.name, dict(found))
     elif action == "step" and toggle.state in (ToggleStatus.SHADOW, ToggleStatus.RAMPING) and next_stage(toggle) is not None:
         _step(drafts, toggle)
     elif action == "ask_approval" and toggle.state is ToggleStatus.RAMPING and next_stage(toggle) is None:
-        drafts.move(EventKind.APPROVAL_REQUESTED, toggle.retrain, toggle.name, {"evidence": evidence})
+        drafts.move(EventKind.APPROVAL_REQUESTED, toggle.retrain, toggle.name, {"evidence": found["evidence"]})
     elif action not in ("hold", "step", "ask_approval"):
         raise Refused(f"{action!r} is not what a look can call for", where=toggle.name)
 

@@ -8,6 +8,7 @@ from retrain_assets.contract import Gate, Outcome
 from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.release import Ending, ToggleStatus
 from retrain_assets.reports import words
+from retrain_assets.reports.failure import failure_of
 from retrain_assets.reports.record import Record
 
 _OPEN = {
@@ -23,8 +24,14 @@ def answer_of(record: Record) -> dict[str, Any]:
 
     Keys: ``outcome`` (machine word), ``word`` (what the reader sees first), ``tone`` (``good``, ``bad``, ``note``, ``open``),
     ``headline``, ``why``, ``by`` (actors), ``at`` (ISO time), ``gate`` and ``stage`` where it ended, else None;
-    ``live`` (``at``, ``why``) of a promotion that was undone, else None.
+    ``live`` (``at``, ``why``) of a promotion that was undone, else None; ``failure`` (``mode``, ``sentence``, ``evidence``): why
+    a retrain was lost, None for one that was not.
     """
+    failure = failure_of(record)
+    return {**_ending(record), "failure": failure.to_json() if failure else None}
+
+
+def _ending(record: Record) -> dict[str, Any]:
     ending, rolled = record.known.ended, record.last(EventKind.ROLLED_BACK)
     promoted, crowned = record.last(EventKind.PROMOTED), record.last(EventKind.CHAMPION_BOOTSTRAPPED)
     rejected, failed = record.last(EventKind.REJECTED), record.last(EventKind.STAGE_FAILED)

@@ -54,14 +54,14 @@ class Cubes:
         scores: by revision, arm, segment columns and bin of the score: ``n``, ``failed``, ``decided``, ``positive``, ``total``,
             ``squares``, ``least``, ``greatest``; bin null: no finite score.
         latencies: by revision, arm, segment columns and bin of the latency: ``n``; no shadow scoring.
-        units: by revision and arm, and by revision, arm and one segment column at a time: ``units``, approximately.
+        units: units by revision and arm.
         edges: of the score's bins.
         segments: the segment columns.
     """
 
     scores: pl.DataFrame
     latencies: pl.DataFrame
-    units: Mapping[str | None, pl.DataFrame]
+    units: Mapping[tuple[int, str], int]
     edges: tuple[float, ...]
     segments: tuple[str, ...]
 
@@ -77,7 +77,12 @@ class Cubes:
 
 
 def count_arms(
-    exposures: pl.LazyFrame, *, segments: Sequence[str], edges: tuple[float, ...], thresholds: Mapping[Arm, float] | None
+    exposures: pl.LazyFrame,
+    *,
+    segments: Sequence[str],
+    edges: tuple[float, ...],
+    thresholds: Mapping[Arm, float] | None,
+    units: Mapping[tuple[int, str], int],
 ) -> Cubes:
     """One streaming pass over the exposures of an experiment.
 
@@ -90,6 +95,7 @@ def count_arms(
         segments: the contract's segment columns that the rows have.
         edges: bins of the score.
         thresholds: each arm's decision threshold, for rows without a logged decision; None where there are no decisions.
+        units: units by revision and arm, as the look counts them; a segment is taken to have as many requests per unit.
     """
     rows = _rows(exposures, segments, thresholds).with_columns(
         bin=pl.col("score").map_batches(lambda values: _bins(values, edges), return_dtype=pl.Int32, is_elementwise=True),
@@ -108,14 +114,8 @@ def count_arms(
     )
     timed = rows.filter(pl.col("latency_ms").is_finite() & (pl.col("latency_ms") >= 0))
     latencies = timed.group_by(*by, "tick").agg(n=pl.len())
-    units = [
-        rows.group_by(*(["revision", "arm", column] if column else ["revision", "arm"])).agg(
-            units=pl.col("unit_id").approx_n_unique()
-        )
-        for column in (None, *segments)
-    ]
-    counted = pl.collect_all([scores, latencies, *units], engine="streaming")
-    return Cubes(counted[0], counted[1], dict(zip((None, *segments), counted[2:], strict=True)), edges, tuple(segments))
+    counted = pl.collect_all([scores, latencies], engine="streaming")
+    return Cubes(counted[0], counted[1], dict(units), edges, tuple(segments))
 
 
 def arms_of(cubes: Cubes, segment: tuple[str, object] | None = None) -> ArmCounts:
@@ -126,15 +126,14 @@ def arms_of(cubes: Cubes, segment: tuple[str, object] | None = None) -> ArmCount
         segment: column and value; None: total.
     """
     held = pl.lit(True) if segment is None else pl.col(segment[0]).eq_missing(pl.lit(segment[1]))
-    column = None if segment is None else segment[0]
     scores = cubes.scores.filter(held)
     by_bin = scores.group_by("revision", "arm", "bin").agg(
         pl.col("n", "failed", "decided", "positive", "total", "squares").sum(), pl.col("least").min(), pl.col("greatest").max()
     )
     ticks = cubes.latencies.filter(held).group_by("revision", "arm", "tick").agg(pl.col("n").sum())
-    units = {(row[0], row[1]): row[2] for row in cubes.units[column].filter(held).select("revision", "arm", "units").iter_rows()}
     cells = {key: _Cell.of(part, cubes.edges) for key, part in _parts(by_bin)}
     latencies = {key: dict(part.select("tick", "n").iter_rows()) for key, part in _parts(ticks)}
+    units = _units(cubes, cells)
     revisions = sorted({revision for revision, _ in cells})
     empty = _Cell.of(by_bin.clear(), cubes.edges)
     at = [tuple((cells.get((revision, arm), empty), units.get((revision, arm), 0)) for arm in ARMS) for revision in revisions]
@@ -153,7 +152,7 @@ def arms_of(cubes: Cubes, segment: tuple[str, object] | None = None) -> ArmCount
         quantiles = [counted_quantile(timed, timely if any(timely) else alone, share) for share in (0.5, 0.95, 0.99)]
         return ArmTechnical(
             requests=sum(one.requests for one in own),
-            units=sum(min(units.get((revision, name), 0), one.requests) for revision, one in zip(revisions, own, strict=True)),
+            units=sum(units.get((revision, name), 0) for revision in revisions),
             error_share=_share([one.failed for one in own], [one.requests for one in own], weights),
             latency_p50_ms=quantiles[0],
             latency_p95_ms=quantiles[1],
@@ -206,6 +205,17 @@ class _Cell:
         return cls(n, int(part["failed"].sum()), int(part["decided"].sum()), int(part["positive"].sum() or 0), sketch)
 
 
+def _units(cubes: Cubes, cells: Mapping[tuple[int, str], _Cell]) -> dict[tuple[int, str], int]:
+    """Units behind the requests of each cell, at least one and at most as many as requests."""
+    requests = {(row[0], row[1]): row[2] for row in cubes.scores.group_by("revision", "arm").agg(pl.col("n").sum()).iter_rows()}
+    found = {}
+    for key, cell in cells.items():
+        everywhere = requests.get(key, 0)
+        rate = min(1.0, cubes.units.get(key, everywhere) / everywhere) if everywhere else 1.0
+        found[key] = max(1, round(cell.requests * rate)) if cell.requests else 0
+    return found
+
+
 def _rows(exposures: pl.LazyFrame, segments: Sequence[str], thresholds: Mapping[Arm, float] | None) -> pl.LazyFrame:
     there = exposures.collect_schema()
     failed = pl.col("error").fill_null(True)
@@ -216,7 +226,7 @@ def _rows(exposures: pl.LazyFrame, segments: Sequence[str], thresholds: Mapping[
         by_score = score >= pl.when(mine).then(thresholds["challenger"]).otherwise(thresholds["champion"])
         logged = pl.col("decision") if "decision" in there else pl.lit(None, dtype=pl.Boolean)
         decision = pl.when(~(mine & failed)).then(pl.coalesce(logged, by_score))
-    keep = ["revision", "unit_id", *segments]
+    keep = ["revision", *segments]
     real = exposures.select(*keep, "arm", "latency_ms", failed=failed, score=score, decision=decision)
     beside = _finite("shadow_score")
     shadow = exposures.filter(pl.col("stage") == SHADOW).select(

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -95,7 +96,7 @@ def view_of_look(
     sample = with_outcomes(sampled(own, segments, contract, now), outcomes, contract, now)
     if sample.step > 1:
         notes.append(f"calibration and thresholds rest on every {sample.step}th matured request")
-    cubes = count_arms(own, segments=segments, edges=_edges(references, sample), thresholds=thresholds)
+    cubes = count_arms(own, segments=segments, edges=_edges(references, sample), thresholds=thresholds, units=_units(look))
     live: LiveFeatures | None = None
     try:
         live = _live(sample, references, contract, segments, now)
@@ -111,7 +112,8 @@ def view_of_look(
     sides = _sides(cubes, rows.filter(pl.col("label").is_finite()), live, references, contract)
     if contract.task == "multiclass" and not rows["label"].is_finite().any():
         notes.append("calibration: of several classes only the likeliest one's probability is logged and no class was found")
-    return canary_view(look, contract, sides, thresholds=effects, notes=[*notes, *more])
+    view = canary_view(look, contract, sides, thresholds=effects, notes=[*notes, *more])
+    return CanaryView.from_json(_rounded(view.to_json()))
 
 
 def _sides(
@@ -194,6 +196,15 @@ def _labelled(sample: MaturedRows, live: LiveFeatures, contract: Contract, refer
     return MaturedRows(pl.concat(parts), sample.step)
 
 
+def _units(look: Look) -> dict[tuple[int, str], int]:
+    return {
+        (counts.revision, arm): getattr(counts, arm).exposed
+        for counts in look.stages
+        for arm in ARMS
+        if getattr(counts, arm).exposed
+    }
+
+
 def _thresholds(contract: Contract, references: References) -> dict[Arm, float] | None:
     """Each arm's decision threshold: its bundle's, else the contract's."""
     if contract.decision is None:
@@ -213,6 +224,15 @@ def _edges(references: References, sample: MaturedRows) -> tuple[float, ...]:
             return sketch.columns["score"].edges
     scores = sample.frame["score"].drop_nulls()
     return fitted_edges(scores.filter(scores.is_finite()).sort().to_numpy(), 20)
+
+
+def _rounded(value: Any) -> Any:
+    """Nine significant digits: sums of threads differ beyond, and the same look must have the same digest."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def _label_std(references: References) -> float | None:
