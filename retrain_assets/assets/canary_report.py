@@ -2,15 +2,18 @@
 
 import dagster as dg
 
-from retrain_assets.assets.faces import table, verdict_table
+from retrain_assets.assets.canary_tables import canary_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.contract import Gate
-from retrain_assets.experiment import MeasureResult, Plan
+from retrain_assets.experiment import Plan
 from retrain_assets.gates.canary import canary_gate
+from retrain_assets.gates.canary_view import look_document
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import ToggleStatus
+from retrain_assets.reports.canary import summary_of
 from retrain_assets.reports.pictures import canary_pictures
+from retrain_assets.serving.canary_view import canary_view
 from retrain_assets.serving.look import look_at
 
 
@@ -45,38 +48,23 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
             raise dg.Failure(
                 description=f"{toggle.name} is {toggle.state.value} before its first stage; resume it first", allow_retries=False
             )
-        look = look_at(platform.home, toggle, platform.clock.now())
-        digest = platform.evidence.put(look.to_json())
+        now = platform.clock.now()
+        look = look_at(platform.home, toggle, now)
+        view = canary_view(platform.home, toggle, look, now, registry=platform.registry)
+        document = look_document(look, view)
+        digest = platform.evidence.put(document)
         verdicts = canary_gate(look, Plan.from_contract(toggle.terms))
         controller.record_gate(road.model, retrain, Gate.CANARY, verdicts, {"bundle": toggle.challenger.bundle, "report": digest})
-        after = controller.follow(road.model, retrain, look.to_json(), digest)
+        after = controller.follow(road.model, retrain, document, digest)
+        summary = summary_of(document, toggle.contract["experiment"], toggle.ramp)
         return dg.MaterializeResult(
             metadata={
-                "stage": look.stage,
-                "action": look.action.value,
-                "reason": look.reason,
+                **canary_metadata(summary, verdicts),
+                "plots": dg.MetadataValue.md(canary_pictures(platform.home, road.model, retrain)),
                 "toggle": after.state.value,
-                "plot": dg.MetadataValue.md(canary_pictures(platform.home, road.model, retrain)),
-                "measures": table(_measure_row(result) for result in look.results),
-                "health": table({"check": check.name, "holds": check.ok, "message": check.message} for check in look.health),
-                "gate": verdict_table(verdicts),
                 "evidence": str(platform.evidence.path(digest)),
             },
             data_version=dg.DataVersion(digest),
         )
 
     return canary_report
-
-
-def _measure_row(result: MeasureResult) -> dict[str, object]:
-    return {
-        "measure": result.spec.name,
-        "role": result.spec.role,
-        "state": result.state.value,
-        "champion": result.champion_mean,
-        "challenger": result.challenger_mean,
-        "difference": result.estimate,
-        "lower": result.lower,
-        "upper": result.upper,
-        "units": result.n_champion + result.n_challenger,
-    }

@@ -26,29 +26,30 @@ CAUSE_WORDS: Mapping[Cause, str] = {
 }
 
 
-def summary_of(look: Look, experiment: Mapping[str, Any], ramp: Sequence[str]) -> dict[str, Any]:
+def summary_of(document: Mapping[str, Any], experiment: Mapping[str, Any], ramp: Sequence[str]) -> dict[str, Any]:
     """The look as JSON, in reading order.
 
     Keys: ``call`` (``action``, ``word``, ``tone``, ``why`` as short as it can be said, ``reason`` in full), ``at``, ``stage``,
-    ``valid``, ``sides`` (technical and commercial side in one ``sentence``), ``measures`` (see
-    :func:`retrain_assets.reports.measure_line.line_of`), ``health`` (``line``, ``failing``, ``checks``), ``next`` (lines),
+    ``valid``, ``sides`` (technical and commercial side in one ``sentence``), ``view`` (what was recorded of them), ``measures``
+    (see :func:`retrain_assets.reports.measure_line.line_of`), ``health`` (``line``, ``failing``, ``checks``), ``next`` (lines),
     ``planned`` (see :func:`retrain_assets.reports.planned_looks.planned_of`), ``warnings``, ``worth`` (None without economics),
     ``segments`` (see :func:`retrain_assets.reports.segments.segments_of`), ``stages`` (label, share, units per arm).
 
     Args:
-        look: the look.
+        document: the look as JSON, with ``view`` where the technical side was recorded beside it
+            (:class:`retrain_assets.gates.canary_view.CanaryView`).
         experiment: the contract's section ``experiment``; fields that older contracts lack may be missing.
         ramp: labels of the ramp's stages below 100.
     """
-    look = Look.from_json(look.to_json())
+    look = Look.from_json(document)
     lines = [line_of(result, experiment) for result in look.results]
-    planned = planned_of(look, experiment)
+    planned, view = planned_of(look, experiment), document.get("view")
     return {
         "at": look.at.isoformat(),
         "stage": look.stage,
         "valid": look.is_valid,
         "call": _call(look, lines, ramp, experiment),
-        "sides": _sides(look, lines),
+        "sides": _sides(look, lines, view),
         "measures": lines,
         "health": _health(look),
         "next": _next(look, planned),
@@ -56,6 +57,7 @@ def summary_of(look: Look, experiment: Mapping[str, Any], ramp: Sequence[str]) -
         "warnings": list(look.warnings),
         "worth": _worth(look.net_value),
         "segments": segments_of(look, experiment),
+        "view": view,
         "stages": [one.to_json() for one in look.stages],
     }
 
@@ -123,13 +125,19 @@ def _listed(items: Sequence[str], most: int = 2) -> str:
     return (", " if more else " and ").join(items[:most]) + more
 
 
-def _sides(look: Look, lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Technical health beside business, each in its own words; the one says nothing about the other."""
+def _sides(look: Look, lines: Sequence[Mapping[str, Any]], view: Mapping[str, Any] | None) -> dict[str, str]:
+    """Technical health beside business, each in its own words; the one says nothing about the other.
+
+    From the recorded view; of a look without one from its measures alone.
+    """
     technical, commercial = ([one for one in lines if one["technical"] is side] for side in (True, False))
     service = _service({one["state"] for one in technical})
     business = _business({one["state"] for one in commercial}, open_=any(one["tone"] != "good" for one in commercial))
+    sentence = f"{service} technically, {business} commercially"
+    if view is not None:
+        service, business, sentence = view["total"]["health"], view["total"]["commercial"], view["sentence"]
     unsound = "" if look.is_valid else "the experiment is not sound: "
-    return {"technical": service, "commercial": business, "sentence": f"{unsound}{service} technically, {business} commercially"}
+    return {"technical": service, "commercial": business, "sentence": f"{unsound}{sentence}"}
 
 
 def _service(states: set[str]) -> str:

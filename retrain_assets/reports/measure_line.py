@@ -7,6 +7,7 @@ from typing import Any
 
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
 from retrain_assets.experiment import MeasureResult, MeasureSpec, MeasureState
+from retrain_assets.experiment.failure_modes import units_needed
 from retrain_assets.reports import words
 
 STATE_WORDS: Mapping[MeasureState, tuple[str, str]] = {
@@ -49,7 +50,7 @@ def line_of(result: MeasureResult, experiment: Mapping[str, Any]) -> dict[str, A
     estimate, lower, upper = changes_of(result, relative=relative)
     planned = result.planned_relative if relative else result.planned_limit
     said, tone = STATE_WORDS[result.state]
-    factor = units_factor(result, relative=relative)
+    factor = units_factor(result)
     return {
         "name": spec.name,
         "role": spec.role,
@@ -124,20 +125,13 @@ def amount(value: float | None, *, relative: bool, points: bool = False) -> str:
     return f"{size} points" if relative and points else f"{size} %" if relative else size
 
 
-def units_factor(result: MeasureResult, *, relative: bool) -> float | None:
-    """How many times the units seen it takes until the measure is shown, if the estimate stays: intervals shrink with the root.
+def units_factor(result: MeasureResult) -> float | None:
+    """How many times the units seen it takes until the measure is shown, if its change stays.
 
     None where it is shown already, where the estimate itself does not reach the limit, and without an interval.
     """
-    spec = result.spec
-    estimate, lower, upper = changes_of(result, relative=relative)
-    limit = limit_of(spec)
-    if estimate is None or lower is None or upper is None or limit is None or relative != is_relative(spec):
-        return None
-    sign = 1 if spec.direction == "increase" else -1
-    width = estimate - lower if sign > 0 else upper - estimate
-    room = sign * (estimate - limit)
-    return (width / room) ** 2 if 0 < room < width else None
+    needed, seen = units_needed(result), result.n_champion + result.n_challenger
+    return needed / seen if needed is not None and seen and seen < needed < float("inf") else None
 
 
 def _distance(result: MeasureResult, factor: float | None, *, relative: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retrain_assets.experiment import Look, MeasureSpec
+from retrain_assets.experiment import MeasureSpec
 from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.release import stage_share
 from retrain_assets.reports.canary import summary_of
@@ -36,7 +36,7 @@ def ramp_of(record: Record) -> dict[str, Any] | None:
         "measures": _measures(looks),
         "looks": [_short(event, look) for event, look in looks],
         "last_look": None if newest is None else _last(looks[-1][0], newest),
-        "summary": None if newest is None else summary_of(Look.from_json(newest), experiment, record.toggle.ramp),
+        "summary": None if newest is None else summary_of(newest, experiment, record.toggle.ramp),
     }
 
 
