@@ -102,7 +102,7 @@ def interval_of(
         return difference
     if reason := _unreadable(difference, statistics):
         return reason
-    return _asymptotic(difference, tuning, upper_alpha, planned_z)
+    return _asymptotic(difference.guarded(), tuning, upper_alpha, planned_z)
 
 
 def difference_of(statistics: MeasureStatistics) -> Difference | str:

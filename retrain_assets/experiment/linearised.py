@@ -75,6 +75,7 @@ def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics]
     means: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
     variances: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
     n: dict[Arm, int] = {"champion": 0, "challenger": 0}
+    shortfalls: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
     deviations = covariance = 0.0
     for one in used:
         share, revision = one.weight / information, one.stratum.revision
@@ -86,6 +87,9 @@ def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics]
             variances[arm] += factor * factor * cell.uu * cell.n / (cell.n - 1)
             n[arm] += cell.n
             deviations += cell.uu
+        spreads = [(cells[revision, arm].n, cells[revision, arm].uu) for arm in _ARMS]
+        for arm, shortfall in zip(_ARMS, _shortfalls(share, *spreads), strict=True):
+            shortfalls[arm] += shortfall
     for shared in _all_shared(statistics, used, cells, ()):
         product = factors[shared.first] * factors[shared.second] * shared.uu
         if shared.first[1] == shared.second[1]:
@@ -102,6 +106,9 @@ def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics]
         information,
         n["champion"],
         n["challenger"],
+        None,
+        shortfalls["champion"],
+        shortfalls["challenger"],
     )
 
 
@@ -112,7 +119,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
     challenger_line: dict[Key, Line] = {}
     line: dict[Key, Line] = {}
     raw: dict[Key, Line] = {}
-    champion_mean = challenger_mean = deviations = 0.0
+    champion_mean = challenger_mean = deviations = champion_shortfall = challenger_shortfall = 0.0
     n_champion = n_challenger = 0
     for one in used:
         share, revision = one.weight / information, one.stratum.revision
@@ -133,8 +140,11 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         line[revision, "champion"], line[revision, "challenger"] = (-own, own), (other, -other)
         raw[revision, "champion"], raw[revision, "challenger"] = (-own, 0.0), (other, 0.0)
         n_champion, n_challenger = n_champion + champion.n, n_challenger + challenger.n
-        deviations += max(champion.uu - 2 * champion.uv + champion.vv, 0.0)
-        deviations += max(challenger.uu - 2 * challenger.uv + challenger.vv, 0.0)
+        champion_spread = max(champion.uu - 2 * champion.uv + champion.vv, 0.0)
+        challenger_spread = max(challenger.uu - 2 * challenger.uv + challenger.vv, 0.0)
+        deviations += champion_spread + challenger_spread
+        lacking = _shortfalls(share, (champion.n, champion_spread), (challenger.n, challenger_spread))
+        champion_shortfall, challenger_shortfall = champion_shortfall + lacking[0], challenger_shortfall + lacking[1]
     shared = list(_all_shared(statistics, used, cells, theta))
     before, variance = _variance(cells, shared, raw), _variance(cells, shared, line)
     return Difference(
@@ -148,7 +158,16 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         n_champion,
         n_challenger,
         1 - variance / before if before > 0 else None,
+        champion_shortfall,
+        challenger_shortfall,
     )
+
+
+def _shortfalls(share: float, champion: tuple[int, float], challenger: tuple[int, float]) -> tuple[float, float]:
+    """What both arms' means lack of variance for each arm to vary as the stratum does; arms as units and centred squares."""
+    both = (champion[1] + challenger[1]) / (champion[0] + challenger[0] - 2)
+    first, second = (share * share * max(both - spread / (n - 1), 0.0) / n for n, spread in (champion, challenger))
+    return first, second
 
 
 def _variance(cells: Mapping[Key, Cell], shared: Iterable[Shared], lines: Mapping[Key, Line]) -> float:

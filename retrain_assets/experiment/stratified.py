@@ -41,17 +41,24 @@ def _of_means(used: Sequence[StratumStatistics]) -> Difference:
     """One column, no unit in two strata: plain floats, because this runs for every measure of every segment at every look."""
     weights = [one.champion.n * one.challenger.n / (one.champion.n + one.challenger.n) for one in used]
     information = sum(weights)
-    means, variances, n, deviations = [0.0, 0.0], [0.0, 0.0], [0, 0], 0.0
+    means, variances, shortfalls, n, deviations = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0, 0], 0.0
     for weight, stratum in zip(weights, used, strict=True):
         share = weight / information
+        own, within = [0.0, 0.0], 0.0
         for side, arm in ((0, stratum.champion), (1, stratum.challenger)):
             units, total, squares = arm.n, arm.sums[0], arm.products[0]
             spread = squares - total * total / units
             if spread > _ROUNDING * squares:
-                deviations += spread
-                variances[side] += share * share * spread / ((units - 1) * units)
+                within += spread
+                own[side] = spread / (units - 1)
+                variances[side] += share * share * own[side] / units
             means[side] += share * total / units
             n[side] += units
+        deviations += within
+        both = within / (stratum.champion.n + stratum.challenger.n - 2)
+        side, units = (0, stratum.champion.n) if own[0] < own[1] else (1, stratum.challenger.n)
+        if both > own[side]:
+            shortfalls[side] += share * share * (both - own[side]) / units
     return Difference(
         means[0],
         means[1],
@@ -62,4 +69,7 @@ def _of_means(used: Sequence[StratumStatistics]) -> Difference:
         information,
         n[0],
         n[1],
+        None,
+        shortfalls[0],
+        shortfalls[1],
     )
