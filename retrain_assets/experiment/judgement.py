@@ -10,6 +10,7 @@ from retrain_assets.experiment.look import Look, PlannedLook
 from retrain_assets.experiment.measures import MeasureResult, MeasureState, PlannedBoundary, judge
 from retrain_assets.experiment.plan import MeasureSpec, Plan
 from retrain_assets.experiment.planned_looks import boundary
+from retrain_assets.experiment.segments import moves_against_total, with_shrunk_estimates
 from retrain_assets.experiment.statistics import MeasureStatistics
 
 
@@ -55,13 +56,14 @@ def judge_all(
         judge(spec, data.measures.get(spec.name, _NOBODY), plan, alpha=level, harm_alpha=plan.alpha, planned=bound)
         for spec, level, bound in zip(plan.measures, levels, bounds, strict=True)
     )
-    segments = _segments(data, plan, bounds)
+    segments = with_shrunk_estimates(_segments(data, plan, bounds), data.segments)
     if before is not None and plan.looks and not is_planned:
         results = _standing(results, before.results)
         segments = {name: _standing(those, before.segments.get(name, ())) for name, those in segments.items()}
     judged_segments = tuple(name for name in segments if _is_large(name, data, plan))
     guarded = tuple((name, one) for name in judged_segments for one in segments[name] if one.spec.segment_margin is not None)
-    return Judgement(results, segments, judged_segments, guarded, tuple(_leaning(results)))
+    warnings = (*_leaning(results), *moves_against_total(results, segments, plan.high_value))
+    return Judgement(results, segments, judged_segments, guarded, warnings)
 
 
 _NOBODY = MeasureStatistics()

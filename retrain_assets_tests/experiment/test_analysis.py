@@ -22,6 +22,8 @@ from retrain_assets.experiment import (
     interval_series,
 )
 from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, measure, open_canary, plan_of, stratum, winning
+from retrain_assets_tests.experiment.stories import look_at as look_at_plan
+from retrain_assets_tests.experiment.stories import watch
 
 PLAN = plan_of()
 DAY = timedelta(days=1)
@@ -105,6 +107,26 @@ def test_inconclusive_ends_in_a_rejection_at_the_longest_duration() -> None:
     assert (rejected.action, rejected.cause) == (Action.REJECT, Cause.INCONCLUSIVE)
     assert look_at(CanaryData(stages=(), measures={}), "shadow", days=28).action is Action.REJECT
     assert look_at(winning(), days=28).action is Action.ASK_APPROVAL
+
+
+def test_extended_experiments_say_so_and_end() -> None:
+    plan = replace(plan_of(), extend_to=42 * DAY)
+    looks = watch(plan, [(27, open_canary()), (28, open_canary()), (41.9, open_canary()), (42, open_canary())])
+    assert [look.action for look in looks] == [Action.HOLD, Action.HOLD, Action.HOLD, Action.REJECT]
+    assert "extended" not in looks[0].reason
+    assert "extended to 42d" in looks[1].reason
+    assert "inconclusive after 42d" in looks[3].reason
+    assert look_at_plan(plan, winning(), days=35).action is Action.ASK_APPROVAL
+
+
+def test_full_weeks_are_counted_in_matured_traffic() -> None:
+    plan = replace(plan_of(), full_weeks=2)
+    data = replace(winning(), first_traffic_at=ARMED, last_matured_at=ARMED + 13.9 * DAY)
+    early = look_at_plan(plan, data, days=16)
+    assert early.action is Action.HOLD
+    assert "13.9 of 14 days" in early.reason
+    assert look_at_plan(plan, replace(data, last_matured_at=ARMED + 14 * DAY), days=16).action is Action.ASK_APPROVAL
+    assert look_at_plan(plan, winning(), days=16).action is Action.HOLD
 
 
 UNSOUND: dict[str, dict[str, Any]] = {
