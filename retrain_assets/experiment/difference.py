@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning, two_sided_radius
 
@@ -53,13 +53,17 @@ class Difference:
         shortfall = self.champion_shortfall + self.challenger_shortfall
         if not shortfall:
             return self
-        return replace(
-            self,
-            champion_variance=self.champion_variance + self.champion_shortfall,
-            challenger_variance=self.challenger_variance + self.challenger_shortfall,
-            variance=self.variance + shortfall,
-            champion_shortfall=0.0,
-            challenger_shortfall=0.0,
+        return Difference(
+            self.champion_mean,
+            self.challenger_mean,
+            self.champion_variance + self.champion_shortfall,
+            self.challenger_variance + self.challenger_shortfall,
+            self.variance + shortfall,
+            self.unit_variance,
+            self.information,
+            self.n_champion,
+            self.n_challenger,
+            self.variance_saved,
         )
 
     @property
