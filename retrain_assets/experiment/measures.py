@@ -129,7 +129,7 @@ def judge(
     bad_alpha = good_alpha if harm_alpha is None else harm_alpha
     lower_alpha, upper_alpha = (good_alpha, bad_alpha) if spec.direction == "increase" else (bad_alpha, good_alpha)
     tuning = Tuning(lower_alpha, plan.planned_units, float(plan.ramp[-1]) / 100)
-    planned_z = planned.z if planned else None
+    planned_z = planned.z if planned and math.isfinite(planned.z) else None
     if spec.quantile is None:
         interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned_z)
     else:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 
-from retrain_assets.experiment import ArmStatistics, MeasureResult, MeasureSpec, MeasureState, StratumStatistics, judge
-from retrain_assets_tests.experiment.builders import COST, ERROR, arm, events, measure, plan_of, stratum
+from retrain_assets.contract import canonical_json
+from retrain_assets.experiment import (
+    ArmStatistics,
+    MeasureResult,
+    MeasureSpec,
+    MeasureState,
+    MeasureStatistics,
+    Plan,
+    PlannedBoundary,
+    StratumStatistics,
+    judge,
+)
+from retrain_assets_tests.experiment.builders import COST, ERROR, arm, events, measure, of_units, plan_of, stratum
 
 N = 20_000
 of_mean = ArmStatistics.of_mean
@@ -166,3 +181,162 @@ def test_relative_limits_widen_upwards_where_the_champions_mean_is_uncertain() -
     """Fieller's limits are not symmetric: a small denominator can make the change much larger, not much smaller."""
     result = state_of(COST, stratum(arm(400, 10.0, 25.0), arm(400, 10.0, 25.0)))
     assert result.relative_upper - result.relative_estimate > result.relative_estimate - result.relative_lower
+
+
+def state_at(spec: MeasureSpec, *strata: StratumStatistics, plan: Plan | None = None, **levels: Any) -> MeasureResult:
+    return judge(spec, measure(*strata), plan or plan_of(spec), **levels)
+
+
+LOOKS = replace(plan_of(), looks=(timedelta(days=7), timedelta(days=14)))
+AT_MARGIN = MeasureSpec("m", "guardrail", "decrease", margin=0.5)
+
+
+def test_between_planned_looks_only_harm_is_judged() -> None:
+    won, lost = stratum(arm(N, 10.0, 8.0), arm(N, 8.0, 8.0)), stratum(arm(N, 10.0, 8.0), arm(N, 12.0, 8.0))
+    for spec in (COST, AT_MARGIN):
+        assert state_at(spec, won, plan=LOOKS).state is MeasureState.INCONCLUSIVE
+        assert "planned looks" in state_at(spec, won, plan=LOOKS).message
+        assert state_at(spec, lost, plan=LOOKS).state is MeasureState.WORSE
+    assert state_at(COST, won, plan=LOOKS, planned=PlannedBoundary(1, 2.2)).state is MeasureState.BETTER
+    assert state_at(AT_MARGIN, won, plan=LOOKS, planned=PlannedBoundary(1, 2.2)).state is MeasureState.NON_INFERIOR
+    assert state_at(AT_MARGIN, lost, plan=LOOKS, planned=PlannedBoundary(1, 2.2)).state is MeasureState.WORSE
+
+
+def test_the_planned_limit_is_z_standard_errors_from_the_estimate_on_the_good_side() -> None:
+    one = stratum(arm(N, 10.0, 8.0), arm(N, 9.8, 8.0))
+    error = 8.0 * math.sqrt(2 / N)
+    down = state_at(COST, one, plan=LOOKS, planned=PlannedBoundary(2, 2.0))
+    assert down.planned_limit == pytest.approx(-0.2 + 2.0 * error)
+    up = state_at(replace(COST, direction="increase"), one, plan=LOOKS, planned=PlannedBoundary(2, 2.0))
+    assert up.planned_limit == pytest.approx(-0.2 - 2.0 * error)
+    assert down.planned_relative is not None
+    assert up.planned_relative is not None
+    assert up.planned_relative < -0.02 < down.planned_relative
+    assert (down.lower, down.upper) == (up.lower, up.upper)
+    assert down.upper is not None
+    assert down.planned_limit < down.upper
+
+
+def test_the_planned_limit_decides_where_the_sequence_does_not_yet() -> None:
+    """z = 2 is nearer to the estimate than a limit that holds at all looks; what it must exceed is the same."""
+    one = stratum(arm(N, 10.0, 8.0), arm(N, 9.75, 8.0))
+    spec = replace(COST, min_effect=0.0)
+    assert state_at(spec, one).state is MeasureState.INCONCLUSIVE
+    assert state_at(spec, one, plan=LOOKS, planned=PlannedBoundary(2, 2.0)).state is MeasureState.BETTER
+    assert state_at(spec, one, plan=LOOKS, planned=PlannedBoundary(2, 3.5)).state is MeasureState.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("z", [math.inf, math.nan])
+def test_a_planned_look_that_spends_nothing_shows_nothing(z: float) -> None:
+    result = state_at(COST, stratum(arm(N, 10.0, 8.0), arm(N, 5.0, 8.0)), plan=LOOKS, planned=PlannedBoundary(1, z))
+    assert (result.state, result.planned_limit, result.planned_relative) == (MeasureState.INCONCLUSIVE, None, None)
+    quiet = state_at(ERROR, stratum(events(N, 0), events(N, 0)), plan=LOOKS, planned=PlannedBoundary(1, z))
+    assert (quiet.state, quiet.planned_limit) == (MeasureState.INCONCLUSIVE, None)
+
+
+def test_few_events_at_a_planned_look_keep_their_exact_bounds() -> None:
+    quiet = stratum(events(2000, 0), events(2000, 0))
+    result = state_at(ERROR, quiet, plan=LOOKS, planned=PlannedBoundary(1, 2.0))
+    assert (result.state, result.method) == (MeasureState.NON_INFERIOR, "exact")
+    assert result.planned_limit == result.upper
+
+
+def test_harm_has_an_error_level_of_its_own() -> None:
+    """The limit that shows harm is wider at alpha / 20; the one on the good side stays where it was."""
+    for direction, change in (("decrease", 0.4), ("increase", -0.4)):
+        spec = MeasureSpec("m", "guardrail", direction, margin=0.1)
+        harmed = stratum(arm(N, 10.0, 8.0), arm(N, 10.0 + change, 8.0))
+        plain, strict = state_at(spec, harmed), state_at(spec, harmed, harm_alpha=0.025 / 20)
+        assert (plain.state, strict.state) == (MeasureState.WORSE, MeasureState.INCONCLUSIVE)
+        good, bad = ("upper", "lower") if direction == "decrease" else ("lower", "upper")
+        assert getattr(strict, good) == getattr(plain, good)
+        assert abs(getattr(strict, bad)) < abs(getattr(plain, bad))
+        both = state_at(spec, harmed, alpha=0.025 / 20)
+        assert getattr(both, bad) == pytest.approx(getattr(strict, bad))
+        assert abs(getattr(both, good)) > abs(getattr(plain, good))
+    share = stratum(events(2000, 0), events(2000, 15))
+    assert state_at(ERROR, share, harm_alpha=1e-4).upper == state_at(ERROR, share).upper
+    assert state_at(ERROR, share, harm_alpha=1e-4).lower < state_at(ERROR, share).lower
+
+
+def test_an_absolute_gain_can_be_asked_for() -> None:
+    strata = stratum(arm(N, 10.0, 8.0), arm(N, 9.0, 8.0))
+    spec = MeasureSpec("cost", "success", "decrease", min_gain=0.5)
+    assert state_at(spec, strata).state is MeasureState.BETTER
+    assert state_at(replace(spec, min_gain=0.95), strata).state is MeasureState.INCONCLUSIVE
+    around_zero = stratum(arm(N, 0.01, 8.0), arm(N, -2.0, 8.0))
+    assert state_at(spec, around_zero).state is MeasureState.BETTER
+
+
+def test_a_mean_is_judged_by_its_sequence_and_says_so() -> None:
+    assert state_at(COST, stratum(arm(N, 10.0, 8.0), arm(N, 10.0, 8.0))).method == "asymptotic"
+    assert state_at(ERROR, stratum(events(N, 0), events(N, 0))).method == "exact"
+
+
+def ratio(n: int, top: float, bottom: float, deviation: float = 1.0) -> ArmStatistics:
+    """n units whose numerator and denominator have these means, the same deviation, and no correlation."""
+    squares = [n * mean * mean + (n - 1) * deviation**2 for mean in (top, bottom)]
+    return ArmStatistics(n, (n * top, n * bottom), (squares[0], n * top * bottom, squares[1]), outside=1, first_n=n)
+
+
+def ratio_of(*strata: StratumStatistics) -> MeasureResult:
+    spec = MeasureSpec("m", "guardrail", "decrease", margin=0.1)
+    return judge(spec, MeasureStatistics(("value", "per"), strata), plan_of(spec))
+
+
+def test_a_ratio_is_the_ratio_of_the_sums() -> None:
+    result = ratio_of(stratum(ratio(N, 2.0, 4.0), ratio(N, 2.2, 4.0)))
+    assert (result.champion_mean, result.challenger_mean) == (pytest.approx(0.5), pytest.approx(0.55))
+    assert (result.state, result.method) == (MeasureState.NON_INFERIOR, "asymptotic")
+
+
+@pytest.mark.parametrize("bottom", [0.0, -3.0, 0.001])
+def test_a_ratio_whose_denominator_may_be_zero_shows_nothing_and_names_the_cell(bottom: float) -> None:
+    result = ratio_of(stratum(ratio(500, 2.0, 4.0), ratio(500, 2.0, bottom)))
+    assert (result.state, result.lower) == (MeasureState.INCONCLUSIVE, None)
+    assert "denominator of the challenger in stage 50" in result.message
+
+
+def test_a_stage_too_small_for_a_ratio_is_left_out_whatever_its_values() -> None:
+    large = stratum(ratio(500, 2.0, 4.0), ratio(500, 2.2, 4.0), revision=5)
+    for bottom in (0.0, 4.0):
+        small = stratum(ratio(29, 2.0, 4.0), ratio(29, 2.0, bottom), revision=4, stage="5")
+        assert ratio_of(small, large).estimate == ratio_of(large).estimate
+    assert "30 matured units" in ratio_of(stratum(ratio(29, 2.0, 4.0), ratio(29, 2.0, 4.0))).message
+
+
+def test_a_share_as_a_ratio_gets_no_exact_bounds() -> None:
+    one = ArmStatistics(500, (3.0, 500.0), (3.0, 3.0, 500.0), first_n=500, first_sum=3.0)
+    assert ratio_of(stratum(one, one)).method == "asymptotic"
+
+
+def test_values_that_covariates_predict_without_any_rest_show_nothing() -> None:
+    """A measure that is itself known before exposure has no effect and no variance: not better, not [0, 0]."""
+    draw = np.random.default_rng(6)
+    x = draw.normal(10, 2, 400)
+    statistics = of_units(
+        np.arange(400), np.full(400, 4), draw.random(400) < 0.5, np.column_stack([3 * x + 1, x]), columns=("value", "before")
+    )
+    for spec in (replace(COST, min_effect=0.0), AT_MARGIN):
+        result = judge(spec, statistics, plan_of(spec))
+        assert (result.state, result.lower) == (MeasureState.INCONCLUSIVE, None)
+        assert "no measure of chance" in result.message
+
+
+def test_what_covariates_saved_is_told() -> None:
+    draw = np.random.default_rng(6)
+    x = draw.normal(10, 2, 400)
+    rows = np.column_stack([x + draw.normal(0, 1, 400), x])
+    arms = draw.random(400) < 0.5
+    adjusted = judge(COST, of_units(np.arange(400), np.full(400, 4), arms, rows, columns=("value", "before")), plan_of())
+    plain = judge(COST, of_units(np.arange(400), np.full(400, 4), arms, rows[:, :1]), plan_of())
+    assert adjusted.variance_saved == pytest.approx(0.8, abs=0.05)
+    assert plain.variance_saved is None
+    assert None not in (adjusted.lower, adjusted.upper, plain.lower, plain.upper)
+    assert (adjusted.upper - adjusted.lower) < 0.6 * (plain.upper - plain.lower)
+
+
+def test_a_result_survives_json() -> None:
+    for planned in (None, PlannedBoundary(1, 2.0)):
+        result = state_at(COST, stratum(arm(N, 10.0, 8.0), arm(N, 9.0, 8.0)), plan=LOOKS, planned=planned)
+        assert MeasureResult.from_json(json.loads(canonical_json(result.to_json()))) == result
