@@ -5,30 +5,28 @@ No statistics here beyond counts and sums; those are in ``experiment``. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import as_cells, is_matured, matured_cells, merged
 from retrain_assets.compute.stages.canary_data import Moments, canary_data
-from retrain_assets.compute.stages.canary_records import (
-    CLOCK_SKEW,
-    Labels,
-    exposure_rows,
-    outcome_rows,
-    require_columns,
-)
-from retrain_assets.compute.stages.canary_requests import matched
-from retrain_assets.compute.stages.canary_sums import sums_of
+from retrain_assets.compute.stages.canary_records import Labels, require_columns
+from retrain_assets.compute.stages.canary_scatter import scattered
+from retrain_assets.compute.stages.canary_step import step
+from retrain_assets.compute.stages.canary_sums import Sums
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import CanaryData
 
 
+Records = pl.DataFrame | Iterable[pl.LazyFrame]
+"""Records in memory, or batches of them that are read one after another."""
+
+
 def aggregate(
-    exposures: pl.DataFrame,
-    outcomes: pl.DataFrame,
+    exposures: Records,
+    outcomes: Records,
     *,
     contract: Contract,
     toggle: str,
@@ -59,32 +57,21 @@ def aggregate(
     if now.tzinfo is None:
         raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
     now = now.astimezone(UTC)
-    armed_at = armed_at or min(stage_started.values(), default=now)
-    terms = Terms(contract, toggle, dict(stage_started), dict(shares), armed_at)
+    terms = Terms(contract, toggle, dict(stage_started), dict(shares), armed_at or min(stage_started.values(), default=now))
     labels = Labels()
-    logged = exposure_rows(exposures.lazy(), terms, labels)
-    reported = outcome_rows(outcomes.lazy(), terms, labels)
-    require_columns(labels, terms, exposures=not logged.is_empty(), outcomes=not reported.is_empty())
-    own = pl.col("revision") >= 0
-    strange = ~pl.col("revision").is_in(sorted(stage_started))
-    future = pl.col("at") > now + CLOCK_SKEW
-    future_rows = logged.filter(own & future).height + reported.filter(future).height
-    logged = logged.filter(pl.col("at") <= now)
-    unknown_revisions = logged.filter(own & strange).height
-    logged = logged.filter(~(own & strange))
-    requests = matched(logged, reported.filter(pl.col("at").is_null() | (pl.col("at") <= now)), terms)
-    ripe = requests.rows.filter(is_matured(terms, now))
-    unripe = requests.rows.filter(~is_matured(terms, now))
-    cells = merged(
-        [matured_cells(ripe, terms), as_cells(unripe.filter(own), terms), as_cells(requests.repeated.filter(own), terms)],
-        terms,
-        labels,
-    )
+    records = scattered(_batches(exposures), _batches(outcomes), terms, labels, now)
+    require_columns(labels, terms, exposures=records.exposures > 0, outcomes=records.outcomes > 0)
+    sums, counts, moments = Sums(), records.counts, Moments()
+    while records.parts:
+        rows = records.parts.pop().rows()
+        found = step(rows.none(), rows, None, terms, labels, now)
+        sums += found.change
+        counts += found.counts + found.open_counts
+        moments |= Moments.of(rows.exposures, terms, now)
     return canary_data(
-        sums_of(cells, terms, labels),
-        requests.counts,
-        Moments.of(logged, terms, now),
-        terms,
-        future_rows=future_rows,
-        unknown_revisions=unknown_revisions,
+        sums, counts, moments, terms, future_rows=records.future_rows, unknown_revisions=records.unknown_revisions
     )
+
+
+def _batches(records: Records) -> Iterable[pl.LazyFrame]:
+    return [records.lazy()] if isinstance(records, pl.DataFrame) else records

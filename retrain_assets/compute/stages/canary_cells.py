@@ -23,12 +23,15 @@ def as_cells(exposures: pl.DataFrame, terms: Terms) -> pl.DataFrame:
         the segments ``s0..``. Merge with :func:`merged`.
     """
     return exposures.select(
-        *KEY,
-        "at",
-        champion=~pl.col("challenger"),
-        challenger=pl.col("challenger"),
-        scored=pl.col("scored"),
-        *(f"s{place}" for place in range(len(terms.segments))),
+        *KEY, "at", (~pl.col("challenger")).alias("champion"), "challenger", "scored", *_segments(terms)
+    )
+
+
+def repeated_cells(exposures: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    """What exposures that repeat a request say of units: the arms they were seen in, nothing else; ``at`` and segments are null."""
+    nothing = {name: kind for name, kind in exposures.schema.items() if name == "at" or name in _segments(terms)}
+    return as_cells(exposures, terms).with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in nothing.items()
     )
 
 
@@ -65,7 +68,7 @@ def merged(rows: Sequence[pl.DataFrame], terms: Terms, labels: Labels) -> pl.Dat
         labels: names of the segments; of several first exposures at one moment the first label in the alphabet counts.
     """
     frame = pl.concat([*rows, pl.DataFrame(schema=_sums(terms))], how="diagonal")
-    segments = {f"s{place}": column for place, column in enumerate(terms.segments)}
+    segments = dict(zip(_segments(terms), terms.segments, strict=True))
     known = {*KEY, "at", "champion", "challenger", "scored", *segments}
     sums = [name for name in frame.columns if name not in known and not name.startswith("q")]
     lists = [name for name in frame.columns if name not in known and name.startswith("q")]
@@ -91,7 +94,7 @@ def merged(rows: Sequence[pl.DataFrame], terms: Terms, labels: Labels) -> pl.Dat
 def first_segment(rows: pl.DataFrame, by: Sequence[str], name: str, labels: Sequence[str]) -> pl.DataFrame:
     """The segment of the earliest row of each group: the columns ``by`` and ``name``."""
     text = pl.col(name).replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
-    return rows.with_columns(text.alias("label")).sort("at", "label").group_by(*by).agg(pl.col(name).first())
+    return rows.filter(pl.col("at").is_not_null()).with_columns(text.alias("label")).sort("at", "label").group_by(*by).agg(pl.col(name).first())
 
 
 def _of_measure(place: int, measure: Measured, terms: Terms) -> list[pl.Expr]:
@@ -113,6 +116,10 @@ def _of_measure(place: int, measure: Measured, terms: Terms) -> list[pl.Expr]:
         bins = value.fill_null(float("nan")).map_batches(_bins, return_dtype=pl.Int16)
         found.append(pl.concat_list(pl.when(bins != NO_BIN).then(bins)).alias(f"q{place}"))
     return found
+
+
+def _segments(terms: Terms) -> list[str]:
+    return [f"s{place}" for place in range(len(terms.segments))]
 
 
 def _sums(terms: Terms) -> dict[str, pl.DataType | type[pl.DataType]]:

@@ -25,6 +25,15 @@ PRE_PERIOD, OTHER = -1, -2
 
 _EXPOSURE = ("request_id", "model", "unit_id", "toggle", "revision", "arm", "exposed_at")
 _OUTCOME = ("request_id", "unit_id", "observed_at")
+_MOMENT = pl.Datetime("us", "UTC")
+_EXPOSURE_ROW = {
+    "key": pl.UInt64,
+    "unit": pl.UInt64,
+    "at": _MOMENT,
+    "revision": pl.Int32,
+    "challenger": pl.Boolean,
+    "scored": pl.Boolean,
+}
 _GREATEST_REVISION = 2**30
 _UNIT_SEED, _REQUEST_SEED = 20260701, 41
 
@@ -110,20 +119,21 @@ def exposure_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Dat
     scored = pl.col("shadow_score").is_not_null() if "shadow_score" in schema else pl.lit(False)
     scored = scored & pl.col("revision").is_in(shadow) if shadow else pl.lit(False)
     rows = frame.select(
-        key=unit ^ pl.col("request_id").hash(_REQUEST_SEED),
-        unit=unit,
-        at=pl.col("exposed_at"),
-        revision=revision.cast(pl.Int32),
-        challenger=(pl.col("arm") == "challenger").fill_null(False),
-        scored=scored,
+        (unit ^ pl.col("request_id").hash(_REQUEST_SEED)).alias("key"),
+        unit.alias("unit"),
+        pl.col("exposed_at").alias("at"),
+        revision.cast(pl.Int32).alias("revision"),
+        (pl.col("arm") == "challenger").fill_null(value=False).alias("challenger"),
+        scored.alias("scored"),
         *(pl.col(column).cast(pl.Float64).alias(f"e{place}") for place, column in enumerate(terms.exposure_columns)),
         *(column.alias(f"c{place}") for place, column in enumerate(_covariates(terms, schema))),
     )
-    return (
-        rows.with_columns(labels.codes(frame[column], column).alias(f"s{place}") for place, column in enumerate(terms.segments))
-        if measured.any()
-        else rows.with_columns(pl.lit(0, pl.UInt32).alias(f"s{place}") for place in range(len(terms.segments)))
-    )
+    nobody = not measured.any()
+    codes = [
+        pl.repeat(0, rows.height, dtype=pl.UInt32, eager=True) if nobody else labels.codes(frame[column], column)
+        for column in terms.segments
+    ]
+    return rows.with_columns(code.alias(f"s{place}") for place, code in enumerate(codes)).select(no_exposures(terms).columns)
 
 
 def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.DataFrame:
@@ -142,9 +152,9 @@ def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Data
         records.select(*_OUTCOME, *found)
         .filter(pl.col("observed_at").is_null() | (pl.col("observed_at") >= terms.pre_period_from))
         .select(
-            key=unit ^ pl.col("request_id").hash(_REQUEST_SEED),
-            unit=unit,
-            at=pl.col("observed_at"),
+            (unit ^ pl.col("request_id").hash(_REQUEST_SEED)).alias("key"),
+            unit.alias("unit"),
+            pl.col("observed_at").alias("at"),
             *(
                 (pl.col(column) if column in schema else pl.lit(None)).cast(pl.Float64).alias(f"o{place}")
                 for place, column in enumerate(columns)
@@ -155,6 +165,19 @@ def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Data
     if rows.height:
         labels.columns.update(found)
     return rows
+
+
+def no_exposures(terms: Terms) -> pl.DataFrame:
+    """No exposure rows, with their columns."""
+    kinds = [*_EXPOSURE_ROW.items(), *((f"e{place}", pl.Float64) for place in range(len(terms.exposure_columns)))]
+    kinds += [(f"c{place}", pl.Float64) for place in range(terms.recorded_covariates)]
+    return pl.DataFrame(schema=dict([*kinds, *((f"s{place}", pl.UInt32) for place in range(len(terms.segments)))]))
+
+
+def no_outcomes(terms: Terms) -> pl.DataFrame:
+    """No outcome rows, with their columns."""
+    kinds = {"key": pl.UInt64, "unit": pl.UInt64, "at": _MOMENT}
+    return pl.DataFrame(schema=kinds | {f"o{place}": pl.Float64 for place in range(len(terms.outcome_columns))})
 
 
 def require_columns(labels: Labels, terms: Terms, *, exposures: bool, outcomes: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import add, sub
 
 import polars as pl
@@ -35,11 +35,16 @@ class Requests:
     Args:
         rows: one row per request: the exposure's columns and the outcome measures ``o0..``, null where none counts.
         repeated: exposure rows that repeat one of these requests, without outcomes.
+        reports: every outcome row of these requests, beside their exposure's columns as far as it is one row with one report;
+            exposures that are not, by themselves. What :func:`apart` takes apart again.
+        nobody: outcome rows of requests that are not among the exposures.
         counts: rows that were not used.
     """
 
     rows: pl.DataFrame
     repeated: pl.DataFrame
+    reports: pl.DataFrame
+    nobody: pl.DataFrame
     counts: RowCounts
 
 
@@ -47,27 +52,48 @@ def matched(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> Re
     """The requests of a group of units with their outcomes.
 
     Args:
-        exposures: all exposure rows of these units up to now, from :func:`canary_records.exposure_rows`, known revisions only.
-        outcomes: all outcome rows of these units up to now.
+        exposures: exposure rows of known revisions, from :func:`canary_records.exposure_rows`; every row of each request.
+        outcomes: outcome rows with a time; every row of each of these requests.
         terms: outcome window, arming, columns.
     """
-    columns = [f"o{place}" for place in range(len(terms.outcome_columns))]
-    other = exposures["revision"] == OTHER
-    elsewhere = exposures.filter(other)["key"] if other.any() else None
-    mine = exposures if elsewhere is None else exposures.filter(~other)
-    untimed = outcomes["at"].null_count()
-    if untimed:
-        outcomes = outcomes.filter(pl.col("at").is_not_null())
+    is_other = exposures["revision"] == OTHER
+    other = exposures.filter(is_other) if is_other.any() else None
+    mine = exposures if other is None else exposures.filter(~is_other)
     irregular = _repeated_keys(mine, outcomes)
     if irregular is None:
-        rows, counts = _simple(mine, outcomes, terms, columns, elsewhere)
-        repeated = mine.clear()
+        found = _simple(mine, outcomes, terms)
     else:
         is_irregular, reported = mine["key"].is_in(irregular.implode()), outcomes["key"].is_in(irregular.implode())
-        rows, counts = _simple(mine.filter(~is_irregular), outcomes.filter(~reported), terms, columns, elsewhere)
-        careful = _careful(mine.filter(is_irregular), outcomes.filter(reported), terms, columns, elsewhere)
-        rows, repeated, counts = pl.concat([rows, careful.rows]), careful.repeated, counts + careful.counts
-    return Requests(rows, repeated, counts + RowCounts(unknown_outcomes=untimed))
+        simple = _simple(mine.filter(~is_irregular), outcomes.filter(~reported), terms)
+        careful = _careful(mine.filter(is_irregular), outcomes.filter(reported), terms)
+        found = Requests(
+            pl.concat([simple.rows, careful.rows]),
+            careful.repeated,
+            pl.concat([simple.reports, careful.reports], how="diagonal"),
+            pl.concat([simple.nobody, careful.nobody]),
+            simple.counts + careful.counts,
+        )
+    if other is None:
+        return found
+    nobody = found.nobody.join(other.select("key"), on="key", how="anti") if found.nobody.height else found.nobody
+    return replace(found, reports=pl.concat([found.reports, other], how="diagonal"), nobody=nobody)
+
+
+def apart(reports: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The exposure rows and the outcome rows in :attr:`Requests.reports`."""
+    columns = _columns(terms)
+    exposures = reports.filter(pl.col("revision").is_not_null()).drop("observed", *columns)
+    return exposures, reports.filter(pl.col("observed").is_not_null()).select("key", "unit", *columns, at="observed")
+
+
+def in_order(exposures: pl.DataFrame) -> pl.DataFrame:
+    """Exposure rows such that the first one of a request is the one that counts, whichever order they came in."""
+    return exposures.sort("at", "revision", *(name for name in exposures.columns if name not in ("at", "revision")))
+
+
+def unknown(nobody: pl.DataFrame, terms: Terms) -> RowCounts:
+    """Outcome rows since the arming of requests that nobody logged."""
+    return RowCounts(unknown_outcomes=nobody.filter(pl.col("at") >= terms.armed_at).height)
 
 
 def _repeated_keys(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.Series | None:
@@ -79,43 +105,42 @@ def _repeated_keys(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> pl.Series
     return pl.concat(found).unique() if found else None
 
 
-def _simple(
-    exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms, columns: list[str], elsewhere: pl.Series | None
-) -> tuple[pl.DataFrame, RowCounts]:
+def _simple(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> Requests:
     """Requests that stand there once, with at most one report."""
-    rows = exposures.join(outcomes.select("key", *columns, observed="at"), on="key", how="left", maintain_order="left")
-    unknown = 0
-    if rows.height - rows["observed"].null_count() != outcomes.height:
+    columns = _columns(terms)
+    reports = exposures.join(outcomes.select("key", *columns, observed="at"), on="key", how="left", maintain_order="left")
+    nobody = outcomes.clear()
+    if reports.height - reports["observed"].null_count() != outcomes.height:
         nobody = outcomes.join(exposures.select("key"), on="key", how="anti")
-        unknown = _unknown(nobody, elsewhere, terms)
     early, late, used = _windows(terms)
-    unused = rows.select(early=(early & _own).sum(), late=(late & _own).sum(), all=(~used).sum()).row(0)
-    if unused[2]:
-        rows = rows.with_columns(pl.when(used).then(pl.col(column)) for column in columns)
-    counts = RowCounts(unknown_outcomes=unknown, outcomes_before_exposure=unused[0], late_outcomes=unused[1])
-    return rows.drop("observed"), counts
+    before, after, unused = reports.select(early=(early & _own).sum(), late=(late & _own).sum(), all=(~used).sum()).row(0)
+    rows = reports.drop("observed")
+    if unused:
+        rows = reports.with_columns(pl.when(used).then(pl.col(column)) for column in columns).drop("observed")
+    return Requests(rows, exposures.clear(), reports, nobody, RowCounts(outcomes_before_exposure=before, late_outcomes=after))
 
 
-def _careful(
-    exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms, columns: list[str], elsewhere: pl.Series | None
-) -> Requests:
+def _careful(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> Requests:
     """Requests that stand there several times or have several reports: the first exposure and the last reports count."""
-    ordered = exposures.sort("at", "revision", *(name for name in exposures.columns if name not in ("at", "revision")))
+    columns = _columns(terms)
+    ordered = in_order(exposures)
     first = ordered["key"].is_first_distinct()
     rows, repeated = ordered.filter(first), ordered.filter(~first)
     early, late, used = _windows(terms)
-    reports = outcomes.rename({"at": "observed"}).join(rows.select("key", "at", "revision"), on="key", how="inner")
-    nobody = outcomes.join(rows.select("key"), on="key", how="anti")
-    values, replaced = _last_reports(reports.filter(used), columns)
+    theirs = outcomes.select("key", "unit", *columns, observed="at").join(rows.select("key", "at", "revision"), on="key")
+    values, replaced = _last_reports(theirs.filter(used), columns)
     return Requests(
         rows.join(values, on="key", how="left"),
         repeated,
+        pl.concat([ordered, theirs.drop("at", "revision")], how="diagonal").select(
+            *exposures.columns, *columns, "observed"
+        ),
+        outcomes.join(rows.select("key"), on="key", how="anti"),
         RowCounts(
-            repeated.filter(pl.col("revision") >= 0).height,
-            replaced,
-            _unknown(nobody, elsewhere, terms),
-            reports.filter(early & _own).height,
-            reports.filter(late & _own).height,
+            duplicate_exposures=repeated.filter(_own).height,
+            duplicate_outcomes=replaced,
+            outcomes_before_exposure=theirs.filter(early & _own).height,
+            late_outcomes=theirs.filter(late & _own).height,
         ),
     )
 
@@ -151,9 +176,5 @@ def _windows(terms: Terms) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     return early, late, used
 
 
-def _unknown(nobody: pl.DataFrame, elsewhere: pl.Series | None, terms: Terms) -> int:
-    """Outcome rows since the arming of requests that nobody logged."""
-    since = nobody.filter(pl.col("at") >= terms.armed_at)
-    if elsewhere is not None and since.height:
-        since = since.filter(~pl.col("key").is_in(elsewhere.implode()))
-    return since.height
+def _columns(terms: Terms) -> list[str]:
+    return [f"o{place}" for place in range(len(terms.outcome_columns))]

@@ -46,7 +46,7 @@ def units_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Units:
     )
     if before is not None:
         traffic = traffic.join(_pre_period(before, terms), on="unit", how="left")
-    return Units(traffic, cells.filter(shadow), crossing)
+    return Units(traffic, cells.filter(shadow & pl.col("at").is_not_null()), crossing)
 
 
 def columns_of(place: int, measure: Measured, terms: Terms, suffix: str = "") -> tuple[pl.Expr, list[pl.Expr]]:
@@ -93,25 +93,36 @@ def _over_the_ramp(cells: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int
 
     A ramp that grows moves units from champion to challenger, and one that shrinks moves them back; both are no fault.
     """
-    both = pl.col("champion") & pl.col("challenger")
-    crossing = cells.filter(both).select("unit")
-    first: pl.Expr = pl.lit(True)
+    crossing = cells.filter(pl.col("champion") & pl.col("challenger")).select("unit")
     if cells["unit"].n_unique() != cells.height:
-        several = cells.filter(pl.col("unit").is_duplicated()).select("unit", "revision", "challenger").sort("unit", "revision")
-        share = pl.col("revision").replace_strict(dict(terms.shares), return_dtype=pl.Float64)
-        back = pl.col("challenger").shift(1) & ~pl.col("challenger") & (share >= share.shift(1))
-        marked = several.with_columns(later=pl.col("unit") == pl.col("unit").shift(1).fill_null(0))
-        marked = marked.with_columns(later=pl.col("later") & (pl.int_range(pl.len()) > 0))
-        crossing = pl.concat([crossing, marked.filter(pl.col("later") & back).select("unit")])
-        cells = cells.join(
-            marked.filter("later").select("unit", "revision", first=pl.lit(False)), on=["unit", "revision"], how="left"
+        later = _later(cells).with_columns(
+            back=pl.col("challenger").shift(1)
+            & ~pl.col("challenger")
+            & (_share(terms) >= _share(terms).shift(1))
+            & (pl.col("unit") == pl.col("unit").shift(1))
         )
+        crossing = pl.concat([crossing, later.filter("back").select("unit")])
+    if cells["at"].null_count():
+        cells = cells.filter(pl.col("at").is_not_null())
+    first = pl.lit(True)
+    if cells["unit"].n_unique() != cells.height:
+        again = _later(cells).filter(pl.col("unit") == pl.col("unit").shift(1)).select("unit", "revision", first=pl.lit(False))
+        cells = cells.join(again, on=["unit", "revision"], how="left")
         first = pl.col("first").fill_null(True)
     cells = cells.with_columns(first=first)
     if not crossing.height:
         return cells, 0
     crossing = crossing.unique()
     return cells.join(crossing, on="unit", how="anti"), crossing.height
+
+
+def _later(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells of units that are in several, each unit's by revision."""
+    return cells.filter(pl.col("unit").is_duplicated()).select("unit", "revision", "challenger").sort("unit", "revision")
+
+
+def _share(terms: Terms) -> pl.Expr:
+    return pl.col("revision").replace_strict(dict(terms.shares), return_dtype=pl.Float64)
 
 
 def _values(place: int, measure: Measured) -> list[pl.Expr]:
