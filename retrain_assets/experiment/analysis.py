@@ -73,6 +73,7 @@ def analyse(
             now=now,
             results=judged.results,
             segments=judged.guarded,
+            segments_seen=len(judged.segments),
             stages=data.stages,
             harm=harm,
             unusable=unusable,

@@ -27,6 +27,7 @@ class Found:
         now: the time of the look.
         results: one per measure.
         segments: results of the guardrails with a segment margin, in the segments that are large enough, each with its name.
+        segments_seen: segments that were seen at all, those that are too small included.
         stages: counts per toggle revision.
         harm: what shows harm, in words; empty when nothing does.
         unusable: why the look cannot be judged, in words; empty when it can.
@@ -42,6 +43,7 @@ class Found:
     now: datetime
     results: tuple[MeasureResult, ...]
     segments: tuple[tuple[str, MeasureResult], ...]
+    segments_seen: int
     stages: tuple[StageCounts, ...]
     harm: tuple[str, ...]
     unusable: tuple[str, ...]
@@ -87,15 +89,17 @@ def stage_units(stages: Sequence[StageCounts], stage: str) -> int:
     return sum(one.challenger.exposed if one.is_shadow else one.challenger.matured for one in counted)
 
 
-def unshown(results: Sequence[MeasureResult], segments: Sequence[tuple[str, MeasureResult]]) -> list[str]:
+def unshown(found: Found) -> list[str]:
     """What an approval still lacks, in words: a success measure that wins, guardrails kept, also in the judged segments."""
-    success = [one for one in results if one.spec.role == "success"]
-    guardrails = [one for one in results if one.spec.role == "guardrail"]
+    success = [one for one in found.results if one.spec.role == "success"]
+    guardrails = [one for one in found.results if one.spec.role == "guardrail"]
     lacking = []
     if not any(one.state is MeasureState.BETTER for one in success):
         lacking += [one.message for one in success] or ["the plan has no success measure"]
     lacking += [one.message for one in guardrails if one.state is not MeasureState.NON_INFERIOR]
-    lacking += [f"{name}: {one.message}" for name, one in segments if one.state is not MeasureState.NON_INFERIOR]
+    lacking += [f"{name}: {one.message}" for name, one in found.segments if one.state is not MeasureState.NON_INFERIOR]
+    if not found.segments_seen and any(one.spec.segment_margin is not None for one in guardrails):
+        lacking.append("no segment was seen, and the contract sets margins for segments")
     return lacking
 
 
@@ -136,7 +140,7 @@ def _unusable(found: Found, plan: Plan) -> Decision | None:
 
 
 def _final_look(found: Found, plan: Plan) -> Decision | None:
-    if found.is_final and (lacking := unshown(found.results, found.segments)):
+    if found.is_final and (lacking := unshown(found)):
         return Decision(Action.REJECT, f"inconclusive at the last planned look: {'; '.join(lacking)}", Cause.INCONCLUSIVE)
     return None
 
@@ -167,7 +171,7 @@ def _waiting(found: Found, plan: Plan) -> str | None:
         return f"stage {stage} has lasted {_span(found.in_stage)} of {format_duration(plan.min_duration)}"
     if stage != plan.ramp[-1]:
         return None
-    if lacking := unshown(found.results, found.segments):
+    if lacking := unshown(found):
         return "; ".join(lacking)
     if found.armed < plan.min_experiment:
         lasted, needed = _span(found.armed), format_duration(plan.min_experiment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from retrain_assets.experiment.data import CanaryData, StageCounts
@@ -62,7 +62,11 @@ def judge_all(
         segments = {name: _standing(those, before.segments.get(name, ())) for name, those in segments.items()}
     judged_segments = tuple(name for name in segments if _is_large(name, data, plan))
     guarded = tuple((name, one) for name in judged_segments for one in segments[name] if one.spec.segment_margin is not None)
-    warnings = (*_leaning(results), *moves_against_total(results, segments, plan.high_value))
+    warnings = (
+        *_unguarded(segments, judged_segments, plan),
+        *_leaning(results),
+        *moves_against_total(results, segments, plan.high_value),
+    )
     return Judgement(results, segments, judged_segments, guarded, warnings)
 
 
@@ -140,6 +144,15 @@ def _shows(spec: MeasureSpec, limit: float | None, relative: float | None) -> bo
     else:
         needed, found = spec.min_effect, relative if spec.min_effect > 0 else limit
     return found is not None and sign * found > needed
+
+
+def _unguarded(segments: Collection[str], judged: Collection[str], plan: Plan) -> Iterator[str]:
+    """Segment margins that hold for nobody, because every segment is too small."""
+    if segments and not judged and any(spec.segment_margin is not None for spec in plan.measures):
+        yield (
+            f"none of {len(segments)} segments has {plan.segment_min_share:.1%} of the units, so no segment margin is judged; "
+            "lower segment_min_share in the next contract"
+        )
 
 
 def _leaning(results: Sequence[MeasureResult]) -> Iterator[str]:

@@ -150,9 +150,11 @@ def _in_segments(spec: MeasureSpec, look: Look) -> Verdict:
         "not_judged": sorted(set(look.segments) - set(look.judged_segments)),
     }
     if not found:
-        return Verdict(
-            Gate.CANARY, check, Outcome.NO_DATA, f"{spec.name}: no segment is large enough to be judged", evidence=evidence
+        seen = len(look.segments)
+        text = (
+            f"{spec.name}: none of {seen} segments is large enough to be judged" if seen else f"{spec.name}: no segment was seen"
         )
+        return Verdict(Gate.CANARY, check, Outcome.PASS if seen else Outcome.NO_DATA, text, 0.0, 0.0, evidence)
     missing = sorted(name for name, result in found.items() if result is None)
     if missing:
         text = f"{spec.name}: the look has no result for segment {missing[0]}"
