@@ -165,15 +165,16 @@ def judge(
 
 def _with_traffic(statistics: MeasureStatistics) -> MeasureStatistics:
     """Without shadow strata and strata that nobody was in."""
-    strata = tuple(
-        [
-            one
-            for one in statistics.strata
-            if one.stratum.stage != SHADOW
-            and (one.champion.n or one.challenger.n or one.champion.sums[0] or one.challenger.sums[0])
-        ]
-    )
-    return statistics if len(strata) == len(statistics.strata) else replace(statistics, strata=strata)
+    strata = [
+        one
+        for one in statistics.strata
+        if one.stratum.stage != SHADOW and not (one.champion.is_empty and one.challenger.is_empty)
+    ]
+    if len(strata) == len(statistics.strata):
+        return statistics
+    left = {one.stratum.revision for one in strata}
+    overlaps = tuple(one for one in statistics.overlaps if one.first[0] in left and one.second[0] in left)
+    return replace(statistics, strata=tuple(strata), overlaps=overlaps)
 
 
 def _promoting_limits(interval: Interval, planned: PlannedBoundary | None, *, has_looks: bool) -> Interval | Limits | None:

@@ -78,7 +78,7 @@ def few_events(statistics: MeasureStatistics) -> bool:
     Counted are events of different units for sure: those of units in their first stratum, or those of the stratum with the most
     of them. A ratio is no share.
     """
-    if statistics.is_ratio or any(one.champion.outside or one.challenger.outside for one in statistics.strata):
+    if statistics.is_ratio or not all(one.champion.is_share and one.challenger.is_share for one in statistics.strata):
         return False
     return any(
         max(math.fsum(one.first_sum for one in arm), *(one.sums[0] for one in arm)) < FEW_EVENTS

@@ -36,16 +36,17 @@ def _looks_sound(arm: ArmStatistics, columns: int) -> bool:
         return n == 0 and not arm.not_finite and len(sums) == columns and not any(sums) and not any(products)
     if columns == 1:
         total, squares = sums[0], products[0]
-        return len(products) == 1 and total * total <= n * squares * _EXCESS and squares < math.inf
+        most = n * squares * _EXCESS
+        return len(products) == 1 and total * total <= most < math.inf and arm.first_sum * arm.first_sum <= most
     if len(products) != columns * (columns + 1) // 2:
         return False
     place = 0
     for row in range(columns):
-        squares = products[place]
-        if not (sums[row] * sums[row] <= n * squares * _EXCESS and squares < math.inf):
+        most = n * products[place] * _EXCESS
+        if not (sums[row] * sums[row] <= most < math.inf):
             return False
         place += columns - row
-    return all(map(math.isfinite, products))
+    return arm.first_sum * arm.first_sum <= n * products[0] * _EXCESS and all(map(math.isfinite, products))
 
 
 def _scale(statistics: MeasureStatistics) -> float:
@@ -64,7 +65,7 @@ def _problem(arm: ArmStatistics, columns: int, scale: float) -> str | None:
             f"{arm.not_finite} {units} a value that is NaN, infinite or impossible; correct the outcome or exposure records, "
             "a report with a later observed_at replaces the earlier one"
         )
-    if not all(math.isfinite(value) for value in (*sums, *products)):
+    if not all(math.isfinite(value) for value in (*sums, *products, arm.first_sum)):
         return "the sum of the values is NaN or infinite; look for broken records of this measure"
     if n < 0:
         return f"a negative number of units ({n})"

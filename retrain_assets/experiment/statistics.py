@@ -108,6 +108,11 @@ class ArmStatistics:
         """Whether all values lie in 0..1 (a 0/1 column, or a unit's average of one)."""
         return self.outside == 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody was there, not even with a value that is none."""
+        return self.n == 0 and self.not_finite == 0 and not any(self.sums)
+
 
 @dataclass(frozen=True, slots=True)
 class Stratum:

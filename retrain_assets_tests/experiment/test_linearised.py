@@ -11,14 +11,17 @@ import pytest
 
 from retrain_assets.experiment import (
     ArmStatistics,
+    MeasureSpec,
+    MeasureState,
     MeasureStatistics,
     Stratum,
     StratumStatistics,
+    judge,
     radius,
     stratified_difference,
 )
 from retrain_assets.experiment.covariates import adjustment
-from retrain_assets_tests.experiment.builders import of_units
+from retrain_assets_tests.experiment.builders import of_units, plan_of
 
 Oracles = Callable[[str], list[dict[str, Any]]]
 COLUMNS = {
@@ -110,13 +113,23 @@ def test_means_and_variances_are_those_of_the_influence_of_every_unit(kind: str,
         assert difference.challenger_variance == pytest.approx(rows.variance(influence[1]), rel=1e-10)
 
 
-def test_coefficients_are_those_of_least_squares_within_strata() -> None:
-    rows = Rows(COLUMNS["three covariates"], returning=False, seed=5)
-    centred = rows.values.copy()
+@pytest.mark.parametrize("kind", ["one covariate", "three covariates", "ratio with covariates"])
+def test_coefficients_are_those_of_least_squares_within_strata(kind: str) -> None:
+    """For a ratio on the value linearised at the stratum's ratio over both arms."""
+    rows = Rows(COLUMNS[kind], returning=False, seed=5)
+    value, first = rows.values[:, 0].copy(), 1
+    covariates = rows.values[:, 1:]
+    if kind.startswith("ratio"):
+        first, covariates = 2, rows.values[:, 2:]
+    covariates = covariates.copy()
     for revision in (2, 3, 4):
         stratum = rows.revisions == revision
-        centred[stratum] -= centred[stratum].mean(0)
-    expected, *_ = np.linalg.lstsq(centred[:, 1:], centred[:, 0], rcond=None)
+        if first == 2:
+            top, bottom = rows.values[stratum, 0], rows.values[stratum, 1]
+            value[stratum] = (top - top.sum() / bottom.sum() * bottom) / bottom.mean()
+        value[stratum] -= value[stratum].mean()
+        covariates[stratum] -= covariates[stratum].mean(0)
+    expected, *_ = np.linalg.lstsq(covariates, value, rcond=None)
     assert adjustment(rows.statistics, rows.statistics.strata) == pytest.approx(expected, rel=1e-9)
 
 
@@ -230,6 +243,17 @@ def test_adjusted_means_equal_gbstats(oracles: Oracles) -> None:
         _equal(case, estimate, squared)
         compared += 1
     assert compared > 10
+
+
+def test_what_gbstats_declines_is_never_taken_for_a_win(oracles: Oracles) -> None:
+    declined = [case for case in oracles("gbstats_ratio_cuped") if case["degenerate"]]
+    assert declined
+    for case in declined:
+        for direction in ("increase", "decrease"):
+            spec = MeasureSpec("m", "success", direction, min_effect=0.01)
+            result = judge(spec, _ratio(case) if case["kind"] == "ratio" else _adjusted(case), plan_of(spec))
+            assert result.state is MeasureState.INCONCLUSIVE, (case["id"], result)
+            assert result.lower is None or result.upper is None or result.lower < result.upper, case["id"]
 
 
 def _adjusted_variance(arm: ArmStatistics, theta: float) -> float:
