@@ -151,10 +151,9 @@ def _in_segments(spec: MeasureSpec, look: Look) -> Verdict:
     }
     if not found:
         seen = len(look.segments)
-        text = (
-            f"{spec.name}: none of {seen} segments is large enough to be judged" if seen else f"{spec.name}: no segment was seen"
-        )
-        return Verdict(Gate.CANARY, check, Outcome.PASS if seen else Outcome.NO_DATA, text, 0.0, 0.0, evidence)
+        text = f"none of {seen} segments is large enough to be judged" if seen else "no segment was seen"
+        outcome = Outcome.PASS if seen else Outcome.NO_DATA
+        return Verdict(Gate.CANARY, check, outcome, f"{spec.name}: {text}", 0.0, 0.0, evidence)
     missing = sorted(name for name, result in found.items() if result is None)
     if missing:
         text = f"{spec.name}: the look has no result for segment {missing[0]}"
