@@ -135,6 +135,8 @@ def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | 
 def _different_units(statistics: MeasureStatistics, arm: str) -> int:
     """Units of an arm that are different ones for sure: a unit that returns is no new one."""
     units = [one.champion.n if arm == "champion" else one.challenger.n for one in statistics.strata]
+    if max(units) >= MIN_UNITS:
+        return max(units)
     shared = sum(one.n for one in statistics.overlaps if one.first[1] == one.second[1] == arm)
     return max(*units, sum(units) - shared)
 

@@ -1,4 +1,4 @@
-"""The stratified difference where a unit's contribution is linear in several columns or several strata share units.
+"""The stratified difference where a unit's contribution is linear in several columns: ratios and covariates.
 
 Ratios, covariates and carry-over are one calculation: every arm's mean is a sum over units of psi_u = sum over cells of a' z_u,
 with z the unit's columns in a cell and a coefficients that depend on the cell's means. Its variance is the sum of psi_u^2, a
@@ -232,10 +232,6 @@ def _shared(
     other_value: Sequence[float],
     theta: Sequence[float],
 ) -> Shared:
-    if len(one.sums) == 1:
-        mean, other_mean = one.sums[0] / one.n, other.sums[0] / other.n
-        apart = mean * (overlap.second_sums[0] - overlap.n * other_mean) + other_mean * overlap.first_sums[0]
-        return Shared(overlap.first, overlap.second, overlap.products[0] - apart)
     columns, first = len(one.sums), len(value)
     totals = [0.0, 0.0, 0.0, 0.0]
     row, column = (*value, *theta), (*other_value, *theta)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics
+from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap
 
 _TOLERANCE = 1e-9
 """Relative excess, over what any values could give, that is taken for rounding."""
@@ -83,10 +84,27 @@ def _problem(arm: ArmStatistics, columns: int, scale: float) -> str | None:
     return None
 
 
+def _is_plainly_sound(overlap: Overlap, cells: Mapping[tuple[int, Arm], ArmStatistics]) -> bool:
+    """The quick test of one column; NaN fails every comparison."""
+    first, second = cells.get(overlap.first), cells.get(overlap.second)
+    if first is None or second is None or overlap.first[0] == overlap.second[0]:
+        return False
+    if not (len(overlap.products) == len(overlap.first_sums) == len(overlap.second_sums) == 1):
+        return False
+    n, squares, other = overlap.n, first.products[0] * _EXCESS, second.products[0] * _EXCESS
+    a, b, product = overlap.first_sums[0], overlap.second_sums[0], overlap.products[0]
+    return 0 <= n <= first.n and n <= second.n and a * a <= n * squares and b * b <= n * other and product**2 <= squares * other
+
+
 def _overlap_problem(statistics: MeasureStatistics) -> str | None:
     columns = len(statistics.columns)
-    cells = {(one.stratum.revision, name): one.arm(name) for one in statistics.strata for name in ("champion", "challenger")}
+    cells: dict[tuple[int, Arm], ArmStatistics] = {}
+    for one in statistics.strata:
+        cells[one.stratum.revision, "champion"] = one.champion
+        cells[one.stratum.revision, "challenger"] = one.challenger
     for overlap in statistics.overlaps:
+        if columns == 1 and _is_plainly_sound(overlap, cells):
+            continue
         where = f"units of revisions {overlap.first[0]} and {overlap.second[0]}"
         first, second = cells.get(overlap.first), cells.get(overlap.second)
         if first is None or second is None or overlap.first[0] == overlap.second[0]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from retrain_assets.experiment.difference import Difference
 from retrain_assets.experiment.linearised import linearised_difference
-from retrain_assets.experiment.statistics import MeasureStatistics, StratumStatistics
+from retrain_assets.experiment.statistics import Arm, MeasureStatistics, Overlap, StratumStatistics
 
 LEAST_UNITS = 2
 """Units in each arm below which a stratum has no variance and is left out."""
@@ -32,44 +32,59 @@ def stratified_difference(statistics: MeasureStatistics, *, least_units: int = L
     used = [one for one in statistics.strata if one.champion.n >= least_units and one.challenger.n >= least_units]
     if not used:
         return None
-    if len(statistics.columns) > 1 or statistics.overlaps:
-        return linearised_difference(statistics, used)
-    return _of_means(used)
+    return _of_means(used, statistics.overlaps) if len(statistics.columns) == 1 else linearised_difference(statistics, used)
 
 
-def _of_means(used: Sequence[StratumStatistics]) -> Difference:
-    """One column, no unit in two strata: plain floats, because this runs for every measure of every segment at every look."""
+def _of_means(used: Sequence[StratumStatistics], overlaps: Sequence[Overlap]) -> Difference:
+    """One column: plain floats, because this runs for every measure of every segment at every look."""
     weights = [one.champion.n * one.challenger.n / (one.champion.n + one.challenger.n) for one in used]
     information = sum(weights)
-    means, variances, shortfalls, n, deviations = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0, 0], 0.0
+    champion_mean = challenger_mean = champion_variance = challenger_variance = deviations = covariance = 0.0
+    n_champion = n_challenger = 0
+    cells: dict[tuple[int, Arm], tuple[float, float]] = {}
     for weight, stratum in zip(weights, used, strict=True):
         share = weight / information
-        own, within = [0.0, 0.0], 0.0
-        for side, arm in ((0, stratum.champion), (1, stratum.challenger)):
-            units, total, squares = arm.n, arm.sums[0], arm.products[0]
-            spread = squares - total * total / units
-            if spread > _ROUNDING * squares:
-                within += spread
-                own[side] = spread / (units - 1)
-                variances[side] += share * share * own[side] / units
-            means[side] += share * total / units
-            n[side] += units
-        deviations += within
-        both = within / (stratum.champion.n + stratum.challenger.n - 2)
-        side, units = (0, stratum.champion.n) if own[0] < own[1] else (1, stratum.challenger.n)
-        if both > own[side]:
-            shortfalls[side] += share * share * (both - own[side]) / units
+        arm = stratum.champion
+        n, total, squares = arm.n, arm.sums[0], arm.products[0]
+        n_champion += n
+        mean = total / n
+        champion_mean += share * mean
+        spread = squares - total * mean
+        if spread > _ROUNDING * squares:
+            deviations += spread
+            champion_variance += share * share * spread / ((n - 1) * n)
+        arm = stratum.challenger
+        m, total, squares = arm.n, arm.sums[0], arm.products[0]
+        n_challenger += m
+        other_mean = total / m
+        challenger_mean += share * other_mean
+        spread = squares - total * other_mean
+        if spread > _ROUNDING * squares:
+            deviations += spread
+            challenger_variance += share * share * spread / ((m - 1) * m)
+        if overlaps:
+            revision = stratum.stratum.revision
+            cells[revision, "champion"] = (share / n, mean)
+            cells[revision, "challenger"] = (share / m, other_mean)
+    for overlap in overlaps:
+        if overlap.first in cells and overlap.second in cells:
+            (a, mean), (b, other_mean) = cells[overlap.first], cells[overlap.second]
+            apart = mean * (overlap.second_sums[0] - overlap.n * other_mean) + other_mean * overlap.first_sums[0]
+            product = a * b * (overlap.products[0] - apart)
+            if overlap.first[1] != overlap.second[1]:
+                covariance += product
+            elif overlap.first[1] == "champion":
+                champion_variance += 2 * product
+            else:
+                challenger_variance += 2 * product
     return Difference(
-        means[0],
-        means[1],
-        variances[0],
-        variances[1],
-        variances[0] + variances[1],
-        deviations / (n[0] + n[1] - 2 * len(used)),
+        champion_mean,
+        challenger_mean,
+        max(champion_variance, 0.0),
+        max(challenger_variance, 0.0),
+        max(champion_variance + challenger_variance - 2 * covariance, 0.0),
+        deviations / (n_champion + n_challenger - 2 * len(used)),
         information,
-        n[0],
-        n[1],
-        None,
-        shortfalls[0],
-        shortfalls[1],
+        n_champion,
+        n_challenger,
     )
