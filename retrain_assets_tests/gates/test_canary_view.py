@@ -65,7 +65,8 @@ def look(*results: MeasureResult, **changes: Any) -> Look:
 def arm(**changes: Any) -> ArmTechnical:
     seen: dict[str, Any] = {
         "requests": 5000, "units": 5000, "error_share": 0.001, "latency_p50_ms": 5.0, "latency_p95_ms": 10.0,
-        "latency_p99_ms": 20.0, "positive_share": 0.3, "score_mean": 0.31, "labelled": 2000, "label_mean": 0.3, "prediction_mean": 0.31,
+        "latency_p99_ms": 20.0, "positive_share": 0.3, "score_mean": 0.31,
+        "labelled": 2000, "label_mean": 0.3, "prediction_mean": 0.31,
         "calibration_bias": 0.01, "bias_by_chance": 0.02, "calibration_error": 0.02, "error_by_chance": 0.03,
     }  # fmt: skip
     return ArmTechnical(**{**seen, **changes})
