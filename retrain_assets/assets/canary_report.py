@@ -61,8 +61,8 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
             metadata={
                 **canary_metadata(summary, verdicts),
                 "plots": dg.MetadataValue.md(canary_pictures(platform.home, road.model, retrain)),
-                "toggle": after.state.value,
-                "evidence": str(platform.evidence.path(digest)),
+                "toggle": after.state.value.replace("_", " "),
+                "evidence": f"{digest[:19]}…",
             },
             data_version=dg.DataVersion(digest),
         )
