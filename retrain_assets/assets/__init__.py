@@ -10,6 +10,7 @@ from retrain_assets.assets.drift_report import drift_report_asset, external_asse
 from retrain_assets.assets.evaluation_report import evaluation_report_asset
 from retrain_assets.assets.feature_snapshot import feature_snapshot_asset
 from retrain_assets.assets.gate_checks import gate_checks
+from retrain_assets.assets.planning_check import planning_check
 from retrain_assets.assets.platform import PLATFORM, Platform
 from retrain_assets.assets.promotion_decision import promotion_decision_asset
 from retrain_assets.assets.road import Road, cutoff_of
@@ -41,7 +42,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
             audit_record_asset(road),
             drift_report_asset(road),
         ],
-        asset_checks=gate_checks(road),
+        asset_checks=[*gate_checks(road), planning_check(road)],
         jobs=[
             dg.define_asset_job(
                 name,

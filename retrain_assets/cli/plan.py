@@ -115,6 +115,9 @@ def _document(contract: Contract, seen: Seen, outlook: Outlook) -> dict[str, Any
         "alpha": experiment.alpha,
         "chance": CHANCE,
         "measures": [*(_known(one, seen, outlook) for one in outlook.prospects), *_unknown(contract, outlook)],
+        "segments": [
+            {"segment": one.segment, **_known(one, seen, outlook)} for one in sorted(outlook.segments, key=lambda one: one.chance)
+        ],
         "inconclusive": None
         if unsure is None
         else {"at_least": unsure.at_least, "if_independent": unsure.independent, "at_most": unsure.at_most},
@@ -134,10 +137,7 @@ def _known(one: Prospect, seen: Seen, outlook: Outlook) -> dict[str, Any]:
         "truth": one.truth,
         "chance_shown": one.chance,
         "chance_at_last_look": one.at_the_end,
-        "by_day": [
-            {"day": day, "units": math.floor(outlook.course.units(day)), "chance": chance}
-            for day, chance in zip(looks.days, one.chances, strict=False)
-        ],
+        "by_day": [{"day": day, "units": units, "chance": chance} for day, units, chance in one.by_day],
         "units_needed": one.units,
         "days_needed": one.days,
         "alone": [{"stage": need.stage, "units": need.units, "days": need.days} for need in one.alone],

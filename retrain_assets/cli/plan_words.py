@@ -80,15 +80,39 @@ def _say_measures(plan: dict[str, Any]) -> None:
         )
         say()
         _say_alone(known)
+        if plan["segments"]:
+            _say_segments(plan)
         bounds = plan["inconclusive"]
         say(
             f"everything shown in time: {1 - bounds['at_most']:.0%} to {1 - bounds['at_least']:.0%} likely, so inconclusive "
             f"{bounds['at_least']:.0%} to {bounds['at_most']:.0%} (bounds that hold however the measures depend on each other; "
-            f"{bounds['if_independent']:.0%} if they did not)"
+            f"{bounds['if_independent']:.0%} were they independent)"
         )
     for row in plan["measures"]:
         if "missing" in row:
             say(f"{row['measure']}: what it can show is not known: {row['missing']}")
+
+
+def _say_segments(plan: dict[str, Any]) -> None:
+    """The guardrails in their hardest segments."""
+    hardest = {row["measure"]: row for row in reversed(plan["segments"])}
+    say("guardrails in segments, each in the one where it is hardest to show:")
+    say_table(
+        ["measure", "segment", "must show", "chance", "units needed", "on day"],
+        [
+            (
+                row["measure"],
+                row["segment"],
+                _amount(row["must_show"], row["must_show_relative"], "above "),
+                f"{row['chance_shown']:.0%}",
+                "-" if row["units_needed"] is None else f"{row['units_needed']:,}",
+                "never" if row["days_needed"] is None else f"{row['days_needed']:.1f}",
+            )
+            for row in hardest.values()
+        ],
+        right=["chance", "units needed", "on day"],
+    )
+    say()
 
 
 def _say_alone(known: list[dict[str, Any]]) -> None:
@@ -110,7 +134,7 @@ def _truth(row: dict[str, Any]) -> tuple[float, float | None]:
 def _amount(value: float | None, relative: float | None, before: str) -> str:
     if value is None:
         return "-"
-    return f"{before}{number(value)}" + (f" ({relative:+.1%})" if relative is not None else "")
+    return f"{before}{number(value)}" + (f" ({relative:+.1%})" if relative else "")
 
 
 def _origin(source: dict[str, Any]) -> str:

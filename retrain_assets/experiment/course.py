@@ -66,5 +66,5 @@ class Course:
         return high
 
 
-_MOMENT = 1e-4
+_MOMENT = 1e-6
 """Days that do not matter."""

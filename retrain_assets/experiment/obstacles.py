@@ -43,7 +43,7 @@ def obstacles(
     segments: Sequence[Prospect],
     unknown: Mapping[str, str],
 ) -> tuple[Obstacle, ...]:
-    """What keeps the experiment of a contract from concluding, the ramp first, then looks, then measures.
+    """What keeps the experiment of a contract from concluding, the ramp first; only then looks, and only then measures.
 
     A guardrail that cannot be shown in time is one; success measures are when none of them can be, and then the likeliest is
     named. One that must exceed nothing but 0 depends on an effect nobody declared, so it is none.
@@ -63,11 +63,11 @@ def obstacles(
     deadline = f"{limit} is {latest:g}d"
     if earliest > latest:
         return (_too_slow(contract, stages, units_a_day, earliest, deadline),)
-    found: list[Obstacle] = []
     if experiment.looks is not None and looks_end is not None and looks_end > latest:
         what = f"the last planned look falls on day {looks_end:,.1f} after arming, and {deadline}"
         days = math.floor(latest - (looks_end - _days(experiment.looks.after[-1])))
-        found.append(Obstacle("looks.after", what, f"let the last look be {days}d, or lengthen {limit}"))
+        return (Obstacle("looks.after", what, f"let the last look be {days}d, or lengthen {limit}"),)
+    found: list[Obstacle] = []
     short = [one for one in prospects if one.chance < CHANCE and one.truth_is_declared]
     wins = [one for one in prospects if one.spec.role == "success"]
     if wins and not unknown.keys() & experiment.success.keys() and all(one in short for one in wins):

@@ -33,7 +33,8 @@ class Prospect:
         truth: where that comes from.
         bar: improvement that must be shown, in the unit of the measure; below 0 for a guardrail (its margin).
         exact: whether it still has the exact bounds of few events at the last look.
-        chances: chance that it has been shown by each look before the end.
+        by_day: for each look before the end, the day since arming, matured units of both arms by then, and the chance that it has
+            been shown by then.
         at_the_end: chance that the last look itself shows it.
         units: units of both arms at which it is shown with the chance ``CHANCE``; None where no time is enough.
         days: day since arming of the first look by which it is; None likewise. Looks may have to wait for other reasons.
@@ -49,7 +50,7 @@ class Prospect:
     truth: Truth
     bar: float
     exact: bool
-    chances: tuple[float, ...]
+    by_day: tuple[tuple[float, int, float], ...]
     at_the_end: float
     units: int | None
     days: float | None
@@ -60,7 +61,7 @@ class Prospect:
     @property
     def chance(self) -> float:
         """Chance that it has been shown by the end."""
-        return self.chances[-1] if self.chances else 0.0
+        return self.by_day[-1][2] if self.by_day else 0.0
 
     @property
     def truth_is_declared(self) -> bool:
@@ -124,7 +125,10 @@ def prospect_of(
         truth=truth,
         bar=bar,
         exact=looks.count > 0 and question.is_exact(looks.days[looks.count - 1]),
-        chances=chances[: looks.count],
+        by_day=tuple(
+            (day, math.floor(course.units(day)), chance)
+            for day, chance in zip(looks.days[: looks.count], chances[: looks.count], strict=True)
+        ),
         at_the_end=question.shown_at(looks, looks.count - 1) if looks.count else 0.0,
         units=None if days is None else math.ceil(course.units(min(days, enough or days) if in_time else days)),
         days=days,

@@ -130,8 +130,9 @@ def _of_quantile(arms: list[ArmStatistics], quantile: float, units: int) -> Spre
     below, squared, crossed = (row.astype(float) for row in histogram.cumulated())
     shares = below / histogram.requests
     place = int(np.searchsorted(shares, quantile))
+    least = histogram.requests * quantile * (1 - quantile)  # independent requests: a bin's end may lie far above the quantile
     squares = squared[place] - 2 * quantile * crossed[place] + quantile**2 * histogram.squares
-    error = math.sqrt(max(float(squares), 0.0)) / histogram.requests
+    error = math.sqrt(max(float(squares), least)) / histogram.requests
     low, high = quantile - _WOODRUFF * error, quantile + _WOODRUFF * error
     if not 0 < low < high < 1:
         return f"the champion's {histogram.requests:,} requests are too few for the quantile {quantile:g}"

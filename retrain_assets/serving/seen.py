@@ -11,7 +11,7 @@ import polars as pl
 
 from retrain_assets.contract import Contract, CustodyError, StageError
 from retrain_assets.experiment.look import Look
-from retrain_assets.experiment.plan import Plan
+from retrain_assets.experiment.plan import Plan, segment_label
 from retrain_assets.experiment.planning import Outlook, outlook
 from retrain_assets.experiment.spreads import Spread, spread_of_champion, spread_of_look
 from retrain_assets.routing.cohort import meeting
@@ -58,6 +58,7 @@ class Seen:
         traffic: one sentence where it comes from.
         spreads: per measure how much it varies, or in words why that is not known.
         sources: where each known spread comes from.
+        segments: share of the units seen per segment (``column=value``), 0..1; empty without traffic.
     """
 
     units_a_day: float
@@ -65,6 +66,7 @@ class Seen:
     traffic: str
     spreads: Mapping[str, Spread | str]
     sources: Mapping[str, Source]
+    segments: Mapping[str, float]
 
 
 def outlook_of(
@@ -80,7 +82,7 @@ def outlook_of(
         RetrainError: for traffic files that cannot be read.
     """
     known = seen(home, controller, contract, now)
-    return known, outlook(contract, known.units_a_day, known.spreads, effects)
+    return known, outlook(contract, known.units_a_day, known.spreads, effects, known.segments)
 
 
 def seen(home: Home, controller: ReleaseController | None, contract: Contract, now: datetime) -> Seen:
@@ -124,6 +126,7 @@ def seen(home: Home, controller: ReleaseController | None, contract: Contract, n
         traffic=traffic,
         spreads=spreads,
         sources=sources,
+        segments=_segments(exposures, contract),
     )
 
 
@@ -154,6 +157,17 @@ def _traffic(exposures: pl.DataFrame, contract: Contract, now: datetime) -> tupl
     return units / days, words
 
 
+def _segments(exposures: pl.DataFrame, contract: Contract) -> dict[str, float]:
+    """Share of the units per segment, each unit in the segment of its first exposure."""
+    found: dict[str, float] = {}
+    for column in contract.experiment.segments:
+        if column in exposures.columns and exposures.height:
+            first = exposures.sort("exposed_at").group_by("unit_id").agg(pl.col(column).first())
+            counts = first.group_by(column).len().sort("len", descending=True)
+            found |= {segment_label(column, value): count / first.height for value, count in counts.iter_rows()}
+    return found
+
+
 def _champion_spreads(
     exposures: pl.DataFrame, outcomes: pl.DataFrame, contract: Contract, begin: datetime, now: datetime
 ) -> dict[str, Spread | str]:
@@ -178,8 +192,9 @@ def _champion_spreads(
             shares={1: 0.5},
             now=now,
         )
-    except StageError as error:
-        return dict.fromkeys(names, f"the champion's traffic cannot be measured ({error.line})")
+    except (StageError, pl.exceptions.PolarsError) as fault:
+        why = str(fault).strip().splitlines()[0]
+        return dict.fromkeys(names, f"the champion's traffic cannot be measured ({why})")
     quantiles = {spec.name: spec.quantile for spec in Plan.from_contract(contract).measures}
     return {name: spread_of_champion(data.measures[name], quantiles[name]) for name in names}
 
