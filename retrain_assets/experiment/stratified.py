@@ -40,28 +40,35 @@ def _of_means(used: Sequence[StratumStatistics], overlaps: Sequence[Overlap]) ->
     weights = [one.champion.n * one.challenger.n / (one.champion.n + one.challenger.n) for one in used]
     information = sum(weights)
     champion_mean = challenger_mean = champion_variance = challenger_variance = deviations = covariance = 0.0
+    champion_shortfall = challenger_shortfall = 0.0
     n_champion = n_challenger = 0
     cells: dict[tuple[int, Arm], tuple[float, float]] = {}
     for weight, stratum in zip(weights, used, strict=True):
         share = weight / information
         arm = stratum.champion
         n, total, squares = arm.n, arm.sums[0], arm.products[0]
-        n_champion += n
         mean = total / n
-        champion_mean += share * mean
         spread = squares - total * mean
-        if spread > _ROUNDING * squares:
-            deviations += spread
-            champion_variance += share * share * spread / ((n - 1) * n)
+        if spread <= _ROUNDING * squares:
+            spread = 0.0
         arm = stratum.challenger
         m, total, squares = arm.n, arm.sums[0], arm.products[0]
-        n_challenger += m
         other_mean = total / m
+        other_spread = squares - total * other_mean
+        if other_spread <= _ROUNDING * squares:
+            other_spread = 0.0
+        champion_mean += share * mean
         challenger_mean += share * other_mean
-        spread = squares - total * other_mean
-        if spread > _ROUNDING * squares:
-            deviations += spread
-            challenger_variance += share * share * spread / ((m - 1) * m)
+        own, other, both = spread / (n - 1), other_spread / (m - 1), (spread + other_spread) / (n + m - 2)
+        champion_variance += share * share * own / n
+        challenger_variance += share * share * other / m
+        if both > own:
+            champion_shortfall += share * share * (both - own) / n
+        elif both > other:
+            challenger_shortfall += share * share * (both - other) / m
+        deviations += spread + other_spread
+        n_champion += n
+        n_challenger += m
         if overlaps:
             revision = stratum.stratum.revision
             cells[revision, "champion"] = (share / n, mean)
@@ -87,4 +94,7 @@ def _of_means(used: Sequence[StratumStatistics], overlaps: Sequence[Overlap]) ->
         information,
         n_champion,
         n_challenger,
+        None,
+        champion_shortfall,
+        challenger_shortfall,
     )

@@ -34,9 +34,10 @@ def dependent(level: float = 5.0, *, columns: tuple[str, ...] = ("value",)) -> M
 def test_relative_limits_are_the_ratios_at_which_the_contrast_just_touches_zero(level: float, columns: tuple[str, ...]) -> None:
     """(m_t - q m_c)^2 = k^2 Var(m_t - q m_c), with the covariance that shared units and shared covariates give the means."""
     statistics = dependent(level, columns=columns)
-    difference, interval = difference_of(statistics), interval_of(statistics, TUNING)
-    assert difference is not None
+    found, interval = difference_of(statistics), interval_of(statistics, TUNING)
+    assert found is not None
     assert isinstance(interval, Interval)
+    difference = found.guarded()
     assert abs(difference.covariance) > 0.02 * difference.champion_variance
     k = radius(1.0, clock=information_clock(difference, 0.5), alpha=0.025, planned_units=10_000)
     for change in (interval.relative_lower, interval.relative_upper):
@@ -65,3 +66,25 @@ def test_the_clock_of_units_that_return_runs_slower_than_that_of_new_ones() -> N
     difference = difference_of(dependent())
     assert difference is not None
     assert information_clock(difference, 0.5) < 800
+
+
+@pytest.mark.parametrize("columns", [("value",), ("value", "per"), ("value", "before")], ids=["mean", "ratio", "covariate"])
+def test_no_arm_is_taken_to_vary_less_than_its_whole_stratum(columns: tuple[str, ...]) -> None:
+    """A challenger of 40 units that happens to have none of the rare large values has a low mean and looks certain of it."""
+    draw = np.random.default_rng(4)
+    challenger = np.arange(800) < 40
+    rows = np.column_stack([np.where(np.arange(800) % 10 == 0, 30.0, 1.0) * (~challenger) + draw.random(800)] * 1)
+    for name in columns[1:]:
+        rows = np.column_stack([rows, draw.integers(3, 6, 800) if name == "per" else rows[:, 0] + draw.normal(0, 20, 800)])
+    difference = difference_of(of_units(np.arange(800), np.full(800, 2), challenger, rows, columns=columns))
+    assert difference is not None
+    guarded = difference.guarded()
+    assert guarded.challenger_variance > 10 * difference.challenger_variance
+    assert guarded.champion_variance == difference.champion_variance
+    assert guarded.variance - difference.variance == pytest.approx(guarded.challenger_variance - difference.challenger_variance)
+    if columns == ("value",):
+        assert guarded.challenger_variance == pytest.approx(difference.unit_variance / 40)
+        few = interval_of(of_units(np.arange(800), np.full(800, 2), challenger, rows), TUNING)
+        assert isinstance(few, Interval)
+        k = radius(1.0, clock=information_clock(guarded, 0.5), alpha=0.025, planned_units=10_000)
+        assert few.upper - few.estimate == pytest.approx(k * math.sqrt(guarded.variance))
