@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -27,6 +28,11 @@ def test_a_challenger_that_hurts_is_rolled_back_by_the_system_and_recorded(
     evaluated.serve_days(1, effect)
     assert evaluated.rule.share == 0.5
     evaluated.serve_days(1, effect)
+    assert evaluated.events(EventKind.ROLLED_BACK) == [], "one look at harm may be one bad batch of records"
+    assert "1 of 2 looks" in evaluated.toggle().last_look.reason
+    assert evaluated.look() == [], "nor is it confirmed by reading the same records at once"
+    evaluated.travel(timedelta(hours=1))
+    evaluated.look()
 
     (rollback,) = evaluated.events(EventKind.ROLLED_BACK)
     assert (rollback.actor, rollback.payload["cause"]) == (SYSTEM, "harm")
