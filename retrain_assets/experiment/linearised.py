@@ -119,7 +119,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
     challenger_line: dict[Key, Line] = {}
     line: dict[Key, Line] = {}
     raw: dict[Key, Line] = {}
-    champion_mean = challenger_mean = deviations = champion_shortfall = challenger_shortfall = 0.0
+    champion_mean = challenger_mean = deviations = champion_shortfall = challenger_shortfall = raw_shortfall = 0.0
     n_champion = n_challenger = 0
     for one in used:
         share, revision = one.weight / information, one.stratum.revision
@@ -145,8 +145,10 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         deviations += champion_spread + challenger_spread
         lacking = _shortfalls(share, (champion.n, champion_spread), (challenger.n, challenger_spread))
         champion_shortfall, challenger_shortfall = champion_shortfall + lacking[0], challenger_shortfall + lacking[1]
+        raw_shortfall += sum(_shortfalls(share, (champion.n, champion.uu), (challenger.n, challenger.uu)))
     shared = list(_all_shared(statistics, used, cells, theta))
     before, variance = _variance(cells, shared, raw), _variance(cells, shared, line)
+    guarded, guarded_before = variance + champion_shortfall + challenger_shortfall, before + raw_shortfall
     return Difference(
         champion_mean,
         challenger_mean,
@@ -157,7 +159,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         information,
         n_champion,
         n_challenger,
-        1 - variance / before if before > 0 else None,
+        1 - guarded / guarded_before if guarded_before > 0 else None,
         champion_shortfall,
         challenger_shortfall,
     )
