@@ -1,6 +1,6 @@
 """The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
@@ -90,7 +90,7 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
             return "max-duration"
     window = experiment.outcome_window
     try:
-        newest = _newest_matured(home, toggle, toggle.armed_at, now - window)
+        newest = ExposureLog(home).newest_exposure(toggle.model, toggle=toggle.name, until=now - window)
     except SourceError:
         return "unreadable"
     if newest is not None and (last is None or newest > last.at - window):
@@ -101,9 +101,3 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
 
 SILENCE = timedelta(days=1)
 """Time after which a look is due although nothing has matured."""
-
-
-def _newest_matured(home: Home, toggle: ToggleState, since: datetime, until: datetime) -> datetime | None:
-    exposures = ExposureLog(home).read_exposures(toggle.model, since=since, toggle=toggle.name)
-    newest = exposures.filter(exposures["exposed_at"] <= until).get_column("exposed_at").max()
-    return newest if isinstance(newest, datetime) else None

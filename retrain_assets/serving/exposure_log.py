@@ -80,6 +80,19 @@ class ExposureLog:
         found = _collect(rows, self.home.exposures_dir(model))
         return found.sort("exposed_at", "request_id").unique("request_id", keep="first", maintain_order=True)
 
+    def newest_exposure(self, model: str, *, toggle: str, until: datetime) -> datetime | None:
+        """When the latest exposure of a toggle's experiment at or before a moment was; None without one.
+
+        Reads two columns, and of each file only what its statistics do not rule out: it is asked every minute.
+
+        Raises:
+            SourceError: as :meth:`read_exposures`.
+        """
+        rows = _read(self.home.exposures_dir(model), conform_exposures, EXPOSURE_COLUMNS)
+        newest = rows.filter(pl.col("exposed_at") <= until, pl.col("toggle") == toggle).select(pl.col("exposed_at").max())
+        found = _collect(newest, self.home.exposures_dir(model)).item()
+        return found if isinstance(found, datetime) else None
+
     def append_outcomes(self, model: str, frame: pl.DataFrame, name: str) -> Path:
         """Write one file of outcomes; as :meth:`append_exposures`, but the same name must hold the same rows.
 

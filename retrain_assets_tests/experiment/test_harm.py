@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -137,3 +138,6 @@ def test_the_clock_going_back_confirms_nothing() -> None:
     first = look_at(TWICE, harmed(), days=3)
     assert look_at(TWICE, harmed(), days=2.5, before=first).harm_looks == 1
     assert first.harm_at == ARMED + 3 * DAY
+    at_once = replace(TWICE, confirm_after=timedelta(0))
+    assert look_at(at_once, harmed(), days=3, before=first).harm_looks == 1, "the very look again"
+    assert look_at(at_once, harmed(), days=3.001, before=first).action is Action.ROLL_BACK

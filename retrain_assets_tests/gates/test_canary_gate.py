@@ -182,7 +182,9 @@ def test_a_guardrail_with_a_segment_margin_is_kept_in_every_judged_segment(
     data: CanaryData, outcome: Outcome, words: str
 ) -> None:
     plan = plan_of(COST, GUARDED)
-    verdict = {one.check: one for one in canary_gate(watched(plan, data), plan)}["keeps_error_rate_in_segments"]
+    look = watched(plan, data)
+    verdict = {one.check: one for one in canary_gate(look, plan)}["keeps_error_rate_in_segments"]
+    assert verdict.passed == (look.action is Action.ASK_APPROVAL)
     assert verdict.outcome is outcome
     assert words in verdict.message
     assert canonical_json(verdict.to_json())
