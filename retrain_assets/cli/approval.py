@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from retrain_assets.cli.options import Order, changing, model_argument, retrain_argument
+from retrain_assets.cli.show import moment, say
 from retrain_assets.contract import StaleRevision
 from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.release import ToggleState
 
 
 @click.command()
@@ -43,7 +50,21 @@ def approve(model: str, retrain: str, look: str | None, order: Order) -> None:
         if len(after.approvals) >= required:
             note += "; the decision job promotes at its next tick"
     name = after.name if after else None
+    if last is not None and toggle is not None and not order.as_json:
+        _say_look(controller.evidence.get(last), toggle)
     changes.report(change, controller, order, note=note, toggle=name)
+
+
+def _say_look(document: Mapping[str, Any], toggle: ToggleState) -> None:
+    """What the approval rests on, so that nobody approves what was not read."""
+    from retrain_assets.cli import look_words
+
+    summary = look_words.look_summary(document, toggle.contract, toggle.ramp)
+    say(f"approved on the look of {moment(summary['at'])}, which calls for:")
+    look_words.say_call(summary)
+    look_words.say_measures(summary)
+    look_words.say_besides(summary)
+    say()
 
 
 @click.command()

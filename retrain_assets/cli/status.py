@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from retrain_assets.cli.options import json_option, optional_model_argument
 from retrain_assets.cli.show import at_stage, moment, say, say_json, say_table, short
+from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.release import ReleaseController, ToggleState
 
 
 @click.command()
@@ -51,9 +55,28 @@ def _models(home: Home, model: str | None) -> list[dict[str, Any]]:
     now = controller.clock.now()
     states = [known_model(controller, model)] if model else list(controller.states().values())
     return [
-        {**view(state, now), "toggles": [toggle_view(toggle, now) for toggle in state.toggles.values()], "due": _due(state, now)}
+        {
+            **view(state, now),
+            "toggles": [toggle_view(toggle, now) for toggle in state.toggles.values()],
+            "due": _due(state, now),
+            "last_look_in_words": _last_look(controller, state.active_toggle),
+        }
         for state in states
     ]
+
+
+def _last_look(controller: ReleaseController, toggle: ToggleState | None) -> str | None:
+    """What the active toggle's last look called for and why, in one line; as the ledger has it where its evidence is gone."""
+    from retrain_assets.cli.look_words import look_summary
+
+    if toggle is None or toggle.last_look is None:
+        return None
+    try:
+        document = controller.evidence.get(toggle.last_look.evidence)
+    except CustodyError:
+        return f"{toggle.last_look.action.replace('_', ' ')}: {toggle.last_look.reason}"
+    call = look_summary(document, toggle.contract, toggle.ramp)["call"]
+    return f"{call['word'].lower()}: {call['why']}"
 
 
 def _due(state: Any, now: Any) -> list[str]:
@@ -84,7 +107,7 @@ def _say_model(view: dict[str, Any]) -> None:
         until = f", expires {moment(toggle['expires_at'])}" if toggle["expires_at"] else ""
         say(f"  toggle {toggle['toggle']}: {at_stage(toggle['state'], toggle['stage'])}, revision {toggle['revision']}{until}")
         if look := toggle["last_look"]:
-            say(f"  last look {moment(look['at'])}: {look['action'].replace('_', ' ')}: {look['reason']}")
+            say(f"  last look {moment(look['at'])}: {view['last_look_in_words'] or look['action'].replace('_', ' ')}")
     for line in view["due"]:
         say(f"  due: {line}")
     if view["retrains"]:

@@ -103,9 +103,10 @@ def _why(look: Look, lines: Sequence[Mapping[str, Any]]) -> str:
     harmed = [f"{words.words(one['name'])} {one['change']}" for one in lines if one["state"] == MeasureState.WORSE]
     if harmed and (look.action is Action.ROLL_BACK or look.harm_looks):
         return f"harm is shown on {_listed(harmed)}"
-    failing = [words.words(check.name) for check in look.health if not check.ok]
+    failing = [check for check in look.health if not check.ok]
     if failing and look.action is Action.HOLD:
-        return f"the experiment is not sound: {_listed(failing)}"
+        alone = failing[0].message if len(failing) == 1 and len(failing[0].message) <= LONGEST_WHY else None
+        return f"the experiment is not sound: {alone or _listed([words.words(check.name) for check in failing])}"
     if look.action is Action.ASK_APPROVAL:
         return look.reason.partition(";")[0]
     cause = f"{CAUSE_WORDS[look.cause]}: " if look.cause else ""

@@ -28,6 +28,14 @@ def test_approval_says_what_happens_next_and_the_decision_follows(act: Run, awai
     assert awaiting.controller.decide(MODEL, SECOND, SYSTEM).decision == "promote"
 
 
+def test_approval_says_what_it_rests_on_before_it_says_what_it_changed(act: Run, awaiting: World) -> None:
+    text = act("approve", MODEL, SECOND).stdout
+    lines = text.splitlines()
+    assert lines[0] == "approved on the look of 2024-04-05 06:00 UTC, which calls for:"
+    assert lines[1].startswith("ASK FOR APPROVAL: ")
+    assert text.index("shown better") < text.index("1 of 1 approvals")
+
+
 def test_approval_of_a_look_that_is_not_the_last_loses_the_race(run: Run, act: Run, awaiting: World) -> None:
     last = parsed(run("toggle", "show", MODEL, "--json"))["last_look"]["evidence"]
     lost = act("approve", MODEL, SECOND, "--look", "sha256:0123", code=5)
