@@ -25,6 +25,9 @@ PRE_PERIOD, OTHER = -1, -2
 
 _EXPOSURE = ("request_id", "model", "unit_id", "toggle", "revision", "arm", "exposed_at")
 _OUTCOME = ("request_id", "unit_id", "observed_at")
+REVISION_BITS = 7
+"""Low bits that a unit's hash leaves free, for the number of a revision; of ten million units two share the rest with 3e-4."""
+
 _MOMENT = pl.Datetime("us", "UTC")
 _EXPOSURE_ROW = {
     "key": pl.UInt64,
@@ -78,7 +81,7 @@ def exposure_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Dat
     Returns:
         ``key``, ``unit`` (hashes), ``at`` and ``revision`` (:data:`PRE_PERIOD` and :data:`OTHER` for rows outside the experiment)
         of every row since the time before the experiment; of rows in it also ``challenger``, ``scored`` (shadow), the segments
-        ``s0..`` and the columns ``e0..`` (measures) and ``c0..`` (covariates) as 64-bit floats.
+        ``s0..`` and the columns ``e0..`` (measures) and ``c0..`` (covariates).
 
     Raises:
         StageError: for a missing column, a wrong type or an unknown arm.
@@ -120,12 +123,12 @@ def exposure_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Dat
     scored = scored & pl.col("revision").is_in(shadow) if shadow else pl.lit(False)
     rows = frame.select(
         (unit ^ pl.col("request_id").hash(_REQUEST_SEED)).alias("key"),
-        unit.alias("unit"),
+        _place(unit).alias("unit"),
         pl.col("exposed_at").alias("at"),
         revision.cast(pl.Int32).alias("revision"),
         (pl.col("arm") == "challenger").fill_null(value=False).alias("challenger"),
         scored.alias("scored"),
-        *(pl.col(column).cast(pl.Float64).alias(f"e{place}") for place, column in enumerate(terms.exposure_columns)),
+        *(pl.col(column).cast(kind).alias(f"e{place}") for place, (column, kind) in enumerate(_kinds(terms).items())),
         *(column.alias(f"c{place}") for place, column in enumerate(_covariates(terms, schema))),
     )
     nobody = not measured.any()
@@ -153,7 +156,7 @@ def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Data
         .filter(pl.col("observed_at").is_null() | (pl.col("observed_at") >= terms.pre_period_from))
         .select(
             (unit ^ pl.col("request_id").hash(_REQUEST_SEED)).alias("key"),
-            unit.alias("unit"),
+            _place(unit).alias("unit"),
             pl.col("observed_at").alias("at"),
             *(
                 (pl.col(column) if column in schema else pl.lit(None)).cast(pl.Float64).alias(f"o{place}")
@@ -169,7 +172,7 @@ def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Data
 
 def no_exposures(terms: Terms) -> pl.DataFrame:
     """No exposure rows, with their columns."""
-    kinds = [*_EXPOSURE_ROW.items(), *((f"e{place}", pl.Float64) for place in range(len(terms.exposure_columns)))]
+    kinds = [*_EXPOSURE_ROW.items(), *((f"e{place}", kind) for place, kind in enumerate(_kinds(terms).values()))]
     kinds += [(f"c{place}", pl.Float64) for place in range(terms.recorded_covariates)]
     return pl.DataFrame(schema=dict([*kinds, *((f"s{place}", pl.UInt32) for place in range(len(terms.segments)))]))
 
@@ -201,6 +204,10 @@ def require_columns(labels: Labels, terms: Terms, *, exposures: bool, outcomes: 
             raise _lacks(missing[0], name)
 
 
+def _place(unit: pl.Expr) -> pl.Expr:
+    return unit & pl.lit(2**64 - 2**REVISION_BITS, pl.UInt64)
+
+
 def _covariates(terms: Terms, schema: pl.Schema) -> list[pl.Expr]:
     columns = [pl.col(column).cast(pl.Float64) for column in terms.covariate_columns]
     if terms.uses_champion_score:
@@ -208,6 +215,10 @@ def _covariates(terms: Terms, schema: pl.Schema) -> list[pl.Expr]:
         answered = (pl.col("arm") == "champion") | pl.col("error")
         columns.append(pl.when(answered).then(score).otherwise(shadow).cast(pl.Float64))
     return columns
+
+
+def _kinds(terms: Terms) -> dict[str, type[pl.DataType]]:
+    return {column: pl.Boolean if column == "error" else pl.Float64 for column in terms.exposure_columns}
 
 
 def _check(own: pl.DataFrame) -> None:

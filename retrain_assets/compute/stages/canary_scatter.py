@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from retrain_assets.compute.stages.canary_arrivals import Arrivals, arrivals
-from retrain_assets.compute.stages.canary_records import Labels, exposure_rows, no_exposures, no_outcomes, outcome_rows
+from retrain_assets.compute.stages.canary_records import REVISION_BITS, Labels, exposure_rows, no_exposures, no_outcomes, outcome_rows
 from retrain_assets.compute.stages.canary_requests import RowCounts
 from retrain_assets.compute.stages.canary_step import Rows
 from retrain_assets.compute.stages.canary_terms import Terms
@@ -106,7 +106,7 @@ def _split(parts: list[Part], rows: Rows) -> None:
         (rows.exposures, [part.exposures for part in parts]),
         (rows.outcomes, [part.outcomes for part in parts]),
     ):
-        place = frame.select((pl.col("unit") % PARTS).cast(pl.UInt8)).to_series().to_numpy()
+        place = frame.select((pl.col("unit") // 2**REVISION_BITS % PARTS).cast(pl.UInt8)).to_series().to_numpy()
         ordered = frame[np.argsort(place, kind="stable")]
         ends = np.cumsum(np.bincount(place, minlength=PARTS))
         for number, piece in enumerate(pieces):

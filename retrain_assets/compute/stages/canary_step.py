@@ -12,7 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import as_cells, is_matured, matured_cells, merged, repeated_cells
+from retrain_assets.compute.stages.canary_cells import UNIT, as_cells, is_matured, matured_cells, merged, repeated_cells
 from retrain_assets.compute.stages.canary_records import OTHER, Labels
 from retrain_assets.compute.stages.canary_requests import RowCounts, apart, in_order, matched, unknown
 from retrain_assets.compute.stages.canary_sums import Sums, sums_of
@@ -106,19 +106,16 @@ def step(before: Rows, new: Rows, known: Known | None, terms: Terms, labels: Lab
         repeated_cells(requests.repeated.filter(_counts), terms),
         *_open_cells(_ripe(new.exposures, terms, now)[1], terms),
     ]
-    units = pl.concat([one["unit"] for one in cells])
-    if special is not None:
-        units = pl.concat([units, special.cells["unit"]])
     earlier = None
     if known is not None:
-        earlier = known.cells(units.unique())
-        inside = earlier if special is None else earlier.filter(~pl.col("unit").is_in(special.cells["unit"].implode()))
-        cells.append(inside)
+        units = _units(*cells, *([special.cells] if special is not None else []))
+        earlier = known.cells(units)
+        cells.append(earlier if special is None else earlier.filter(~(pl.col("cell") & UNIT).is_in(_units(special.cells).implode())))
     after = merged(cells, terms, labels)
     left = Rows(unripe, requests.nobody)
     settled, counts = requests.reports, requests.counts
     if special is not None:
-        after = pl.concat([after, special.cells.select(after.columns)])
+        after = pl.concat([after, special.cells.select(after.columns)]).sort("cell")
         settled = pl.concat([settled, special.settled], how="diagonal")
         counts += special.counts
         left += special.open
@@ -130,6 +127,10 @@ def step(before: Rows, new: Rows, known: Known | None, terms: Terms, labels: Lab
 
 
 _counts = pl.col("revision") != OTHER
+
+
+def _units(*cells: pl.DataFrame) -> pl.Series:
+    return pl.concat([one.select(pl.col("cell") & UNIT) for one in cells])["cell"].unique()
 
 
 def _irregular(before: Rows, new: Rows, known: Known) -> pl.Series | None:

@@ -14,7 +14,7 @@ import polars as pl
 
 from retrain_assets.compute.stages.canary_records import Labels
 from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.compute.stages.canary_units import columns_of, units_of
+from retrain_assets.compute.stages.canary_units import Units, columns_of, units_of
 from retrain_assets.experiment.quantiles import RequestHistogram, histograms
 
 ALL = ""
@@ -68,17 +68,16 @@ def sums_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Sums:
     counted: dict[Key, RequestHistogram] = {}
     if units.crossing:
         numbers["crossing",] = np.array([units.crossing], dtype=np.float64)
-    several = units.traffic["unit"].n_unique() != units.traffic.height
-    pairs = _pairs(units.traffic.filter(pl.col("unit").is_duplicated())) if several else None
+    pairs = _pairs(units.traffic, terms)
     by_segment: list[tuple[str | None, list[str]]] = [
         (f"s{place}", labels.of.get(column, [])) for place, column in enumerate(terms.segments)
     ]
     for column, names in by_segment or [(None, [ALL])]:
-        found = _cells(units.traffic, column, names, terms)
-        found.update(_shadow(units.shadow, column, names))
+        found = _cells(units, column, names, terms)
+        found.update(_shadow(units, column, names))
         if pairs is not None:
-            found.update(_overlaps(pairs, column, names, terms))
-        histogram = _histograms(units.traffic, column, names, terms)
+            found.update(_overlaps(units, pairs, column, names, terms))
+        histogram = _histograms(units, column, names, terms)
         if column == "s0":
             _total(found, numbers)
             _total(histogram, counted)
@@ -87,7 +86,7 @@ def sums_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Sums:
     return Sums(numbers, counted)
 
 
-def _cells(units: pl.DataFrame, column: str | None, names: list[str], terms: Terms) -> dict[Key, Floats]:
+def _cells(units: Units, column: str | None, names: list[str], terms: Terms) -> dict[Key, Floats]:
     """Sums per segment, revision and arm."""
     counts: list[pl.Expr] = [pl.len(), (pl.col("requests") > 0).sum(), pl.col("complete").sum(), pl.col("first").sum()]
     sizes = [len(counts)]
@@ -106,12 +105,12 @@ def _cells(units: pl.DataFrame, column: str | None, names: list[str], terms: Ter
         ]
         counts += of_measure
         sizes.append(len(of_measure))
-    by = [*([column] if column else []), "revision", "challenger"]
-    rows = units.group_by(by).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts))
+    by = [*([column] if column else []), "number", "challenger"]
+    rows = units.traffic.group_by(by).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts))
     ends = np.cumsum(sizes)
     found: dict[Key, Floats] = {}
     for row in rows.iter_rows():
-        segment, (revision, challenger) = names[row[0]] if column else ALL, row[len(by) - 2 : len(by)]
+        segment, revision, challenger = names[row[0]] if column else ALL, units.revisions[row[len(by) - 2]], row[len(by) - 1]
         stage, *measures = np.split(np.array(row[len(by) :], dtype=np.float64), ends[:-1])
         found["stage", segment, revision, int(challenger)] = stage
         for place, sums in enumerate(measures):
@@ -119,29 +118,39 @@ def _cells(units: pl.DataFrame, column: str | None, names: list[str], terms: Ter
     return found
 
 
-def _shadow(cells: pl.DataFrame, column: str | None, names: list[str]) -> dict[Key, Floats]:
+def _shadow(units: Units, column: str | None, names: list[str]) -> dict[Key, Floats]:
     """Units that the challenger could have scored along, per segment and revision."""
     matured = pl.col("requests") > 0
-    by = [*([column] if column else []), "revision"]
-    rows = cells.group_by(by).agg(
+    by = [*([column] if column else []), "number"]
+    rows = units.shadow.group_by(by).agg(
         pl.len().cast(pl.Float64),
         pl.col("scored").sum(),
         matured.sum().alias("matured"),
         (matured & pl.col("scored")).sum().alias("both"),
     )
     return {
-        ("shadow", names[row[0]] if column else ALL, row[len(by) - 1]): np.array(row[len(by) :], dtype=np.float64)
+        ("shadow", names[row[0]] if column else ALL, units.revisions[row[len(by) - 1]]): np.array(row[len(by) :], dtype=np.float64)
         for row in rows.iter_rows()
     }
 
 
-def _pairs(units: pl.DataFrame) -> pl.DataFrame:
-    """Each pair of cells of a unit, the earlier one first."""
-    return units.join(units, on="unit", suffix=" later").filter(pl.col("revision") < pl.col("revision later"))
+def _pairs(cells: pl.DataFrame, terms: Terms) -> pl.DataFrame | None:
+    """Each pair of cells of a unit, the earlier one first; None without any. Cells lie side by side, by unit and revision."""
+    unit = cells["unit"].to_numpy()
+    found = []
+    for apart in range(1, len(terms.stage_started)):
+        place = np.flatnonzero(unit[apart:] == unit[:-apart])
+        if not len(place):
+            break
+        later = cells[place + apart]
+        found.append(cells[place].hstack(later.rename({name: f"{name} later" for name in later.columns})))
+    return pl.concat(found) if found else None
 
 
-def _overlaps(pairs: pl.DataFrame, column: str | None, names: list[str], terms: Terms) -> dict[Key, Floats]:
-    by = [*([column] if column else []), "revision", "challenger", "revision later", "challenger later"]
+def _overlaps(
+    units: Units, pairs: pl.DataFrame, column: str | None, names: list[str], terms: Terms
+) -> dict[Key, Floats]:
+    by = [*([column] if column else []), "number", "challenger", "number later", "challenger later"]
     sums: list[pl.Expr] = []
     sizes = []
     for place, measure in enumerate(terms.measures):
@@ -155,20 +164,21 @@ def _overlaps(pairs: pl.DataFrame, column: str | None, names: list[str], terms: 
     rows = pairs.group_by(by).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(sums))
     found: dict[Key, Floats] = {}
     for row in rows.iter_rows():
-        segment, cells = names[row[0]] if column else ALL, [int(one) for one in row[len(by) - 4 : len(by)]]
+        segment, ends = names[row[0]] if column else ALL, row[len(by) - 4 : len(by)]
+        cells = (units.revisions[ends[0]], int(ends[1]), units.revisions[ends[2]], int(ends[3]))
         for place, one in enumerate(np.split(np.array(row[len(by) :], dtype=np.float64), np.cumsum(sizes)[:-1])):
             found["overlap", segment, place, *cells] = one
     return found
 
 
-def _histograms(units: pl.DataFrame, column: str | None, names: list[str], terms: Terms) -> dict[Key, RequestHistogram]:
+def _histograms(units: Units, column: str | None, names: list[str], terms: Terms) -> dict[Key, RequestHistogram]:
     found: dict[Key, RequestHistogram] = {}
-    by = [*([column] if column else []), "revision", "challenger"]
+    by = [*([column] if column else []), "number", "challenger"]
     for place, measure in enumerate(terms.measures):
         if not measure.is_quantile:
             continue
         usable, _ = columns_of(place, measure, terms)
-        rows = units.filter(usable).select(*by, "unit", f"q{place}").with_row_index("number")
+        rows = units.traffic.filter(usable).select(*by, f"q{place}").with_row_index("number")
         groups = rows.select(by).unique(maintain_order=True).with_row_index("group")
         values = (
             rows.join(groups, on=by, how="left", nulls_equal=True).select("group", "number", f"q{place}").explode(f"q{place}")
@@ -178,7 +188,7 @@ def _histograms(units: pl.DataFrame, column: str | None, names: list[str], terms
         )
         for group, histogram in zip(groups.iter_rows(), counted, strict=True):
             segment = names[group[1]] if column else ALL
-            found["measure", segment, place, group[-2], int(group[-1])] = histogram
+            found["measure", segment, place, units.revisions[group[-2]], int(group[-1])] = histogram
     return found
 
 

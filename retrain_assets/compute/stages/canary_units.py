@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import first_segment
-from retrain_assets.compute.stages.canary_records import Labels
+from retrain_assets.compute.stages.canary_cells import UNIT, first_segment
+from retrain_assets.compute.stages.canary_records import PRE_PERIOD, REVISION_BITS, Labels
 from retrain_assets.compute.stages.canary_terms import Measured, Terms
 from retrain_assets.contract.measures import REQUESTS
 
@@ -23,21 +24,26 @@ class Units:
         traffic: cells with real traffic of units that kept their arm; with ``first`` (the unit's first revision with traffic),
             ``complete`` (every outcome), and the columns :func:`columns_of` needs.
         shadow: cells of shadow traffic.
+        revisions: the revision of each ``number``.
         crossing: units left out because they changed arm against the ramp.
     """
 
     traffic: pl.DataFrame
     shadow: pl.DataFrame
+    revisions: list[int]
     crossing: int
 
 
 def units_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Units:
-    """The units of a group of cells, every cell of every unit among them."""
-    experiment = pl.col("revision") >= 0
-    before = cells.filter(~experiment) if terms.pre_period else None
-    cells = _in_first_segment(cells if before is None else cells.filter(experiment), terms, labels)
-    shadow = pl.col("revision").is_in([revision for revision, share in terms.shares.items() if not share])
-    traffic, crossing = _over_the_ramp(cells.filter(~shadow), terms)
+    """The units of a group of cells, every cell of every unit among them, in the order of ``cell``."""
+    revisions = [PRE_PERIOD, *sorted(terms.stage_started)]
+    number = (pl.col("cell") & pl.lit(2**REVISION_BITS - 1, pl.UInt64)).cast(pl.UInt8)
+    cells = cells.with_columns((pl.col("cell") & UNIT).alias("unit"), number.alias("number"))
+    before = cells.filter(pl.col("number") == 0) if terms.pre_period else None
+    cells = _in_first_segment(cells if before is None else cells.filter(pl.col("number") > 0), terms, labels)
+    in_shadow = [number for number, revision in enumerate(revisions) if number and not terms.shares[revision]]
+    shadow = pl.col("number").is_in(in_shadow)
+    traffic, crossing = _over_the_ramp(cells.filter(~shadow) if in_shadow else cells, terms, revisions)
     needed = [pl.col(f"n{place}") > 0 for place, measure in enumerate(terms.measures) if measure.from_outcomes]
     traffic = traffic.with_columns(
         pl.all_horizontal(needed).alias("complete") if needed else (pl.col("requests") > 0).alias("complete"),
@@ -45,8 +51,8 @@ def units_of(cells: pl.DataFrame, terms: Terms, labels: Labels) -> Units:
         *(one for place in range(terms.recorded_covariates) for one in _recorded(place)),
     )
     if before is not None:
-        traffic = traffic.join(_pre_period(before, terms), on="unit", how="left")
-    return Units(traffic, cells.filter(shadow & pl.col("at").is_not_null()), crossing)
+        traffic = traffic.join(_pre_period(before, terms), on="unit", how="left", maintain_order="left")
+    return Units(traffic, cells.filter(shadow & pl.col("at").is_not_null()), revisions, crossing)
 
 
 def columns_of(place: int, measure: Measured, terms: Terms, suffix: str = "") -> tuple[pl.Expr, list[pl.Expr]]:
@@ -72,57 +78,43 @@ def columns_of(place: int, measure: Measured, terms: Terms, suffix: str = "") ->
 
 def _in_first_segment(cells: pl.DataFrame, terms: Terms, labels: Labels) -> pl.DataFrame:
     """Each cell in the segment of its unit's first exposure."""
-    if not terms.segments or cells["unit"].n_unique() == cells.height:
-        return cells
-    several = cells.filter(pl.col("unit").is_duplicated())
     for place, column in enumerate(terms.segments):
         name = f"s{place}"
-        spread = several.group_by("unit").agg(least=pl.col(name).min(), greatest=pl.col(name).max())
-        unsure = spread.filter(pl.col("least") != pl.col("greatest")).select("unit")
+        other = (pl.col(name) != pl.col(name).shift(1)) & _same_unit | pl.col(name).is_null()
+        unsure = cells.filter(other).select("unit").unique()
         if unsure.height:
-            sure = first_segment(several.join(unsure, on="unit", how="semi"), ["unit"], name, labels.of[column])
-            cells = cells.join(sure, on="unit", how="left", suffix=" first").with_columns(
+            sure = first_segment(cells.join(unsure, on="unit", how="semi"), "unit", name, labels.of[column])
+            cells = cells.join(sure, on="unit", how="left", suffix=" first", maintain_order="left").with_columns(
                 pl.coalesce(f"{name} first", name).alias(name)
             )
             cells = cells.drop(f"{name} first")
     return cells
 
 
-def _over_the_ramp(cells: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
+_same_unit = (pl.col("unit") == pl.col("unit").shift(1)).fill_null(value=False)
+
+
+def _over_the_ramp(cells: pl.DataFrame, terms: Terms, revisions: Sequence[int]) -> tuple[pl.DataFrame, int]:
     """The cells of units that kept their arm, with ``first``; and how many units did not.
 
     A ramp that grows moves units from champion to challenger, and one that shrinks moves them back; both are no fault.
     """
-    crossing = cells.filter(pl.col("champion") & pl.col("challenger")).select("unit")
-    if cells["unit"].n_unique() != cells.height:
-        later = _later(cells).with_columns(
-            back=pl.col("challenger").shift(1)
-            & ~pl.col("challenger")
-            & (_share(terms) >= _share(terms).shift(1))
-            & (pl.col("unit") == pl.col("unit").shift(1))
-        )
-        crossing = pl.concat([crossing, later.filter("back").select("unit")])
+    challenger = pl.col("challenger")
+    share = pl.col("number").replace_strict(
+        {number: terms.shares.get(revision, 0.0) for number, revision in enumerate(revisions)}, return_dtype=pl.Float64
+    )
+    moved = _same_unit & challenger.shift(1) & ~challenger
+    crossing = cells.filter(pl.col("champion") & challenger).select("unit")
+    if cells.select(moved.any()).item():
+        back = cells.with_columns(share=share).filter(moved & (pl.col("share") >= pl.col("share").shift(1)))
+        crossing = pl.concat([crossing, back.select("unit")])
     if cells["at"].null_count():
         cells = cells.filter(pl.col("at").is_not_null())
-    first = pl.lit(True)
-    if cells["unit"].n_unique() != cells.height:
-        again = _later(cells).filter(pl.col("unit") == pl.col("unit").shift(1)).select("unit", "revision", first=pl.lit(False))
-        cells = cells.join(again, on=["unit", "revision"], how="left")
-        first = pl.col("first").fill_null(True)
-    cells = cells.with_columns(first=first)
+    cells = cells.with_columns(first=~_same_unit)
     if not crossing.height:
         return cells, 0
     crossing = crossing.unique()
-    return cells.join(crossing, on="unit", how="anti"), crossing.height
-
-
-def _later(cells: pl.DataFrame) -> pl.DataFrame:
-    """The cells of units that are in several, each unit's by revision."""
-    return cells.filter(pl.col("unit").is_duplicated()).select("unit", "revision", "challenger").sort("unit", "revision")
-
-
-def _share(terms: Terms) -> pl.Expr:
-    return pl.col("revision").replace_strict(dict(terms.shares), return_dtype=pl.Float64)
+    return cells.join(crossing, on="unit", how="anti", maintain_order="left"), crossing.height
 
 
 def _values(place: int, measure: Measured) -> list[pl.Expr]:
