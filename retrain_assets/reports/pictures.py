@@ -7,8 +7,10 @@ from typing import Any
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore, Ledger
 from retrain_assets.reports.evaluation_plots import backtest_plot, reliability_plot, slice_plot
+from retrain_assets.reports.forest_plot import forest_plot
 from retrain_assets.reports.interval_plot import interval_plot
 from retrain_assets.reports.pack import pack_of
+from retrain_assets.reports.ramp_strip import ramp_strip
 from retrain_assets.reports.standalone import markdown_image
 
 
@@ -32,14 +34,23 @@ def evaluation_pictures(home: Home, model: str, retrain: str) -> str:
 
 
 def canary_pictures(home: Home, model: str, retrain: str) -> str:
-    """The interval of every measure over time, with the stages behind it, as Markdown; empty before the first interval.
+    """The ramp, the interval of every measure over time, and the segments that matter, as Markdown; empty before the first look.
 
     Raises:
         RetrainError: when the ledger knows no such retrain.
     """
-    ramp = _pack(home, model, retrain)["ramp"]
-    drawn = [(measure["name"], interval_plot(ramp, measure)) for measure in ramp["measures"]] if ramp else []
-    return "\n\n".join(markdown_image(f"{name}, challenger against champion", plot) for name, plot in drawn if plot is not None)
+    pack = _pack(home, model, retrain)
+    ramp = pack["ramp"]
+    if not ramp or ramp["summary"] is None:
+        return ""
+    drawn = [("The ramp, matured units champion / challenger", ramp_strip(ramp["stages"], ramp["planned"], pack["as_of"]["at"]))]
+    drawn += [(f"{one['name']}, challenger against champion", interval_plot(ramp, one)) for one in ramp["measures"]]
+    drawn += [
+        (f"{table['name']} by segment, hollow by itself, full shrunk towards all units", forest_plot(table))
+        for table in ramp["summary"]["segments"]
+        if table["role"] == "success" or table["segment_margin"] is not None
+    ]
+    return "\n\n".join(markdown_image(name, plot) for name, plot in drawn if plot is not None)
 
 
 def _pack(home: Home, model: str, retrain: str) -> dict[str, Any]:
