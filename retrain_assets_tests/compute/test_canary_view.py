@@ -109,17 +109,16 @@ def traffic_of(road: Road, folder: Path, change: Callable[[pl.DataFrame], pl.Dat
     return Traffic(road, contract, exposures, outcomes_of(exposures, rows, contract))
 
 
-def outcomes_of(
-    exposures: pl.DataFrame, rows: pl.DataFrame, contract: Contract, thresholds: tuple[float, float] | None = None
-) -> pl.DataFrame:
-    """An hour later: acting on a parcel costs 10, a late one that nobody acted on 30."""
-    default = contract.decision.threshold if contract.decision else 0.5
-    at = np.where(exposures["arm"] == "challenger", *(thresholds or (default, default))[::-1])
-    acted, late = exposures["score"].to_numpy() >= at, rows["late"].to_numpy() == 1
+def outcomes_of(exposures: pl.DataFrame, rows: pl.DataFrame, contract: Contract, acting: float = 10.0) -> pl.DataFrame:
+    """An hour later: acting on a parcel costs ``acting``, a late one that nobody acted on 30."""
+    assert contract.decision is not None
+    acted, late = (exposures["score"] >= contract.decision.threshold).to_numpy(), rows["late"].to_numpy() == 1
     return exposures.select(
-        "request_id", "unit_id", observed_at=pl.col("exposed_at") + timedelta(hours=1),
-        cost=pl.Series(np.where(acted, 10.0, np.where(late, 30.0, 0.0))),
-    )  # fmt: skip
+        "request_id",
+        "unit_id",
+        observed_at=pl.col("exposed_at") + timedelta(hours=1),
+        cost=pl.Series(np.where(acted, acting, np.where(late, 30.0, 0.0))),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -198,24 +197,44 @@ def test_a_challenger_that_is_slow_fails_and_is_biased_is_not_healthy(calm: Traf
     assert found.total.technical.prediction_shift.wasserstein == pytest.approx(0.25, abs=0.1)
 
 
-def test_a_challenger_that_only_decides_too_early_would_have_won_on_the_champions_calibration(calm: Traffic) -> None:
-    """Its scores are 1.5 too high on the logit: it acts on parcels that are rarely late."""
+def test_a_better_model_that_acts_too_early_would_have_won_on_the_champions_calibration(calm: Traffic) -> None:
+    """The champion's scores are half noise. The challenger's are good and 2.5 too high on the logit: it acts on nearly all, which
+    costs more than it saves; where its scores mean what the champion's threshold means, it wins."""
+    noise = pl.Series(np.random.default_rng(5).normal(size=calm.exposures.height))
 
-    def too_high(name: str) -> pl.Expr:
-        return 1 / (1 + (-(pl.col(name) / (1 - pl.col(name))).log() - 1.5).exp())
+    def logit(name: str) -> pl.Expr:
+        return (pl.col(name) / (1 - pl.col(name))).log()
+
+    def score(odds: pl.Expr) -> pl.Expr:
+        return 1 / (1 + (-odds).exp())
 
     exposures = calm.exposures.with_columns(
-        score=pl.when(pl.col("arm") == "challenger").then(too_high("score")).otherwise("score"),
-        shadow_score=too_high("shadow_score"),
+        score=pl.when(pl.col("arm") == "challenger")
+        .then(score(logit("score") + 2.5))
+        .otherwise(score(logit("score") / 2 + noise)),
+        shadow_score=score(logit("shadow_score") + 2.5),
     )
-    altered = replace_traffic(calm, exposures=exposures, outcomes=outcomes_of(exposures, parcels_of(calm), calm.contract))
-    found = altered.view()
+    rows = parcels_of(calm)
+    found = replace_traffic(calm, exposures=exposures, outcomes=outcomes_of(exposures, rows, calm.contract, acting=20.0)).view()
     (effect,) = found.thresholds
     assert effect.rule is Rule.SAME_PROBABILITY
-    assert effect.effect != 0
+    assert effect.effect > 3 * effect.effect_error
+    assert effect.rechosen_effect < -2 * effect.rechosen_error
     assert effect.rechosen > effect.threshold
-    assert effect.rechosen_share == pytest.approx(effect.champion_share, abs=0.06)
-    assert abs(effect.rechosen_effect) < 3 * effect.rechosen_error
+    failure = found.failure(look())
+    assert failure.mode is FailureMode.THRESHOLD_SELECTION
+    assert "changes sign when the decision threshold is re-chosen on the champion's calibration" in failure.sentence
+
+
+def test_a_worse_model_stays_worse_at_every_threshold(calm: Traffic) -> None:
+    noise = pl.Series(np.random.default_rng(5).random(calm.exposures.height))
+    exposures = calm.exposures.with_columns(
+        score=pl.when(pl.col("arm") == "challenger").then(noise).otherwise("score"), shadow_score=noise
+    )
+    rows = parcels_of(calm)
+    found = replace_traffic(calm, exposures=exposures, outcomes=outcomes_of(exposures, rows, calm.contract)).view()
+    assert not any(effect.changes_sign for effect in found.thresholds)
+    assert found.failure(look()).mode is FailureMode.GENUINE_WEAKNESS
 
 
 def test_features_that_moved_in_one_depot_alone_are_why_it_lost(road: Road, tmp_path: Path) -> None:
