@@ -58,9 +58,12 @@ def analyse(
     taken, started = before.planned if before else (), data.first_traffic_at
     sound = all(check.ok for check in health)
     planned = take(plan, taken, data.stages, first_traffic_at=started, now=now) if sound else None
+    judged = judge_all(data, plan, planned=(*taken, planned) if planned else (), before=before)
+    unjudged = tuple(_not_judged(judged.results, data))
+    if planned and unjudged:  # it is taken once every measure can be computed
+        planned, judged = None, judge_all(data, plan, planned=(), before=before)
     taken = (*taken, planned) if planned else taken
-    judged = judge_all(data, plan, taken=taken, is_planned=planned is not None, before=before)
-    unusable = (*_unsound(health), *_not_judged(judged.results, data), *_silent(data, plan, revision, now - stage_started_at))
+    unusable = (*_unsound(health), *unjudged, *_silent(data, plan, revision, now - stage_started_at))
     harm = tuple(_harm(judged)) if readable else ()
     streaks = Streaks.of(before).after(plan, now=now, harm=bool(harm) if readable else None, usable=not unusable)
     matured = _matured(data)
@@ -85,6 +88,8 @@ def analyse(
         plan,
     )
     upcoming = next_planned(plan, taken, first_traffic_at=started)
+    if data.problem is not None and before is not None:
+        upcoming = before.next_planned
     return Look(
         at=now,
         stage=stage,

@@ -33,9 +33,7 @@ class Judgement:
     warnings: tuple[str, ...]
 
 
-def judge_all(
-    data: CanaryData, plan: Plan, *, taken: tuple[PlannedLook, ...], is_planned: bool, before: Look | None
-) -> Judgement:
+def judge_all(data: CanaryData, plan: Plan, *, planned: tuple[PlannedLook, ...], before: Look | None) -> Judgement:
     """Judge every measure, over all units and in every segment.
 
     One success measure that wins is enough, so each of k is judged at alpha / k (Bonferroni; Holm's first step is the same).
@@ -45,19 +43,18 @@ def judge_all(
     Args:
         data: the aggregated canary.
         plan: measures, error level, planned looks.
-        taken: planned looks taken so far, the present one included when it is one.
-        is_planned: whether the present look is a planned one.
+        planned: at a planned look those taken so far, this one last; empty at any other look.
         before: the look before, whose planned limits stand until the next planned look.
     """
     success = sum(spec.role == "success" for spec in plan.measures)
     levels = [plan.alpha / success if spec.role == "success" else plan.alpha for spec in plan.measures]
-    bounds = [PlannedBoundary(taken[-1].number, boundary(plan, taken, level)) if is_planned else None for level in levels]
+    bounds = [PlannedBoundary(planned[-1].number, boundary(plan, planned, level)) if planned else None for level in levels]
     results = tuple(
         judge(spec, data.measures.get(spec.name, _NOBODY), plan, alpha=level, harm_alpha=plan.alpha, planned=bound)
         for spec, level, bound in zip(plan.measures, levels, bounds, strict=True)
     )
     segments = with_shrunk_estimates(_segments(data, plan, bounds), data.segments)
-    if before is not None and plan.looks and not is_planned:
+    if before is not None and plan.looks and not planned:
         results = _standing(results, before.results)
         segments = {name: _standing(those, before.segments.get(name, ())) for name, those in segments.items()}
     judged_segments = tuple(name for name in segments if _is_large(name, data, plan))

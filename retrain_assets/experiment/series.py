@@ -13,8 +13,9 @@ def interval_series(looks: Iterable[Look]) -> list[dict[str, Any]]:
 
     Keys: ``at`` (datetime, UTC), ``stage``, ``revision``, ``action``, ``measure``, ``role``, ``direction``, ``state``,
     ``champion_mean``, ``challenger_mean``, ``estimate``, ``lower``, ``upper`` (unit of the measure), ``relative_estimate``,
-    ``relative_lower``, ``relative_upper``, ``n_champion``, ``n_challenger``, ``valid`` (all health checks held). Numbers that are
-    not defined at a look are None, so that a plot shows a gap and not a zero.
+    ``relative_lower``, ``relative_upper``, ``n_champion``, ``n_challenger``, ``valid`` (all health checks held), ``method``,
+    ``planned`` (number of the planned look this is, else None), ``planned_limit``, ``planned_relative``, ``variance_saved``.
+    Numbers that are not defined at a look are None, so that a plot shows a gap and not a zero.
     """
     return [
         {
@@ -37,6 +38,11 @@ def interval_series(looks: Iterable[Look]) -> list[dict[str, Any]]:
             "n_champion": result.n_champion,
             "n_challenger": result.n_challenger,
             "valid": look.is_valid,
+            "method": result.method,
+            "planned": look.planned[-1].number if look.planned and look.planned[-1].at == look.at else None,
+            "planned_limit": result.planned_limit,
+            "planned_relative": result.planned_relative,
+            "variance_saved": result.variance_saved,
         }
         for look in sorted(looks, key=lambda look: look.at)
         for result in look.results
