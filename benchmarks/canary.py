@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +9,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from benchmarks.canary_peers import decision_peers
 from benchmarks.contract import OUTCOMES, STAGES, canary_contract
-from benchmarks.measure import Row, Target, absent, compared, interleaved
+from benchmarks.measure import Row, Target, compared, interleaved
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.experiment import CanaryData, Plan
 from retrain_assets.experiment.measures import judge
@@ -28,7 +28,6 @@ LABELS = {revision: label for revision, (label, _) in STAGES.items()}
 SHARES = {revision: share for revision, (_, share) in STAGES.items()}
 REPEATS = 400
 DECISION_LIMIT_MICROSECONDS = 20.0
-PEERS = {"gbstats": "gbstats", "spotify-confidence": "spotify_confidence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +156,5 @@ def _decision(data: CanaryData) -> list[Row]:
             rows=calls,
             note="ttest_ind_from_stats: no strata, no interval, valid at one look only",
         ),
-        *(
-            absent(
-                NAME,
-                measure,
-                ours=microseconds["ours"],
-                against=peer,
-                rows=calls,
-                reason=f"{module} is installed here, but no comparison with it is written"
-                if importlib.util.find_spec(module)
-                else f"{module} is not installed in this environment",
-            )
-            for peer, module in PEERS.items()
-        ),
+        *decision_peers(NAME, measure, microseconds["ours"], calls),
     ]

@@ -1,6 +1,6 @@
-"""Peers of the drift benchmark: each has pinned requirements, an environment of its own, and a script that runs in it.
+"""Peers of benchmarks and of the study: each has pinned requirements, an environment of its own, and scripts that run in it.
 
-The scripts import nothing of this project: they read Parquet files, do the peer's work once, and print JSON.
+The scripts import nothing of this project: they read Parquet or NumPy files, do the peer's work once, and print JSON.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ class PeerMissing(Exception):
     """A peer could not be installed or run; the text says why."""
 
 
-def run_peer(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+def run_peer(name: str, arguments: Sequence[str], *, script: str = "drift") -> dict[str, Any]:
     """What a peer's script printed.
 
     Args:
-        name: ``evidently`` or ``nannyml``: its requirements are in ``NAME.txt``, its script is ``NAME_drift.py``.
+        name: ``evidently``, ``nannyml``, ``gbstats`` or ``spotify_confidence``: its requirements are in ``NAME.txt``.
         arguments: of the script.
+        script: which of its scripts, ``NAME_SCRIPT.py``.
 
     Raises:
         PeerMissing: when its environment cannot be made or the script fails.
     """
     python = _environment(name)
-    answer = _run([str(python), str(HERE / f"{name}_drift.py"), *arguments], f"{name} failed")
+    answer = _run([str(python), str(HERE / f"{name}_{script}.py"), *arguments], f"{name} failed")
     found: dict[str, Any] = json.loads(answer.splitlines()[-1])
     return found
 
