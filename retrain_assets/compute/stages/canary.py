@@ -69,7 +69,14 @@ def aggregate(
         counts += found.counts + found.open_counts
         moments |= Moments.of(rows.exposures, terms, now)
     return canary_data(
-        sums, counts, moments, terms, future_rows=records.future_rows, unknown_revisions=records.unknown_revisions
+        sums,
+        counts,
+        moments,
+        terms,
+        future_rows=records.future_rows,
+        unknown_revisions=records.unknown_revisions,
+        exposures=records.exposures,
+        outcomes=records.outcomes,
     )
 
 

@@ -53,9 +53,17 @@ class Moments:
 
 
 def canary_data(
-    sums: Sums, counts: RowCounts, moments: Moments, terms: Terms, *, future_rows: int, unknown_revisions: int
+    sums: Sums,
+    counts: RowCounts,
+    moments: Moments,
+    terms: Terms,
+    *,
+    future_rows: int,
+    unknown_revisions: int,
+    exposures: int = 0,
+    outcomes: int = 0,
 ) -> CanaryData:
-    """The counts and statistics of a canary, revisions without an exposure included."""
+    """The counts and statistics of a canary, revisions without an exposure included; the last two are the rows read."""
     segments = sorted({str(key[1]) for key in sums.numbers if key[0] in ("stage", "shadow")} - {ALL})
     crossing = sums.numbers.get(("crossing",))
     return CanaryData(
@@ -73,6 +81,8 @@ def canary_data(
         duplicate_exposures=counts.duplicate_exposures,
         future_rows=future_rows,
         unknown_revisions=unknown_revisions,
+        exposures=exposures,
+        outcomes=outcomes,
     )
 
 
