@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -96,12 +97,20 @@ def _stage(toggle: ToggleState | None) -> str:
 def _lift(evidence: EvidenceStore, toggle: ToggleState | None) -> str:
     if toggle is None or toggle.last_look is None:
         return "—"
-    look: dict[str, Any] = evidence.get(toggle.last_look.evidence)
+    return change(evidence.get(toggle.last_look.evidence))
+
+
+def change(look: Mapping[str, Any]) -> str:
+    """The relative change of a recorded look's first success measure: limits that hold at every look, then that of a planned one."""
     result = next(result for result in look["results"] if result["spec"]["role"] == "success")
     if result["relative_estimate"] is None:
         return "—"
     low, high = (f"{value:+.1%}" if value is not None else "…" for value in (result["relative_lower"], result["relative_upper"]))
-    return f"{result['relative_estimate']:+.1%} [{low}, {high}]"
+    text = f"{result['relative_estimate']:+.1%} [{low}, {high}]"
+    if look.get("planned") and result.get("planned_relative") is not None:
+        side = "at most" if result["spec"]["direction"] == "decrease" else "at least"
+        text += f"\nplanned look {look['planned'][-1]['number']}: {side} {result['planned_relative']:+.1%}"
+    return text
 
 
 def _decision(retrain: RetrainState, toggle: ToggleState | None) -> str:
