@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from retrain_assets.contract import Contract, Gate, Outcome, Refused, StaleRevision, Verdict
+from retrain_assets.experiment.failure_modes import failure_of_stage, failure_of_verdicts
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.policy import (
@@ -210,8 +211,17 @@ def _end(
         if toggle is not None and (toggle.active or toggle.state is ToggleStatus.ROLLED_BACK):
             drafts.move(EventKind.REJECTED, retrain.key, toggle.name, {"ending": str(ending)}, reason=reason)
         elif toggle is None:
-            drafts.add(EventKind.REJECTED, retrain.key, {"ending": str(ending)}, reason=reason)
+            drafts.add(EventKind.REJECTED, retrain.key, {"ending": str(ending), "failure": _failure(retrain)}, reason=reason)
     _record(drafts, retrain, "reject", verdicts, [], ending, reason)
+
+
+def _failure(retrain: RetrainState) -> dict[str, str] | None:
+    """Why a retrain never met traffic, as its gates or its failed stage say; None where a person ended it."""
+    gates = [retrain.verdicts[gate] for gate in GATES_BEFORE_TRAFFIC if gate in retrain.verdicts]
+    found = failure_of_verdicts(check.verdict for gate in gates for check in gate.checks.values())
+    if found is None and retrain.failure is not None:
+        found = failure_of_stage(*retrain.failure.partition(": ")[::2])
+    return {"mode": found.mode.value, "sentence": found.sentence} if found is not None else None
 
 
 def _record(
