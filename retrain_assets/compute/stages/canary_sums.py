@@ -129,7 +129,9 @@ def _shadow(units: Units, column: str | None, names: list[str]) -> dict[Key, Flo
         (matured & pl.col("scored")).sum().alias("both"),
     )
     return {
-        ("shadow", names[row[0]] if column else ALL, units.revisions[row[len(by) - 1]]): np.array(row[len(by) :], dtype=np.float64)
+        ("shadow", names[row[0]] if column else ALL, units.revisions[row[len(by) - 1]]): np.array(
+            row[len(by) :], dtype=np.float64
+        )
         for row in rows.iter_rows()
     }
 
@@ -147,9 +149,7 @@ def _pairs(cells: pl.DataFrame, terms: Terms) -> pl.DataFrame | None:
     return pl.concat(found) if found else None
 
 
-def _overlaps(
-    units: Units, pairs: pl.DataFrame, column: str | None, names: list[str], terms: Terms
-) -> dict[Key, Floats]:
+def _overlaps(units: Units, pairs: pl.DataFrame, column: str | None, names: list[str], terms: Terms) -> dict[Key, Floats]:
     by = [*([column] if column else []), "number", "challenger", "number later", "challenger later"]
     sums: list[pl.Expr] = []
     sizes = []
@@ -178,13 +178,13 @@ def _histograms(units: Units, column: str | None, names: list[str], terms: Terms
         if not measure.is_quantile:
             continue
         usable, _ = columns_of(place, measure, terms)
-        rows = units.traffic.filter(usable).select(*by, f"q{place}").with_row_index("number")
+        rows = units.traffic.filter(usable).select(*by, f"q{place}").with_row_index("unit row")
         groups = rows.select(by).unique(maintain_order=True).with_row_index("group")
         values = (
-            rows.join(groups, on=by, how="left", nulls_equal=True).select("group", "number", f"q{place}").explode(f"q{place}")
+            rows.join(groups, on=by, how="left", nulls_equal=True).select("group", "unit row", f"q{place}").explode(f"q{place}")
         )
         counted = histograms(
-            values["group"].to_numpy(), values["number"].to_numpy(), values[f"q{place}"].to_numpy(), cells_in_all=groups.height
+            values["group"].to_numpy(), values["unit row"].to_numpy(), values[f"q{place}"].to_numpy(), cells_in_all=groups.height
         )
         for group, histogram in zip(groups.iter_rows(), counted, strict=True):
             segment = names[group[1]] if column else ALL
