@@ -44,10 +44,10 @@ class PlannedBoundary:
 class MeasureResult:
     """One measure at one look.
 
-    ``estimate`` is challenger minus champion in the unit of the measure; ``lower`` and ``upper`` are anytime-valid, each with
-    one-sided error alpha. ``relative_*`` are the same over the absolute value of the champion's mean. Both means are at the
-    combination weights of the strata. None where a value is not defined. Means of a ratio measure are the arms' ratios, of a
-    quantile measure the arms' quantiles.
+    ``estimate`` is challenger minus champion in the unit of the measure; ``lower`` and ``upper`` are anytime-valid, each with its
+    own one-sided error. ``relative_*`` are the same over the absolute value of the champion's mean. Both means are at the
+    combination weights of the strata; ``n_*`` count a unit once in every stratum it was in (exact bounds: once). None where a
+    value is not defined. Means of a ratio measure are the arms' ratios, of a quantile measure the arms' quantiles.
 
     ``method`` says which limits they are: ``asymptotic`` (confidence sequence), ``exact`` (few events) or ``quantile``.
     ``planned_limit`` is the limit on the good side of a group-sequential test, ``planned_relative`` the same over the champion's
@@ -201,7 +201,7 @@ def _success(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits 
     if promotes is None:
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm is shown; an improvement is judged at the planned looks only"
     at_least = _at_least(spec, promotes, relative=relative and spec.min_effect > 0)
-    if at_least is None or at_most is None:
+    if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
     if at_least > (spec.min_effect if relative else spec.min_gain):
         return MeasureState.BETTER, f"{shown}: an improvement above {goal} is shown"
@@ -219,7 +219,7 @@ def _guardrail(spec: MeasureSpec, interval: Interval, promotes: Interval | Limit
         waits = "that it stays below is judged at the planned looks only"
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm beyond the margin {limit} is shown; {waits}"
     at_least = _at_least(spec, promotes, relative=relative)
-    if at_least is None or at_most is None:
+    if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
     if at_least > -margin:
         return MeasureState.NON_INFERIOR, f"{shown}: harm stays below the margin {limit}"

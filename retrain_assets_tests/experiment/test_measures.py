@@ -266,6 +266,7 @@ def test_an_absolute_gain_can_be_asked_for() -> None:
     assert state_at(replace(spec, min_gain=0.95), strata).state is MeasureState.INCONCLUSIVE
     around_zero = stratum(arm(N, 0.01, 8.0), arm(N, -2.0, 8.0))
     assert state_at(spec, around_zero).state is MeasureState.BETTER
+    assert state_at(replace(spec, max_harm=0.1), around_zero).state is MeasureState.BETTER
 
 
 def test_a_mean_is_judged_by_its_sequence_and_says_so() -> None:
