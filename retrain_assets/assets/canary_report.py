@@ -14,7 +14,7 @@ from retrain_assets.release import ToggleStatus
 from retrain_assets.reports.canary import summary_of
 from retrain_assets.reports.pictures import canary_pictures
 from retrain_assets.serving.canary_view import canary_view
-from retrain_assets.serving.look import look_at
+from retrain_assets.serving.look import look_at, training_hours
 
 
 def canary_report_asset(road: Road) -> dg.AssetsDefinition:
@@ -49,7 +49,8 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
                 description=f"{toggle.name} is {toggle.state.value} before its first stage; resume it first", allow_retries=False
             )
         now = platform.clock.now()
-        look = look_at(platform.home, toggle, now)
+        hours = training_hours(platform.home, controller.state(road.model).retrains[retrain])
+        look = look_at(platform.home, toggle, now, training_hours=hours)
         view = canary_view(platform.home, toggle, look, now, registry=platform.registry)
         document = look_document(look, view)
         digest = platform.evidence.put(document)

@@ -28,12 +28,13 @@ def canary(model: str, retrain: str | None, as_json: bool) -> None:
     from retrain_assets.cli.opening import known_model, open_controller
     from retrain_assets.gates.canary_view import look_document
     from retrain_assets.serving.canary_view import canary_view
-    from retrain_assets.serving.look import look_at
+    from retrain_assets.serving.look import look_at, training_hours
 
     home = Home.from_environment()
     controller = open_controller(home)
-    toggle, now = _toggle(known_model(controller, model), retrain), controller.clock.now()
-    look = look_at(home, toggle, now)
+    state, now = known_model(controller, model), controller.clock.now()
+    toggle = _toggle(state, retrain)
+    look = look_at(home, toggle, now, training_hours=training_hours(home, state.retrains[toggle.retrain]))
     document = look_document(look, canary_view(home, toggle, look, now))
     if as_json:
         say_json({"model": model, "retrain": toggle.retrain, "toggle": toggle.name, "state": str(toggle.state), **document})

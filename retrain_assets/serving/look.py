@@ -7,18 +7,25 @@ from datetime import datetime
 import polars as pl
 
 from retrain_assets.compute.stages.canary import aggregate
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import CustodyError, Gate, RetrainError
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse
+from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore
-from retrain_assets.release import ToggleState
+from retrain_assets.release import RetrainState, ToggleState
 from retrain_assets.serving.exposure_log import ExposureLog
 
 
-def look_at(home: Home, toggle: ToggleState, now: datetime) -> Look:
+def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: float | None = None) -> Look:
     """Champion against challenger as of ``now``, from the exposures and outcomes of one toggle.
 
     Records that cannot be read or summed give a look that says so: its health fails, and nothing can be promoted on it.
+
+    Args:
+        home: where the records are.
+        toggle: the experiment.
+        now: the time of the look.
+        training_hours: time the retrain's training took, for its net value; None when it is not known.
 
     Raises:
         RetrainError: when the toggle has not been armed.
@@ -34,6 +41,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime) -> Look:
         armed_at=toggle.armed_at,
         now=now,
         before=look_before(home, toggle),
+        training_hours=training_hours,
     )
 
 
@@ -64,3 +72,18 @@ def look_before(home: Home, toggle: ToggleState) -> Look | None:
     if toggle.last_look is None:
         return None
     return Look.from_json(EvidenceStore(home.evidence_dir).get(toggle.last_look.evidence))
+
+
+def training_hours(home: Home, retrain: RetrainState) -> float | None:
+    """Time the retrain's fit took, as gate training measured it; None when that is not recorded or the record is gone.
+
+    Only what a promotion is worth depends on it, and that says so when it is missing.
+    """
+    record = retrain.verdicts.get(Gate.TRAINING)
+    check = record.checks.get("within_budget") if record else None
+    try:
+        judged = EvidenceStore(home.evidence_dir).get(check.evidence)["verdicts"] if check else []
+        uses = [use for verdict in judged for use in verdict["evidence"].get("budget", ())]
+        return next((use["used"] / 3600 for use in uses if use["budget"] == FIT_TIME and use["used"] is not None), None)
+    except (CustodyError, KeyError, TypeError):
+        return None

@@ -85,6 +85,7 @@ def test_counts_that_cannot_be_show_no_harm() -> None:
     impossible = replace(harmed(), stages=(replace(counts(9, 9), challenger_share=7.0),))
     looks = watch(TWICE, [(2, impossible), (3, impossible)])
     assert [look.harm_looks for look in looks] == [0, 0]
+    assert all(look.reason.startswith("the experiment is invalid") for look in looks)
 
 
 SEGMENTED = MeasureSpec("error_rate", "guardrail", "decrease", margin=0.01, segment_margin=0.02)

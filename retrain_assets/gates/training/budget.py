@@ -13,6 +13,9 @@ from retrain_assets.gates.training.evidence import TrainingEvidence
 
 CHECK = "within_budget"
 
+FIT_TIME = "time of the fit"
+"""What the evidence calls the seconds of the fit."""
+
 
 def within_budget(evidence: TrainingEvidence, limits: TrainingThresholds) -> Verdict:
     """``pass`` when every limit that is set holds; otherwise the verdict is about the first that does not.
@@ -23,7 +26,7 @@ def within_budget(evidence: TrainingEvidence, limits: TrainingThresholds) -> Ver
     seconds = evidence.duration_s
     cost = None if seconds is None or limits.cost_per_hour is None else seconds / 3600 * limits.cost_per_hour
     uses = [
-        _Use("time of the fit", "s", seconds, limits.max_duration.total_seconds()),
+        _Use(FIT_TIME, "s", seconds, limits.max_duration.total_seconds()),
         _Use(_memory_name(evidence), "MiB", evidence.memory_mb, limits.max_memory_mb),
         _Use("cost of the fit", "", cost, limits.max_cost),
     ]
