@@ -26,6 +26,10 @@ DENOMINATOR_ERRORS = 4.0
 """Standard errors that the mean denominator of every stratum and arm must be above 0."""
 
 
+PREDICTED = 1e-11
+"""Share of the variance of both means below which what the covariates leave of it is rounding noise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Error level and tuning of a confidence sequence.
@@ -127,7 +131,7 @@ def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | 
     ):
         if not variance > 0:
             return f"all values of the {arm} are equal within each stage (mean {mean:.4g}), which gives no measure of chance"
-    if not difference.variance > 1e-12 * (difference.champion_variance + difference.challenger_variance):
+    if not difference.variance > PREDICTED * (difference.champion_variance + difference.challenger_variance):
         return "the covariates leave nothing of the values to vary, which gives no measure of chance"
     return None
 

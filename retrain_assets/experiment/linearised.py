@@ -22,9 +22,6 @@ from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStat
 _ROUNDING = 1e-13
 """Share of the absolute terms of a quadratic form below which its value is rounding noise."""
 
-_PREDICTED = 1e-11
-"""Share of the variance below which what the covariates leave of it is rounding noise."""
-
 _ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
 Key = tuple[int, Arm]
@@ -154,7 +151,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         challenger_mean,
         _variance(cells, shared, champion_line),
         _variance(cells, shared, challenger_line),
-        variance if variance > _PREDICTED * before else 0.0,
+        variance,
         deviations / (n_champion + n_challenger - 2 * len(used)),
         information,
         n_champion,
