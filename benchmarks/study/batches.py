@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ class Setting:
         return Setting(self.name, max(int(self.runs * share), 1), max(int(self.slow_runs * share), 1), self.batch, self.processes)
 
 
-FULL = Setting("full", 20_000, 4_000, 500, 2)
+FULL = Setting("full", 20_000, 2_000, 500, 2)
 SHORT = Setting("short", 100, 24, 50, 1)
 
 
@@ -49,8 +50,13 @@ def in_batches(
     tasks: list[Any] = [(work, (SEED, *seed, number), size) for number, size in enumerate(sizes)]
     if setting.processes == 1:
         return [_one(task) for task in tasks]
-    with ProcessPoolExecutor(max_workers=setting.processes, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_one, tasks))
+    return list(_pool(setting.processes).map(_one, tasks))
+
+
+@cache
+def _pool(processes: int) -> ProcessPoolExecutor:
+    """One pool for all parts: starting a process takes seconds."""
+    return ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn"))
 
 
 def _one(task: tuple[Callable[[np.random.Generator, int], Found], tuple[int, ...], int]) -> Found:

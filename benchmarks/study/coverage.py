@@ -110,7 +110,7 @@ def _means(law: Law, units: int, share_of: float, rng: np.random.Generator, runs
     truth = law.mean(1 + effect) - law.mean(1.0)
     scale = law.mean(1.0)
     plan = plan_for(ramp, planned_units=units)
-    return _joined([_limits(SUCCESS, simulated.looks(run), plan, truth, scale) for run in range(runs)])
+    return _joined([_limits(SUCCESS, [one for _, one in simulated.looks(run)], plan, truth, scale) for run in range(runs)])
 
 
 def _latencies(units: int, rng: np.random.Generator, runs: int) -> Limits:

@@ -49,7 +49,7 @@ def decide_runs(ramp: Ramp, law: Law, effect: float, planned_looks: int, rng: np
 
 def _decide(ramp: Ramp, value: Runs, errors: Runs, plan: Plan, run: int) -> Decided:
     before: Look | None = None
-    for look, (one, other) in enumerate(zip(value.looks(run), errors.looks(run), strict=True)):
+    for (look, one), (_, other) in zip(value.looks(run), errors.looks(run), strict=True):
         now = ARMED + EVERY * (look + 1)
         stage = int(ramp.stage_of[look])
         data = CanaryData(

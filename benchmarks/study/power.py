@@ -129,11 +129,13 @@ def planned_looks(runs: Runs, looks: int = PLANNED) -> np.ndarray:
     plan = replace(plan, looks=tuple(plan.max_duration * (number + 1) / looks for number in range(looks)))
     spending = spent(Spending.OBRIEN_FLEMING, [(number + 1) / looks for number in range(looks)], ALPHA)
     found = np.zeros(len(runs), dtype=bool)
+    taken = np.zeros(len(runs.ramp.units), dtype=bool)
+    taken[places] = True
     for run in range(len(runs)):
-        information = (runs.n[run, places].prod(axis=1) / runs.n[run, places].sum(axis=1)).tolist()
-        statistics = runs.looks(run)
-        for number, (place, z) in enumerate(zip(places, boundaries(information, spending), strict=True), start=1):
-            result = judge(SUCCESS, statistics[place], plan, planned=PlannedBoundary(number, z))
+        information = runs.n[run, places].prod(axis=1) / runs.n[run, places].sum(axis=1)
+        limits = boundaries(np.round(information / information[-1], 3).tolist(), spending)
+        for number, ((_, statistics), z) in enumerate(zip(runs.looks(run, taken), limits, strict=True), start=1):
+            result = judge(SUCCESS, statistics, plan, planned=PlannedBoundary(number, z))
             found[run] |= result.state is MeasureState.BETTER
     return found
 

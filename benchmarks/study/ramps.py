@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 FIRST_REVISION = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ramp:
     """A ramp with a fixed number of looks and units.
 
@@ -37,12 +39,12 @@ class Ramp:
         """One stage with the given units before each look."""
         return cls((share,), (len(units),), units, (1.0,))
 
-    @property
+    @cached_property
     def stage_of(self) -> Counts:
         """The stage of each look."""
         return np.repeat(np.arange(len(self.shares)), self.looks)
 
-    @property
+    @cached_property
     def ends(self) -> Counts:
         """The last look of each stage."""
         return np.cumsum(self.looks) - 1
@@ -140,18 +142,19 @@ class Runs:
         )
         return ArmStatistics(n, tuple(row[:k]), tuple(row[k:]), int(self.outside[run, look, arm]), 0, first_n, first_sum)
 
-    def looks(self, run: int) -> list[MeasureStatistics]:
-        """What the engine is given at each look of one run."""
-        found: list[MeasureStatistics] = []
+    def looks(self, run: int, wanted: NDArray[np.bool_] | None = None) -> Iterator[tuple[int, MeasureStatistics]]:
+        """The number of each look of one run, or of those wanted, and what the engine is given there."""
         complete: list[StratumStatistics] = []
         for look, stage in enumerate(self.ramp.stage_of.tolist()):
+            if wanted is not None and not wanted[look] and look != self.ramp.ends[stage]:
+                continue
             stratum = Stratum(FIRST_REVISION + stage, self.ramp.label(stage))
             current = StratumStatistics(stratum, self.arm(run, look, 0), self.arm(run, look, 1))
             overlaps = tuple(_overlap(one, run, look) for one in self.shared if one.second[0] <= stage and one.sums[run, look, 0])
-            found.append(MeasureStatistics(self.columns, (*complete, current), overlaps))
+            if wanted is None or wanted[look]:
+                yield look, MeasureStatistics(self.columns, (*complete, current), overlaps)
             if look == self.ramp.ends[stage]:
                 complete.append(current)
-        return found
 
 
 def _overlap(shared: Shared, run: int, look: int) -> Overlap:

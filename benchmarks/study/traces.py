@@ -12,7 +12,7 @@ from benchmarks.study.no_effect import RAMP
 from benchmarks.study.rules import SUCCESS, compared, peeking, plan_for
 from retrain_assets.experiment import judge
 
-EFFECTS = (0.0, 0.15, -0.15)
+EFFECTS = (0.0, 0.2, -0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class TraceRow:
 
 
 def traces(setting: Setting) -> list[TraceRow]:
-    """One canary without an effect, one with a gain and one with a harm of 15 %; the baseline drifts as in part 1."""
+    """One canary without an effect, one with a gain and one with a harm of 20 %; the baseline drifts as in part 1."""
     del setting
     return [row for number, effect in enumerate(EFFECTS) for row in _trace(effect, np.random.default_rng((SEED, 5, number)))]
 
@@ -45,7 +45,7 @@ def _trace(effect: float, rng: np.random.Generator) -> list[TraceRow]:
     pooled = compared(runs, "pooled")
     wins = peeking(pooled.z).better[0]
     rows = []
-    for look, statistics in enumerate(runs.looks(0)):
+    for look, statistics in runs.looks(0):
         found = judge(SUCCESS, statistics, plan)
         base = float(pooled.mean[0, look, 0])
         difference, error = float(pooled.difference[0, look]), float(np.sqrt(pooled.squared_error[0, look]))
