@@ -41,8 +41,9 @@ def planning_result(platform: Platform, road: Road) -> dg.AssetCheckResult:
 
     try:
         seen, outlook = outlook_of(platform.home, platform.controller, road.contract, platform.clock.now())
-    except RetrainError as error:
-        return _warned(False, f"it cannot be told whether the experiment can conclude: {error.line}", {})
+    except (RetrainError, ValueError, ArithmeticError) as error:  # a warning must not end the run it warns in
+        why = str(error).strip().splitlines()[0]
+        return _warned(False, f"it cannot be told whether the experiment can conclude: {why}", {})
     return _warned(not outlook.obstacles and not outlook.unknown, _words(outlook), _shown(seen, outlook))
 
 

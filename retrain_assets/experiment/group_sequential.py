@@ -202,11 +202,10 @@ def _solve(density: _Density, start: float, deviation: float, probability: float
     and comes closer.
     """
     score = start
-    for _ in range(200):
+    for _ in range(100):
         above, slope = density.beyond(score, 0.0, deviation)
-        if not above > 0 or not slope > 0:  # so far out that nothing arrives in floating point
-            score -= deviation
-            continue
+        if not above > 0 or not slope > 0:  # so far out that nothing arrives in floating point; too high is safe
+            break
         move = math.log(above / probability) * above / slope
         score += move
         if abs(move) <= 1e-13 * (abs(score) + deviation):

@@ -80,6 +80,12 @@ def test_the_last_look_shows_as_often_as_the_engine_does(name: str, looks: Looks
     assert found.at_the_end <= found.chance
 
 
+def test_a_wide_relative_margin_counts_the_champions_variance_as_the_engine_does() -> None:
+    spec, spread = MeasureSpec("cost", "guardrail", "increase", max_regression=0.5), Spread(1.0, 24.0, 4000)
+    found = known(spec, spread)
+    assert found.at_the_end == pytest.approx(shown_by_the_engine(spec, spread, 0.0, None), abs=4 * 0.5 / math.sqrt(RUNS))
+
+
 @pytest.mark.parametrize(("rate", "margin"), [(0.003, 0.015), (0.004, 0.0125), (0.0, 0.0085)])
 def test_a_share_with_few_events_is_shown_as_often_as_the_engine_does_or_less(rate: float, margin: float) -> None:
     spec, spread = (
