@@ -137,7 +137,7 @@ def _sides(look: Look, lines: Sequence[Mapping[str, Any]], view: Mapping[str, An
     sentence = f"{service} technically, {business} commercially"
     if view is not None:
         service, business, sentence = view["total"]["health"], view["total"]["commercial"], view["sentence"]
-    unsound = "" if look.is_valid else "the experiment is not sound: "
+    unsound = "" if look.is_valid else "the experiment is not sound; "
     return {"technical": service, "commercial": business, "sentence": f"{unsound}{sentence}"}
 
 

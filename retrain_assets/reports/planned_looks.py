@@ -14,7 +14,7 @@ from retrain_assets.experiment.group_sequential import Spending, boundaries, spe
 def planned_of(look: Look, experiment: Mapping[str, Any]) -> dict[str, Any] | None:
     """The plan of looks as JSON; None when the contract has none.
 
-    Keys: ``spending``, ``alpha`` and ``looks``: per look ``number``, ``due``, ``at`` (when it was taken, else None),
+    Keys: ``spending`` (its name in words), ``alpha`` and ``looks``: per look ``number``, ``due``, ``at`` (when it was taken, else None),
     ``information``, ``spent`` (error level by its end), ``boundary`` (standard errors by which the estimate must clear
     a limit; of looks ahead as it will be if information comes in evenly), ``boundary_to_win`` (the same of one of several success
     measures, which divide the error level) and ``state`` (``taken``, ``next``, ``ahead``, ``missed``).
@@ -48,7 +48,14 @@ def planned_of(look: Look, experiment: Mapping[str, Any]) -> dict[str, Any] | No
         }
         for number, time in enumerate(after, start=1)
     ]
-    return {"spending": spending.value, "alpha": alpha, "divided": success > 1, "looks": rows}
+    return {"spending": _NAMES[spending], "alpha": alpha, "divided": success > 1, "looks": rows}
+
+
+_NAMES = {
+    Spending.OBRIEN_FLEMING: "O'Brien and Fleming's function",
+    Spending.POCOCK: "Pocock's function",
+    Spending.LINEAR: "a linear function",
+}
 
 
 def _begun(look: Look, after: Sequence[timedelta], last: int) -> datetime | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, Look, PlannedLook
+from retrain_assets.gates.canary_view import CanaryView, look_document
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import ramping
 from retrain_assets.reports import pack_of
 from retrain_assets_tests.reports.sample import Sample
 from retrain_assets_tests.reports.sample_evidence import DRIFT, MODEL
-from retrain_assets_tests.reports.sample_looks import LOOKS, RICH, START, series_look, stage_counts
+from retrain_assets_tests.reports.sample_looks import LOOKS, RICH, START, series_look, stage_counts, view_of
 
 KEY = "2013-07-01"
 
@@ -42,11 +43,12 @@ class RichRoad(Sample):
                 planned.append(PlannedLook(due, moment, 200.0 * due))
             action = Action.STEP if k in (2, 6, 10) else Action.HOLD
             self._follow(replace(look, action=action, planned=tuple(planned)), moment)
-        self._follow(replace(final, stage="50", revision=self.toggle(KEY).stage_revision, planned=tuple(planned)), final.at)
+        final = replace(final, stage="50", revision=self.toggle(KEY).stage_revision, planned=tuple(planned))
+        self._follow(final, final.at, view_of(final))
 
-    def _follow(self, look: Look, moment: Any) -> None:
+    def _follow(self, look: Look, moment: Any, view: CanaryView | None = None) -> None:
         self.now = moment
-        document = look.to_json()
+        document = look.to_json() if view is None else look_document(look, view)
         digest = self.evidence.put(document)
         self.do(SYSTEM, look.reason, lambda drafts: ramping.follow(drafts, KEY, document, digest))
 

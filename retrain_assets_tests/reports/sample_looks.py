@@ -12,6 +12,8 @@ from retrain_assets.contract import Contract
 from retrain_assets.experiment import ArmCounts, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState, Plan, StageCounts
 from retrain_assets.experiment.economics import NetValue, Worth
 from retrain_assets.experiment.look import Action, Cause, PlannedLook
+from retrain_assets.gates.canary_view import CanaryView, canary_view
+from retrain_assets.gates.technical_side import ArmTechnical, FeatureShift, PredictionShift, TechnicalSide
 from retrain_assets_tests.reports.sample_evidence import CONTRACT
 
 START = datetime(2013, 7, 1, 6, tzinfo=UTC)
@@ -171,6 +173,22 @@ def waiting_look(**changes: Any) -> Look:
         net_value=replace(rich_look().net_value, estimate=7200.0, lower=-9100.0, upper=23500.0, worth=Worth.UNCLEAR),
     )  # fmt: skip
     return replace(look, **changes)
+
+
+def view_of(look: Look) -> CanaryView:
+    """Both arms' technical side beside a look: the same everywhere, but one feature moved and JFK answers late."""
+    arm = ArmTechnical(
+        requests=3000, units=2900, error_share=0.0004, latency_p50_ms=12.1, latency_p95_ms=41.0, latency_p99_ms=66.0,
+        positive_share=0.21, score_mean=0.2, labelled=2800, label_mean=0.21, prediction_mean=0.205, calibration_bias=-0.005,
+        bias_by_chance=0.02, calibration_error=0.013, error_by_chance=0.02,
+    )  # fmt: skip
+    moved = FeatureShift("wind_speed", 0.41, 0.39, True, 2900, 9.8, 14.1, 0.4)
+    total = TechnicalSide(
+        arm, replace(arm, score_mean=0.22), PredictionShift(0.03, 0.02, 0.2, 0.02, 3), challenger_features=(moved,)
+    )
+    slow = replace(total, challenger=replace(arm, latency_p95_ms=180.0))
+    sides = {"total": total, "origin=EWR": total, "origin=JFK": slow} if look.segments else {"total": total}
+    return canary_view(look, RICH, sides, notes=["labels of the newest day are not known yet"])
 
 
 def stage_counts(until: int = 4) -> tuple[StageCounts, ...]:

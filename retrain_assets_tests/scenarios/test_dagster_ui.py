@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +13,7 @@ import pytest
 
 from retrain_assets.home import Home
 from retrain_assets.replay.engine import persistent_instance
+from retrain_assets_tests.browser import page_of_chromium, webserver_on
 from retrain_assets_tests.scenarios.story import Story, copy_home
 from retrain_assets_tests.scenarios.test_drift import Weeks, leaving
 from retrain_assets_tests.simulation import accounts, contract_with
@@ -30,21 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 LEAKY, DAMAGED = "2024-03-02", "2024-03-03"
 LOCATION = "retrain_assets_tests.simulation.location"
-STARTS_WITHIN_S = 120
-
-
-def chromium() -> str:
-    """Path of the browser; without one the test is skipped, and fails under CI."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if (path := shutil.which(name)) is not None:
-            return path
-    absent = "no Chromium on the PATH; install it to run the browser tests"
-    if os.environ.get("CI") == "true":
-        pytest.fail(absent)
-    pytest.skip(absent)
 
 
 @pytest.fixture(scope="module")
@@ -63,34 +43,8 @@ def webserver(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) ->
             weeks = Weeks(story)
             for _ in range(2):
                 weeks.report(leaving)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "dagster_webserver", "-m", LOCATION]
-    environment = {**os.environ, "RETRAIN_HOME": str(root), "DAGSTER_HOME": str(root / "dagster"), "PYTHONPATH": str(CHECKOUT)}
-    log = (root / "webserver.log").open("w")
-    process = subprocess.Popen(
-        [*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, cwd=root, stdout=log, stderr=subprocess.STDOUT
-    )
-    try:
-        wait_until_it_answers(f"http://127.0.0.1:{port}/server_info", process, root / "webserver.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        log.close()
-
-
-def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the server answers; fail with its log when it ends or takes too long."""
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    pytest.fail(f"the webserver did not answer: {log.read_text()[-2000:]}")
+    with webserver_on(root, LOCATION) as address:
+        yield address
 
 
 def damaged() -> pl.DataFrame:
@@ -109,17 +63,8 @@ def hurt_accounts() -> list[str]:
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """A page of a real Chromium."""
-    from playwright.sync_api import expect, sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        opened = browser.new_page(viewport={"width": 1700, "height": 1000})
-        opened.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
+    with page_of_chromium() as opened:
         yield opened
-        browser.close()
 
 
 def test_a_stopped_retrain_says_why_without_opening_a_log(webserver: str, page: Page) -> None:
