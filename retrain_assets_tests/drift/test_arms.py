@@ -100,6 +100,7 @@ def test_a_quantile_weighs_stages_and_not_their_rows() -> None:
     slow, fast = {200: 1}, {0: 1_000_000}
     assert counted_quantile([slow, fast], [1.0, 0.0], 0.5) == pytest.approx(WIDTH**200.5)
     assert counted_quantile([slow, fast], [1.0, 3.0], 0.75) == pytest.approx(WIDTH**0.5)
+    assert counted_quantile([slow, fast], [3.0, 1.0], 0.5) == pytest.approx(WIDTH**200.5)
     assert counted_quantile([{}, {}], [1.0, 1.0], 0.5) is None
     assert counted_quantile([], [], 0.5) is None
 
