@@ -13,7 +13,7 @@ from retrain_assets.experiment.health import UNREADABLE, health_checks
 from retrain_assets.experiment.health_check import HealthCheck
 from retrain_assets.experiment.intervals import MIN_UNITS
 from retrain_assets.experiment.judgement import Judgement, judge_all
-from retrain_assets.experiment.look import Action, Look
+from retrain_assets.experiment.look import Look
 from retrain_assets.experiment.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.plan import Plan
 from retrain_assets.experiment.planned_looks import is_final, next_planned, take
@@ -107,7 +107,7 @@ def analyse(
         harm_looks=streaks.harm_looks,
         harm_at=streaks.harm_at,
         unusable_since=streaks.unusable_since,
-        again_at=_again_at(plan, streaks, upcoming, now) if decision.action in (Action.HOLD, Action.STEP) else None,
+        again_at=None if decision.cause else _again_at(plan, streaks, upcoming, now),
         warnings=judged.warnings,
         matured=matured,
         net_value=value,

@@ -40,7 +40,7 @@ def test_a_win_is_judged_at_a_planned_look_and_not_before() -> None:
     assert states(planned) == ["better", "non_inferior"]
     assert planned.action is Action.ASK_APPROVAL
     assert planned.planned == (PlannedLook(1, ARMED + 6 * DAY, 10_000.0),)
-    assert planned.next_planned == TRAFFIC + 10 * DAY
+    assert planned.next_planned == planned.again_at == TRAFFIC + 10 * DAY
 
 
 def test_the_limit_of_a_planned_look_is_that_of_its_spending() -> None:
