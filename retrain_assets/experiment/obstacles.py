@@ -68,15 +68,16 @@ def obstacles(
         days = math.floor(latest - (looks_end - _days(experiment.looks.after[-1])))
         return (Obstacle("looks.after", what, f"let the last look be {days}d, or lengthen {limit}"),)
     found: list[Obstacle] = []
+    stretched = f"{limit} and looks.after" if experiment.looks else limit
     short = [one for one in prospects if one.chance < CHANCE and one.truth_is_declared]
     wins = [one for one in prospects if one.spec.role == "success"]
     if wins and not unknown.keys() & experiment.success.keys() and all(one in short for one in wins):
-        found.append(_shortfall(max(wins, key=lambda one: one.chance), units_a_day, limit, deadline))
-    found += [_shortfall(one, units_a_day, limit, deadline) for one in short if one.spec.role == "guardrail"]
+        found.append(_shortfall(max(wins, key=lambda one: one.chance), units_a_day, stretched, deadline))
+    found += [_shortfall(one, units_a_day, stretched, deadline) for one in short if one.spec.role == "guardrail"]
     for name in experiment.guardrails:
         those = [one for one in segments if one.spec.name == name and one.chance < CHANCE]
         if those:
-            found.append(_shortfall(min(those, key=lambda one: one.chance), units_a_day, limit, deadline))
+            found.append(_shortfall(min(those, key=lambda one: one.chance), units_a_day, stretched, deadline))
     return tuple(found)
 
 
@@ -88,7 +89,7 @@ def _too_slow(contract: Contract, stages: Sequence[StagePlan], units_a_day: floa
     return Obstacle("min_stage.duration", what, "shorten it, min_duration or full_weeks, take out a stage, or lengthen that")
 
 
-def _shortfall(one: Prospect, units_a_day: float, limit: str, deadline: str) -> Obstacle:
+def _shortfall(one: Prospect, units_a_day: float, stretched: str, deadline: str) -> Obstacle:
     spec = one.spec
     where = f" in {one.segment}" if one.segment else ""
     if one.units is None or one.days is None:
@@ -100,7 +101,7 @@ def _shortfall(one: Prospect, units_a_day: float, limit: str, deadline: str) -> 
     if not one.exact:
         ways.append("take variance out with adjust_for")
     if one.days is not None:
-        ways.append(f"lengthen {limit} to {math.ceil(one.days)}d (and toggle.expires_after beyond it)")
+        ways.append(f"lengthen {stretched} to {math.ceil(one.days)}d (and toggle.expires_after beyond it)")
     remedy = f"{', '.join(ways[:-1])}, or {ways[-1]}" if len(ways) > 1 else ways[0]
     return Obstacle(f"{'guardrails' if spec.role == 'guardrail' else 'success'}.{spec.name}", what, remedy)
 

@@ -156,3 +156,9 @@ def test_the_course_of_a_ramp_follows_its_stages() -> None:
     assert course.stretches[0].begins == stages[0].duration.total_seconds() / 86400
     assert course.stretches[-1].ends == math.inf
     assert [one.ends for one in course.stretches[:-1]] == [one.begins for one in course.stretches[1:]]
+
+
+def test_more_time_for_planned_looks_means_later_looks_too() -> None:
+    guardrails = {**EXPERIMENT["guardrails"], "missed_late_rate": {"direction": "decrease", "margin": 0.01}}
+    (obstacle,) = outlook(changed(guardrails=guardrails, looks={"after": ["14d", "27d"]}), 900, SPREADS).obstacles
+    assert "lengthen max_duration and looks.after to " in obstacle.remedy
