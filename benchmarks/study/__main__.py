@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from benchmarks.study import coverage, harm, no_effect, power, traces
-from benchmarks.study.batches import FULL, SHORT
+from benchmarks.study.batches import FULL, SHORT, Setting
 from benchmarks.study.results import keep, kept
 from benchmarks.study.tables import printed
 
-PARTS = {
+PARTS: dict[str, Callable[[Setting], Sequence[Any] | harm.Harm]] = {
     "no_effect": no_effect.no_effect,
     "power": power.power,
     "harm": harm.harm,

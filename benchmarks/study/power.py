@@ -87,8 +87,9 @@ def power(setting: Setting) -> list[PowerRow]:
     return rows
 
 
-def even_ramp(units: int, looks: int = LOOKS) -> Ramp:
-    """One stage at 50 % with equal units before each look."""
+def even_ramp(units: int, looks: int | None = None) -> Ramp:
+    """One stage at 50 % with equal units before each look, ``LOOKS`` of them by default."""
+    looks = looks or LOOKS
     ends = np.round(np.linspace(0, units, looks + 1)).astype(int)
     return Ramp.single(tuple(np.diff(ends).tolist()))
 

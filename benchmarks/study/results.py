@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def keep(part: str, setting: Setting, found: Sequence[Any] | Harm) -> None:
     """Write one part's rows."""
-    rows = {"shipped": found.shipped, "delays": found.delays} if isinstance(found, Harm) else {"rows": found}
+    rows: Mapping[str, Sequence[Any]] = (
+        {"shipped": found.shipped, "delays": found.delays} if isinstance(found, Harm) else {"rows": found}
+    )
     document = {
         "part": part,
         "setting": asdict(setting),

@@ -49,7 +49,7 @@ def _trace(effect: float, rng: np.random.Generator) -> list[TraceRow]:
         found = judge(SUCCESS, statistics, plan)
         base = float(pooled.mean[0, look, 0])
         difference, error = float(pooled.difference[0, look]), float(np.sqrt(pooled.squared_error[0, look]))
-        shown = (None, None, None) if not base else tuple((difference + k * error) / base for k in (0, -1.96, 1.96))
+        change, low, high = ((difference + k * error) / base if base else None for k in (0.0, -1.96, 1.96))
         rows.append(
             TraceRow(
                 effect,
@@ -60,7 +60,9 @@ def _trace(effect: float, rng: np.random.Generator) -> list[TraceRow]:
                 found.relative_lower,
                 found.relative_upper,
                 found.state.value,
-                *shown,
+                change,
+                low,
+                high,
                 bool(wins[look]),
             )
         )
