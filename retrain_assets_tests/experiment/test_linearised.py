@@ -172,6 +172,18 @@ def test_a_covariate_that_brings_nothing_drops_out(case: str) -> None:
         assert getattr(with_, name) == pytest.approx(getattr(without, name), rel=1e-7), name
 
 
+def test_a_covariate_that_is_nearly_another_does_not_blow_up_the_coefficients() -> None:
+    draw = np.random.default_rng(9)
+    rows = Rows(("value", "before"), returning=False, seed=7)
+    nearly = rows.values[:, 1] + 1e-6 * draw.normal(size=len(rows.units))
+    columns = ("value", "before", "nearly")
+    values = np.column_stack([rows.values, nearly])
+    found = of_units(rows.units, rows.revisions, rows.challenger, values, columns=columns)
+    theta = adjustment(found, found.strata)
+    assert 0.0 in theta
+    assert max(map(abs, theta)) < 2
+
+
 def test_few_units_are_not_adjusted_and_say_that_nothing_was_saved() -> None:
     rows = Rows(COLUMNS["one covariate"], returning=False, seed=2, units=18)
     difference = stratified_difference(rows.statistics)

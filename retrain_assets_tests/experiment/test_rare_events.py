@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from retrain_assets.experiment import (
     rare_events,
     share_bounds,
 )
+from retrain_assets.experiment.rare_events import few_events
 from retrain_assets_tests.experiment.builders import events, measure, stratum
 
 LOOKS = np.unique(np.geomspace(40, 20_000, 40).astype(int))
@@ -62,6 +64,44 @@ def test_every_further_stratum_gets_a_smaller_part_of_the_error() -> None:
     assert bounds.champion_lower == pytest.approx(sum(low for low, _ in expected) / 3)
     assert bounds.champion_upper == pytest.approx(sum(high for _, high in expected) / 3)
     assert (bounds.challenger_lower, bounds.challenger_upper) == pytest.approx(mean_bounds(3, 300, 0.01))
+
+
+def test_bounds_do_not_depend_on_the_order_of_the_strata() -> None:
+    strata = [
+        stratum(events(9000, 9), events(1000, 1), revision=2, stage="5"),
+        stratum(events(300, 2), events(300, 3), revision=3),
+    ]
+    assert share_bounds(strata, 0.02) == share_bounds(strata[::-1], 0.02)
+
+
+def test_bounds_rest_on_units_that_are_there_for_the_first_time() -> None:
+    """Of 1000 and 600 units in the second stage 200 and 100 are new; the others were counted in the first one."""
+    first = stratum(events(1000, 4), events(500, 2), revision=2, stage="5")
+    back = stratum(_returning(1000, 9, 200, 1), _returning(600, 8, 100, 3), revision=3)
+    new = stratum(events(200, 1), events(100, 3), revision=3)
+    bounds = share_bounds([first, back], 0.02)
+    assert bounds == share_bounds([first, new], 0.02)
+    assert bounds is not None
+    assert (bounds.n_champion, bounds.n_challenger) == (1200, 600)
+    assert share_bounds([stratum(_returning(9, 1, 0, 0), events(9, 1))], 0.02) is None
+
+
+def _returning(n: int, count: int, first: int, first_count: float) -> ArmStatistics:
+    return replace(events(n, count), first_n=first, first_sum=float(first_count))
+
+
+def test_events_of_one_unit_that_returns_are_not_many_events() -> None:
+    """Thirty events in three stages, ten in each at most: perhaps ten units, so still few."""
+    strata = [stratum(_returning(900, 10, 0, 0), _returning(900, 10, 0, 0), revision=revision) for revision in (3, 4, 5)]
+    first = stratum(events(900, 10), events(900, 10), revision=2, stage="5")
+    assert few_events(measure(first, *strata))
+    assert not few_events(measure(first, stratum(_returning(900, 20, 0, 0), _returning(900, 20, 0, 0), revision=3)))
+
+
+def test_what_rounding_leaves_of_a_sum_of_events_is_none() -> None:
+    for rest, exact in ((-1e-17, 0), (100.0000000001, 100)):
+        arms = [replace(events(100, exact), first_sum=rest), events(100, 3)]
+        assert share_bounds([stratum(*arms)], 0.02) == share_bounds([stratum(events(100, exact), events(100, 3))], 0.02)
 
 
 @pytest.mark.parametrize(("p_champion", "p_challenger", "share"), [(0.001, 0.011, 0.25), (0.01, 0.02, 0.05), (0.02, 0.02, 0.05)])
