@@ -90,10 +90,12 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
             return "max-duration"
     window = experiment.outcome_window
     try:
-        newest = ExposureLog(home).newest_exposure(toggle.model, toggle=toggle.name, until=now - window)
+        newest = ExposureLog(home).newest_exposure(
+            toggle.model, toggle.name, since=last.at - window if last else None, until=now - window
+        )
     except SourceError:
         return "unreadable"
-    if newest is not None and (last is None or newest > last.at - window):
+    if newest is not None:
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
     quiet_since = max(moment for moment in (toggle.armed_at, toggle.stage_started_at, last.at if last else None) if moment)
     return "silence" if now - quiet_since >= max(SILENCE, experiment.look_every) else None

@@ -80,17 +80,20 @@ class ExposureLog:
         found = _collect(rows, self.home.exposures_dir(model))
         return found.sort("exposed_at", "request_id").unique("request_id", keep="first", maintain_order=True)
 
-    def newest_exposure(self, model: str, *, toggle: str, until: datetime) -> datetime | None:
-        """When the latest exposure of a toggle's experiment at or before a moment was; None without one.
+    def newest_exposure(self, model: str, toggle: str, *, since: datetime | None, until: datetime) -> datetime | None:
+        """The newest exposure of a toggle's experiment after ``since`` up to ``until``; None when there is none.
 
-        Reads two columns, and of each file only what its statistics do not rule out: it is asked every minute.
+        Reads two columns, and of files only the parts that can hold such an exposure.
 
         Raises:
-            SourceError: as :meth:`read_exposures`.
+            SourceError: naming the folder that cannot be read.
         """
-        rows = _read(self.home.exposures_dir(model), conform_exposures, EXPOSURE_COLUMNS)
-        newest = rows.filter(pl.col("exposed_at") <= until, pl.col("toggle") == toggle).select(pl.col("exposed_at").max())
-        found = _collect(newest, self.home.exposures_dir(model)).item()
+        directory = self.home.exposures_dir(model)
+        rows = _read(directory, conform_exposures, EXPOSURE_COLUMNS)
+        rows = rows.filter(pl.col("exposed_at") <= until)
+        if since is not None:
+            rows = rows.filter(pl.col("exposed_at") > since)
+        found = _collect(rows.filter(pl.col("toggle") == toggle).select(pl.col("exposed_at").max()), directory).item()
         return found if isinstance(found, datetime) else None
 
     def append_outcomes(self, model: str, frame: pl.DataFrame, name: str) -> Path:
