@@ -71,7 +71,11 @@ def test_bounds_do_not_depend_on_the_order_of_the_strata() -> None:
         stratum(events(9000, 9), events(1000, 1), revision=2, stage="5"),
         stratum(events(300, 2), events(300, 3), revision=3),
     ]
-    assert share_bounds(strata, 0.02) == share_bounds(strata[::-1], 0.02)
+    bounds = share_bounds(strata, 0.02)
+    assert bounds is not None
+    assert bounds == share_bounds(strata[::-1], 0.02)
+    first, second = mean_bounds(9, 9000, 0.01 / 2)[1], mean_bounds(2, 300, 0.01 / 6)[1]
+    assert bounds.champion_upper == pytest.approx((1000 * first + 300 * second) / 1300)
 
 
 def test_bounds_rest_on_units_that_are_there_for_the_first_time() -> None:
