@@ -75,3 +75,7 @@ class Home:
     def outcomes_dir(self, model: str) -> Path:
         """Directory of a model's outcome files."""
         return self.root / "traffic" / model / "outcomes"
+
+    def canary_cache_dir(self, toggle: str) -> Path:
+        """What is known of a toggle's traffic; derived, may be deleted at any time."""
+        return self.root / "cache" / "canary" / toggle

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 
+from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.contract import SourceError
 from retrain_assets.home import Home
 from retrain_assets.serving.traffic_schema import (
@@ -79,6 +81,18 @@ class ExposureLog:
             rows = rows.filter(pl.col("revision") == revision)
         found = _collect(rows, self.home.exposures_dir(model))
         return found.sort("exposed_at", "request_id").unique("request_id", keep="first", maintain_order=True)
+
+    def exposure_batches(self, model: str) -> list[Batch]:
+        """Every file of exposures, by name, to be read one at a time.
+
+        Raises:
+            SourceError: naming the file that cannot be read or has other columns.
+        """
+        return _batches(self.home.exposures_dir(model), conform_exposures)
+
+    def outcome_batches(self, model: str) -> list[Batch]:
+        """Every file of outcomes, as :meth:`exposure_batches`."""
+        return _batches(self.home.outcomes_dir(model), conform_outcomes)
 
     def newest_exposure(self, model: str, toggle: str, *, since: datetime | None, until: datetime) -> datetime | None:
         """The newest exposure of a toggle's experiment after ``since`` up to ``until``; None when there is none.
@@ -151,6 +165,14 @@ def _requests(rows: pl.DataFrame) -> pl.DataFrame:
 def _same(before: pl.DataFrame, now: pl.DataFrame, path: Path) -> None:
     if not before.equals(now):
         raise SourceError("the file exists with other rows", where=str(path), remedy="give every batch a name of its own")
+
+
+def _batches(directory: Path, conform: Conform) -> list[Batch]:
+    found = []
+    for path in sorted(directory.glob("*.parquet")):
+        told = path.stat()
+        found.append(Batch(path.name, f"{told.st_size}-{told.st_mtime_ns}", partial(_scan, path, conform)))
+    return found
 
 
 def _read(directory: Path, conform: Conform, columns: Mapping[str, Dtype]) -> pl.LazyFrame:

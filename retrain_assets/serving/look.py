@@ -6,7 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary import aggregate
+from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.stages.canary_ticks import tick
 from retrain_assets.contract import CustodyError, Gate, RetrainError
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse
 from retrain_assets.gates.training.budget import FIT_TIME
@@ -46,19 +47,17 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
 
 
 def canary_data(home: Home, toggle: ToggleState, now: datetime) -> CanaryData:
-    """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed."""
+    """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed.
+
+    Reads files that came since the last time; what is known from before is a cache below the home that may be deleted any time.
+    """
     log = ExposureLog(home)
     try:
-        return aggregate(
-            log.read_exposures(toggle.model),
-            log.read_outcomes(toggle.model),
-            contract=toggle.terms,
-            toggle=toggle.name,
-            stage_started=toggle.stage_started,
-            shares=toggle.shares,
-            now=now,
-            armed_at=toggle.armed_at,
-        )
+        if toggle.armed_at is None:
+            raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
+        terms = Terms(toggle.terms, toggle.name, toggle.stage_started, toggle.shares, toggle.armed_at)
+        exposures, outcomes = log.exposure_batches(toggle.model), log.outcome_batches(toggle.model)
+        return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now)
     except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:
         return CanaryData(stages=(), measures={}, problem=str(fault).strip().splitlines()[0])
 

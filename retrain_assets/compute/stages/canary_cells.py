@@ -78,7 +78,7 @@ def merged(rows: Sequence[pl.DataFrame], terms: Terms, labels: Labels) -> pl.Dat
         terms: names the segments.
         labels: names of the segments; of several first exposures at one moment the first label in the alphabet counts.
     """
-    frame = pl.concat([*(one for one in rows if one.height), pl.DataFrame(schema=_schema(terms))], how="diagonal")
+    frame = pl.concat([*(one for one in rows if one.height), pl.DataFrame(schema=cell_schema(terms))], how="diagonal")
     numbers = [name for name, kind in _sums(terms).items() if kind != pl.List(pl.Int16)]
     frame = frame.with_columns(pl.col(name).fill_null(0) for name in numbers if frame[name].null_count())
     order = np.argsort(frame["cell"].to_numpy())
@@ -132,14 +132,18 @@ def _merged_any(frame: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """The same for rows without a time and with lists."""
     sums = _sums(terms)
     lists = [name for name, kind in sums.items() if kind == pl.List(pl.Int16)]
-    return frame.group_by("cell").agg(
-        pl.col("at").min(),
-        pl.col("champion", "challenger", "scored").any(),
-        *(pl.col(name).min() for name in _segments(terms)),
-        *(pl.col(name).max().alias(f"{name} max") for name in _segments(terms)),
-        *(pl.col(name).sum() for name in sums if name not in lists),
-        *(pl.col(name).explode().drop_nulls() for name in lists),
-    ).sort("cell")
+    return (
+        frame.group_by("cell")
+        .agg(
+            pl.col("at").min(),
+            pl.col("champion", "challenger", "scored").any(),
+            *(pl.col(name).min() for name in _segments(terms)),
+            *(pl.col(name).max().alias(f"{name} max") for name in _segments(terms)),
+            *(pl.col(name).sum() for name in sums if name not in lists),
+            *(pl.col(name).explode().drop_nulls() for name in lists),
+        )
+        .sort("cell")
+    )
 
 
 def _number(terms: Terms) -> pl.Expr:
@@ -199,7 +203,8 @@ def _sums(terms: Terms) -> dict[str, Any]:
     return schema
 
 
-def _schema(terms: Terms) -> dict[str, Any]:
+def cell_schema(terms: Terms) -> dict[str, Any]:
+    """The columns of merged cells."""
     arms = dict.fromkeys(("champion", "challenger", "scored"), pl.Boolean)
     segments = dict.fromkeys(_segments(terms), pl.UInt32)
     return {"cell": pl.UInt64, "at": pl.Datetime("us", "UTC"), **arms, **segments, **_sums(terms)}

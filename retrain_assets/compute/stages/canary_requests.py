@@ -132,9 +132,7 @@ def _careful(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> R
     return Requests(
         rows.join(values, on="key", how="left"),
         repeated,
-        pl.concat([ordered, theirs.drop("at", "revision")], how="diagonal").select(
-            *exposures.columns, *columns, "observed"
-        ),
+        pl.concat([ordered, theirs.drop("at", "revision")], how="diagonal").select(*exposures.columns, *columns, "observed"),
         outcomes.join(rows.select("key"), on="key", how="anti"),
         RowCounts(
             duplicate_exposures=repeated.filter(_own).height,
@@ -146,12 +144,13 @@ def _careful(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> R
 
 
 def _last_reports(reports: pl.DataFrame, columns: list[str]) -> tuple[pl.DataFrame, int]:
-    """Per request and measure the last report (of several at one moment the greatest), and how many rows were replaced."""
+    """Per request and measure the last report (of several at one moment the greatest row), and how many rows were replaced."""
     said = (
-        reports.with_row_index("row")
+        reports.sort("observed", *columns)
+        .with_row_index("row")
         .unpivot(columns, index=["key", "revision", "observed", "row"], variable_name="measure", value_name="value")
         .filter(pl.col("value").is_not_null())
-        .sort("observed", "value", "row")
+        .sort("row")
     )
     last = said.unique(["key", "measure"], keep="last", maintain_order=True)
     replaced = said.filter(_own).join(last.select("row", "measure"), on=["row", "measure"], how="anti")["row"].n_unique()

@@ -10,7 +10,14 @@ import numpy as np
 import polars as pl
 
 from retrain_assets.compute.stages.canary_arrivals import Arrivals, arrivals
-from retrain_assets.compute.stages.canary_records import REVISION_BITS, Labels, exposure_rows, no_exposures, no_outcomes, outcome_rows
+from retrain_assets.compute.stages.canary_records import (
+    REVISION_BITS,
+    Labels,
+    exposure_rows,
+    no_exposures,
+    no_outcomes,
+    outcome_rows,
+)
 from retrain_assets.compute.stages.canary_requests import RowCounts
 from retrain_assets.compute.stages.canary_step import Rows
 from retrain_assets.compute.stages.canary_terms import Terms
@@ -54,9 +61,20 @@ class Scattered:
     unknown_revisions: int = 0
     counts: RowCounts = field(default_factory=RowCounts)
 
+    def beside(self, rows: Rows) -> list[Rows]:
+        """Other rows, split by unit as the parts are."""
+        parts = [Part() for _ in self.parts]
+        _split(parts, rows)
+        return [part.rows() for part in parts]
+
 
 def scattered(
-    exposures: Iterable[pl.LazyFrame], outcomes: Iterable[pl.LazyFrame], terms: Terms, labels: Labels, now: datetime
+    exposures: Iterable[pl.LazyFrame],
+    outcomes: Iterable[pl.LazyFrame],
+    terms: Terms,
+    labels: Labels,
+    now: datetime,
+    waiting: Rows | None = None,
 ) -> Scattered:
     """Read batches of records, one at a time.
 
@@ -66,6 +84,7 @@ def scattered(
         terms: what is counted.
         labels: names of the segments; new ones are added.
         now: the time of the look.
+        waiting: rows that could not be counted before.
 
     Raises:
         StageError: for a missing column, a wrong type or an unknown arm.
@@ -74,6 +93,8 @@ def scattered(
     nothing = Rows(no_exposures(terms), no_outcomes(terms))
     whole = Part([nothing.exposures], [nothing.outcomes])
     found.parts.append(whole)
+    if waiting is not None:
+        _add(found, arrivals(waiting, terms, now))
     for batch in exposures:
         rows = exposure_rows(batch, terms, labels)
         found.exposures += rows.height
@@ -106,9 +127,12 @@ def _split(parts: list[Part], rows: Rows) -> None:
         (rows.exposures, [part.exposures for part in parts]),
         (rows.outcomes, [part.outcomes for part in parts]),
     ):
-        place = frame.select((pl.col("unit") // 2**REVISION_BITS % PARTS).cast(pl.UInt8)).to_series().to_numpy()
+        if len(parts) == 1:
+            pieces[0].append(frame)
+            continue
+        place = frame.select((pl.col("unit") // 2**REVISION_BITS % len(parts)).cast(pl.UInt8)).to_series().to_numpy()
         ordered = frame[np.argsort(place, kind="stable")]
-        ends = np.cumsum(np.bincount(place, minlength=PARTS))
+        ends = np.cumsum(np.bincount(place, minlength=len(parts)))
         for number, piece in enumerate(pieces):
             start = int(ends[number - 1]) if number else 0
             piece.append(ordered[start : int(ends[number])])

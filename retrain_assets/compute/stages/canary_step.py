@@ -110,7 +110,11 @@ def step(before: Rows, new: Rows, known: Known | None, terms: Terms, labels: Lab
     if known is not None:
         units = _units(*cells, *([special.cells] if special is not None else []))
         earlier = known.cells(units)
-        cells.append(earlier if special is None else earlier.filter(~(pl.col("cell") & UNIT).is_in(_units(special.cells).implode())))
+        cells.append(
+            earlier
+            if special is None or earlier.is_empty()
+            else earlier.filter(~(pl.col("cell") & UNIT).is_in(_units(special.cells).implode()))
+        )
     after = merged(cells, terms, labels)
     left = Rows(unripe, requests.nobody)
     settled, counts = requests.reports, requests.counts
@@ -166,9 +170,7 @@ def _again(live: Rows, reports: pl.DataFrame, terms: Terms, labels: Labels, now:
         ],
         how="diagonal",
     )
-    return Step(
-        Sums(), requests.counts - counted_before, RowCounts(), cells, settled, Rows(unripe, requests.nobody)
-    )
+    return Step(Sums(), requests.counts - counted_before, RowCounts(), cells, settled, Rows(unripe, requests.nobody))
 
 
 def _ripe(exposures: pl.DataFrame, terms: Terms, now: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:

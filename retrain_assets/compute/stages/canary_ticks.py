@@ -1,0 +1,293 @@
+"""The sums of a canary from new files only: what is known from the tick before is kept in a cache that may be deleted any time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import polars as pl
+
+from retrain_assets.compute.stages.canary_batch import Batch
+from retrain_assets.compute.stages.canary_cells import cell_schema
+from retrain_assets.compute.stages.canary_columns import read_columns
+from retrain_assets.compute.stages.canary_data import Moments, canary_data
+from retrain_assets.compute.stages.canary_known import CellFile, KnownFiles
+from retrain_assets.compute.stages.canary_records import Labels, no_exposures, no_outcomes, require_columns
+from retrain_assets.compute.stages.canary_requests import RowCounts
+from retrain_assets.compute.stages.canary_scatter import scattered
+from retrain_assets.compute.stages.canary_step import Rows, step
+from retrain_assets.compute.stages.canary_sums import Sums
+from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.contract import StageError
+from retrain_assets.experiment import CanaryData
+from retrain_assets.experiment.quantiles import RequestHistogram
+
+CANCELLED = 1e6
+"""How much smaller a sum of squares may become by taking units away before rounding shows; then everything is computed anew."""
+
+_MANIFEST = "state.json"
+_ABANDONED_SECONDS = 24 * 3600.0
+"""Age at which a file that the state does not name is what a broken tick left, not what another tick is writing."""
+
+
+@dataclass(slots=True)
+class State:
+    """What is known after a tick."""
+
+    known: KnownFiles
+    now: datetime | None = None
+    revisions: dict[int, list[Any]] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=lambda: {"exposures": {}, "outcomes": {}})
+    rows: dict[str, int] = field(default_factory=lambda: {"exposures": 0, "outcomes": 0})
+    labels: Labels = field(default_factory=Labels)
+    sums: Sums = field(default_factory=Sums)
+    counts: RowCounts = field(default_factory=RowCounts)
+    moments: Moments = field(default_factory=Moments)
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime) -> CanaryData:
+    """What a canary has seen up to now, as :func:`canary.aggregate` gives it, from the files that came since the last tick.
+
+    Args:
+        directory: of this toggle alone; made when it is not there. What another version, other terms or anybody else left in it
+            is removed, and everything is read again.
+        exposures: every file of exposures there is.
+        outcomes: every file of outcomes there is.
+        terms: what is counted.
+        now: the time of the look (timezone-aware).
+
+    Raises:
+        StageError: for a missing column, a wrong type or an unknown arm; then nothing is kept of this tick.
+    """
+    if now.tzinfo is None:
+        raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
+    now = now.astimezone(UTC)
+    identity = _identity(terms)
+    batches = {"exposures": exposures, "outcomes": outcomes}
+    before = _load(directory, identity, batches, terms, now)
+    if before is not None:
+        try:
+            data = _advance(before, batches, terms, now, identity)
+        except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError):
+            data = None  # a file of the cache is gone or damaged: whether one of the records is, reading it again will tell
+        if data is not None:
+            return data
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    data = _advance(State(_nothing_known(directory, terms)), batches, terms, now, identity)
+    assert data is not None  # noqa: S101 - nothing was taken away from nothing
+    return data
+
+
+def _advance(
+    state: State, batches: Mapping[str, Sequence[Batch]], terms: Terms, now: datetime, identity: str
+) -> CanaryData | None:
+    """One tick; None where rounding would show."""
+    new = {kind: [one for one in files if one.name not in state.files[kind]] for kind, files in batches.items()}
+    labels = Labels({column: list(names) for column, names in state.labels.of.items()}, set(state.labels.columns))
+    waiting = _left(state, "waiting", terms)
+    found = scattered(
+        (one.records() for one in new["exposures"]), (one.records() for one in new["outcomes"]), terms, labels, now, waiting
+    )
+    rows = {"exposures": state.rows["exposures"] + found.exposures, "outcomes": state.rows["outcomes"] + found.outcomes}
+    require_columns(labels, terms, exposures=rows["exposures"] > 0, outcomes=rows["outcomes"] > 0)
+    opened = _left(state, "open", terms)
+    known = state.known if state.known.requests or state.known.cell_files else None
+    sums, counts, moments, open_counts = state.sums, state.counts + found.counts, state.moments, RowCounts()
+    left, settled, cells = [], [], []
+    for part, before in zip(found.parts, found.beside(opened), strict=True):
+        arrived = part.rows()
+        moments |= Moments.of(pl.concat([arrived.exposures, before.exposures]), terms, now)
+        if known is None and before.exposures.is_empty():
+            change = step(before, arrived, None, terms, labels, now)
+        else:
+            change = step(before, arrived, state.known, terms, labels, now)
+        if _cancels(sums, change.change):
+            return None
+        sums += change.change
+        counts += change.counts
+        open_counts += change.open_counts
+        left.append(change.open)
+        settled.append(change.settled)
+        cells.append(change.cells)
+    after = State(
+        state.known.add(settled, cells),
+        now,
+        _revisions(terms),
+        {kind: {one.name: one.stamp for one in files} for kind, files in batches.items()},
+        rows,
+        labels,
+        _without_nobody(sums),
+        counts,
+        moments,
+    )
+    for name, several in (("open", left), ("waiting", found.waiting)):
+        for kind in ("exposures", "outcomes"):
+            after.left[f"{name} {kind}"] = after.known.write(pl.concat([getattr(one, kind) for one in several]))
+    _save(after, identity)
+    return canary_data(
+        after.sums,
+        counts + open_counts,
+        moments,
+        terms,
+        future_rows=found.future_rows,
+        unknown_revisions=found.unknown_revisions,
+        exposures=rows["exposures"],
+        outcomes=rows["outcomes"],
+    )
+
+
+def _nothing_known(directory: Path, terms: Terms) -> KnownFiles:
+    reported = {name: kind for name, kind in no_outcomes(terms).schema.items() if name not in ("key", "unit", "at")}
+    requests = {**no_exposures(terms).schema, **reported, "observed": pl.Datetime("us", "UTC")}
+    return KnownFiles(directory, requests, cell_schema(terms))
+
+
+def _cancels(sums: Sums, change: Sums) -> bool:
+    """Whether so much is taken away from a sum of squares that what is left is rounding."""
+    for key, difference in change.numbers.items():
+        before = sums.numbers.get(key)
+        if key[0] != "measure" or before is None:
+            continue
+        after = before + difference
+        if after[0] > 0 and (np.abs(before[5:]) > CANCELLED * np.abs(after[5:]))[np.abs(difference[5:]) > 0].any():
+            return True
+    return False
+
+
+def _without_nobody(sums: Sums) -> Sums:
+    """The sums without groups of no unit, whose sums are rounding."""
+    kept = {key: value for key, value in sums.numbers.items() if value[: 2 if key[0] == "measure" else 1].any()}
+    return Sums(kept, {key: value for key, value in sums.histograms.items() if value.units})
+
+
+def _left(state: State, name: str, terms: Terms) -> Rows:
+    if not state.left:
+        return Rows(no_exposures(terms), no_outcomes(terms))
+    kinds = {"exposures": no_exposures(terms).schema, "outcomes": no_outcomes(terms).schema}
+    return Rows(*(read_columns(state.known.directory / state.left[f"{name} {kind}"], schema) for kind, schema in kinds.items()))
+
+
+def _revisions(terms: Terms) -> dict[int, list[Any]]:
+    return {
+        revision: [terms.shares[revision], started.astimezone(UTC).isoformat()]
+        for revision, started in terms.stage_started.items()
+    }
+
+
+def _identity(terms: Terms) -> str:
+    """Changes with everything the cache rests on: the terms, the code, how texts are hashed."""
+    folder = Path(__file__).parent
+    code = [*sorted(folder.glob("canary*.py")), folder.parents[1] / "experiment" / "quantiles.py"]
+    probe = pl.Series(["a text"]).hash(1).item()
+    known = [terms.contract.model, terms.toggle, terms.armed_at.isoformat(), terms.contract.experiment.model_dump_json()]
+    parts = [*(path.read_text() for path in code), *known, pl.__version__, platform.machine(), str(probe)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _save(state: State, identity: str) -> None:
+    """Write what is known by atomic rename, then remove the files it does not need any more."""
+    directory = state.known.directory
+    names = [*state.known.names(), *state.left.values()]
+    value = {
+        "identity": identity,
+        "now": state.now.isoformat() if state.now else None,
+        "revisions": state.revisions,
+        "files": state.files,
+        "rows": state.rows,
+        "labels": state.labels.of,
+        "columns": sorted(state.labels.columns),
+        "numbers": [[list(key), [float(number) for number in numbers]] for key, numbers in state.sums.numbers.items()],
+        "histograms": [
+            [list(key), one.bins.tolist(), one.sums.tolist(), one.units, one.requests, one.squares]
+            for key, one in state.sums.histograms.items()
+        ],
+        "counts": asdict(state.counts),
+        "moments": [
+            moment.isoformat() if moment else None for moment in (state.moments.first_traffic, state.moments.last_matured)
+        ],
+        "requests": state.known.requests,
+        "cells": [asdict(one) for one in state.known.cell_files],
+        "left": state.left,
+        "sizes": {name: (directory / name).stat().st_size for name in names},
+    }
+    text = json.dumps(value)
+    scratch = directory / f".{uuid4().hex}.tmp"
+    scratch.write_text(json.dumps({"digest": hashlib.sha256(text.encode()).hexdigest(), "state": text}))
+    earlier = _names(directory)
+    scratch.replace(directory / _MANIFEST)
+    abandoned = {path.name for path in directory.glob("*.columns") if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS}
+    for name in (earlier | abandoned) - set(names):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _names(directory: Path) -> set[str]:
+    value = _read(directory)
+    return set(value["sizes"]) if value else set()
+
+
+def _read(directory: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((directory / _MANIFEST).read_text())
+        text = found["state"]
+        if hashlib.sha256(text.encode()).hexdigest() != found["digest"]:
+            return None
+        value: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return value
+
+
+def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]], terms: Terms, now: datetime) -> State | None:
+    """What the tick before left; None when it is not there, is not whole, or does not fit."""
+    value = _read(directory)
+    if value is None or value["identity"] != identity or datetime.fromisoformat(value["now"]) > now:
+        return None
+    for kind, files in batches.items():
+        there = {one.name: one.stamp for one in files}
+        if any(there.get(name) != stamp for name, stamp in value["files"][kind].items()):
+            return None
+    revisions, present = {int(key): one for key, one in value["revisions"].items()}, _revisions(terms)
+    added = [revision for revision in present if revision not in revisions]
+    if any(present.get(key) != one for key, one in revisions.items()) or (
+        revisions and min(added, default=max(revisions)) < max(revisions)
+    ):
+        return None
+    try:
+        if any((directory / name).stat().st_size != size for name, size in value["sizes"].items()):
+            return None
+    except OSError:
+        return None
+    known = _nothing_known(directory, terms)
+    first, last = (datetime.fromisoformat(moment) if moment else None for moment in value["moments"])
+    return State(
+        replace(known, requests=value["requests"], cell_files=[CellFile(**one) for one in value["cells"]]),
+        datetime.fromisoformat(value["now"]),
+        revisions,
+        value["files"],
+        value["rows"],
+        Labels(value["labels"], set(value["columns"])),
+        Sums(
+            {tuple(key): np.array(numbers) for key, numbers in value["numbers"]},
+            {
+                tuple(key): RequestHistogram(
+                    np.array(bins, dtype=np.int64), np.array(sums, dtype=np.int64).reshape(3, -1), *totals
+                )
+                for key, bins, sums, *totals in value["histograms"]
+            },
+        ),
+        RowCounts(**value["counts"]),
+        Moments(first, last),
+        value["left"],
+    )
