@@ -355,6 +355,23 @@ def test_the_same_rows_give_the_same_view(calm: Traffic, seen: CanaryView) -> No
     assert calm.view() == seen
 
 
+def test_labels_younger_than_the_label_delay_are_not_known(calm: Traffic) -> None:
+    values = calm.contract.to_json()
+    values["source"]["label_delay"] = "4d"
+    found = replace_traffic(calm, contract=Contract.model_validate(values)).view()
+    old = calm.exposures.filter((pl.col("exposed_at") <= NOW - timedelta(days=4)) & (pl.col("arm") == "champion"))
+    assert found.total.technical.champion.labelled == old.height
+
+
+def test_scores_that_are_no_numbers_count_for_nobody(calm: Traffic) -> None:
+    mine = (pl.col("arm") == "challenger") & (pl.col("request_id").hash(seed=2) % 4 == 0)
+    holes = calm.exposures.with_columns(score=pl.when(mine).then(float("nan")).otherwise("score"))
+    shift = replace_traffic(calm, exposures=holes).view().total.technical.prediction_shift
+    assert shift is not None
+    assert shift.corrected_psi is not None
+    assert shift.corrected_psi < 0.05
+
+
 def parcels_of(traffic: Traffic) -> pl.DataFrame:
     return pl.read_parquet(traffic.contract.source.uri)
 
