@@ -200,6 +200,7 @@ def _success(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits 
     goal = f"{spec.min_effect:.3g} (relative)" if relative else f"{spec.min_gain:.3g}"
     if promotes is None:
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm is shown; an improvement is judged at the planned looks only"
+    shown += _planned_words(spec, promotes)
     at_least = _at_least(spec, promotes, relative=relative and spec.min_effect > 0)
     if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
@@ -218,12 +219,24 @@ def _guardrail(spec: MeasureSpec, interval: Interval, promotes: Interval | Limit
     if promotes is None:
         waits = "that it stays below is judged at the planned looks only"
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm beyond the margin {limit} is shown; {waits}"
+    shown += _planned_words(spec, promotes)
     at_least = _at_least(spec, promotes, relative=relative)
     if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
     if at_least > -margin:
         return MeasureState.NON_INFERIOR, f"{shown}: harm stays below the margin {limit}"
     return MeasureState.INCONCLUSIVE, f"{shown}: harm up to the margin {limit} is neither shown nor excluded"
+
+
+def _planned_words(spec: MeasureSpec, promotes: Interval | Limits) -> str:
+    """The limit that a good state at a planned look rests on, which is nearer than those of every look."""
+    if not isinstance(promotes, Limits):
+        return ""
+    absolute, relative = _planned_limits(spec, promotes)
+    side = "at least" if spec.direction == "increase" else "at most"
+    if relative is not None:
+        return f", at the planned look {side} {relative:+.1%}"
+    return "" if absolute is None else f", at the planned look {side} {absolute:+.3g}"
 
 
 def _margin(spec: MeasureSpec) -> float:

@@ -77,6 +77,8 @@ def test_limits_at_a_planned_look_are_tighter_than_those_of_the_sequence() -> No
     assert at_look.planned_relative is not None
     assert at_look.relative_upper is not None
     assert at_look.planned_relative < at_look.relative_upper
+    assert f"at the planned look at most {at_look.planned_relative:+.1%}" in at_look.message
+    assert "at the planned look" not in judge(P95, statistics(1.0), PLAN).message
     unspent = judge(P95, statistics(1.0), planned, planned=PlannedBoundary(1, math.inf))
     assert (unspent.state, unspent.planned_limit) == (MeasureState.INCONCLUSIVE, None)
 
