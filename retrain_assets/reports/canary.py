@@ -5,7 +5,7 @@ JSON without markup. Everything that shows a look (evidence pack, Dagster, the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +69,7 @@ def _call(look: Look, lines: Sequence[Mapping[str, Any]], ramp: Sequence[str], e
         "cause": look.cause.value if look.cause else None,
         "word": word,
         "tone": tone,
-        "why": _why(look, lines),
+        "why": _why(look, lines, experiment),
         "reason": look.reason,
     }
 
@@ -98,11 +98,12 @@ def next_stage(stage: str, ramp: Sequence[str]) -> str | None:
     return labels[labels.index(stage) + 1] if stage in labels[:-1] else None
 
 
-def _why(look: Look, lines: Sequence[Mapping[str, Any]]) -> str:
+def _why(look: Look, lines: Sequence[Mapping[str, Any]], experiment: Mapping[str, Any]) -> str:
     """The reason in one short line: names and changes, no more."""
-    harmed = [f"{words.words(one['name'])} {one['change']}" for one in lines if one["state"] == MeasureState.WORSE]
-    if harmed and (look.action is Action.ROLL_BACK or look.harm_looks):
-        return f"harm is shown on {_listed(harmed)}"
+    if look.action is Action.ROLL_BACK or look.harm_looks:
+        harmed = [f"{words.words(one['name'])} {one['change']}" for one in lines if one["state"] == MeasureState.WORSE]
+        if harmed := harmed or list(_harmed_segments(look, experiment)):
+            return f"harm is shown on {_listed(harmed)}"
     failing = [check for check in look.health if not check.ok]
     if failing and look.action is Action.HOLD:
         alone = failing[0].message if len(failing) == 1 and len(failing[0].message) <= LONGEST_WHY else None
@@ -114,6 +115,14 @@ def _why(look: Look, lines: Sequence[Mapping[str, Any]]) -> str:
     if any(one["message"] in look.reason for one in unshown) or (unshown and len(look.reason) > LONGEST_WHY):
         return f"{cause}not shown yet: {_listed([_short(one) for one in unshown])}"
     return f"{cause}{look.reason}" if look.reason else words.NOTHING
+
+
+def _harmed_segments(look: Look, experiment: Mapping[str, Any]) -> Iterator[str]:
+    for name in look.judged_segments:
+        for result in look.segments.get(name, ()):
+            if result.spec.segment_margin is not None and result.state is MeasureState.WORSE:
+                line = line_of(result, experiment)
+                yield f"{words.words(line['name'])} in {name} {line['change']}"
 
 
 def _short(line: Mapping[str, Any]) -> str:
@@ -177,7 +186,7 @@ def _next(look: Look, planned: Mapping[str, Any] | None) -> list[str]:
     """What comes next and when, one line each."""
     lines = []
     if look.action in (Action.ROLL_BACK, Action.REJECT):
-        return ["none: this look ends the experiment"]
+        return ["none, this look ends the experiment"]
     if look.harm_looks and look.again_at:
         lines.append(f"harm is confirmed or not at {_at(look.again_at)}")
     elif look.again_at and look.again_at != look.next_planned:

@@ -14,10 +14,11 @@ from retrain_assets.experiment.group_sequential import Spending, boundaries, spe
 def planned_of(look: Look, experiment: Mapping[str, Any]) -> dict[str, Any] | None:
     """The plan of looks as JSON; None when the contract has none.
 
-    Keys: ``spending`` (its name in words), ``alpha`` and ``looks``: per look ``number``, ``due``, ``at`` (when it was taken, else None),
-    ``information``, ``spent`` (error level by its end), ``boundary`` (standard errors by which the estimate must clear
-    a limit; of looks ahead as it will be if information comes in evenly), ``boundary_to_win`` (the same of one of several success
-    measures, which divide the error level) and ``state`` (``taken``, ``next``, ``ahead``, ``missed``).
+    Keys: ``spending`` (its name in words), ``alpha``, ``divided`` (several success measures divide the error level) and
+    ``looks``: per look ``number``, ``due``, ``at`` (when it was taken, else None), ``information``, ``spent`` (error level by
+    its end), ``boundary`` (standard errors by which the estimate must clear a limit; of looks ahead as it will be if information
+    comes in evenly), ``boundary_to_win`` (the same of one of several success measures) and ``state`` (``taken``, ``next``,
+    ``ahead``, ``missed``).
 
     Args:
         look: the look.

@@ -84,6 +84,13 @@ def test_the_first_line_says_what_the_look_calls_for_and_why(look: Look, word: s
     assert call["reason"] == look.reason
 
 
+def test_harm_in_a_segment_alone_names_the_segment() -> None:
+    missed = replace(rich_look().segments["origin=JFK"][1], state=MeasureState.WORSE)
+    segments = {"origin=JFK": (missed,)}
+    look = rich_look(segments=segments, judged_segments=("origin=JFK",), action=Action.ROLL_BACK, cause=Cause.HARM)
+    assert summary(look)["call"]["why"] == "harm is shown on missed late rate in origin=JFK +0.008 [−0.062, +0.078]"
+
+
 def test_one_failing_check_is_the_reason_in_its_own_words() -> None:
     look = broken_look()
     alone = replace(look, health=look.health[1:])
@@ -192,7 +199,7 @@ def test_a_contract_without_planned_looks_says_that_any_look_may_decide() -> Non
     found = summary(rich_look(planned=(), next_planned=None), looks=None)
     assert found["planned"] is None
     assert found["next"] == ["at the usual rhythm; any look may decide"]
-    assert summary(harmful_look())["next"] == ["none: this look ends the experiment"]
+    assert summary(harmful_look())["next"] == ["none, this look ends the experiment"]
     again = START + timedelta(days=9, hours=1)
     confirming = harmful_look(action=Action.HOLD, cause=None, harm_looks=1, again_at=again)
     assert summary(confirming)["next"][0] == "harm is confirmed or not at 2013-07-10 07:00 UTC"
