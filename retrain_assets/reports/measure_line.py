@@ -153,7 +153,8 @@ def _distance(result: MeasureResult, factor: float | None, *, relative: bool) ->
     reached = sign * ((planned if planned is not None else lower if sign > 0 else upper) - limit)
     gap = amount(reached, relative=relative, points=True)
     if state in (MeasureState.BETTER, MeasureState.NON_INFERIOR):
-        return f"{gap} to spare" if reached > 0 else "shown at a planned look"
+        by = " at the planned look" if planned is not None else ""
+        return f"{gap} to spare{by}" if reached > 0 else "shown at a planned look"
     if reached > 0:
         return f"{gap} to spare, to be judged at a planned look"
     if sign * (estimate - limit) <= 0:

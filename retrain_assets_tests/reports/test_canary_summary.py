@@ -135,8 +135,8 @@ def test_a_line_says_what_must_be_shown_and_how_far_that_is() -> None:
 def test_what_is_shown_has_room_to_spare_by_the_limit_it_was_judged_by() -> None:
     """The planned look's limit where there is one, else the anytime-valid one; harm says how much at least."""
     cost, missed, errors, _ = summary(rich_look())["measures"]
-    assert cost["distance"] == "2.8 points to spare"
-    assert missed["distance"] == "0.031 to spare"
+    assert cost["distance"] == "2.8 points to spare at the planned look"
+    assert missed["distance"] == "0.031 to spare at the planned look"
     assert errors["distance"] == f"{amount(0.01 - 0.0022, relative=False)} to spare"
     cost, missed, *_ = summary(harmful_look())["measures"]
     assert cost["distance"] == "at least 2.4 % worse"
