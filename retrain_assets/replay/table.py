@@ -101,13 +101,13 @@ def _lift(evidence: EvidenceStore, toggle: ToggleState | None) -> str:
 
 
 def change(look: Mapping[str, Any]) -> str:
-    """The relative change of a look's first success measure: limits that hold at every look, then that of a planned one."""
+    """The relative change of a look's first success measure: limits that hold at every look, then that of the planned one it won."""
     result = next(result for result in look["results"] if result["spec"]["role"] == "success")
     if result["relative_estimate"] is None:
         return "—"
     low, high = (f"{value:+.1%}" if value is not None else "…" for value in (result["relative_lower"], result["relative_upper"]))
     text = f"{result['relative_estimate']:+.1%} [{low}, {high}]"
-    if look.get("planned") and result.get("planned_relative") is not None:
+    if result["state"] == "better" and look.get("planned") and result.get("planned_relative") is not None:
         side = "at most" if result["spec"]["direction"] == "decrease" else "at least"
         text += f"\nplanned look {look['planned'][-1]['number']}: {side} {result['planned_relative']:+.1%}"
     return text

@@ -10,7 +10,7 @@ from retrain_assets.replay.table import change
 def look(planned: list[dict[str, Any]] | None = None, direction: str = "decrease", **result: Any) -> dict[str, Any]:
     limits = {"relative_estimate": -0.08, "relative_lower": -0.156, "relative_upper": 0.001, "planned_relative": None}
     guardrail = {"spec": {"role": "guardrail", "direction": "decrease"}, "relative_estimate": 0.5}
-    success = {"spec": {"role": "success", "direction": direction}, **limits, **result}
+    success = {"spec": {"role": "success", "direction": direction}, "state": "better", **limits, **result}
     return {"results": [guardrail, success], "planned": planned or []}
 
 
@@ -18,9 +18,10 @@ def test_the_change_is_the_success_measures_with_its_limits_at_every_look() -> N
     assert change(look()) == "-8.0% [-15.6%, +0.1%]"
 
 
-def test_after_a_planned_look_its_limit_on_the_good_side_stands_beside() -> None:
+def test_the_limit_of_the_planned_look_that_was_won_stands_beside() -> None:
     taken = [{"number": 1}, {"number": 2}]
     assert change(look(taken, planned_relative=-0.016)) == "-8.0% [-15.6%, +0.1%]\nplanned look 2: at most -1.6%"
+    assert "planned" not in change(look(taken, planned_relative=0.2, state="worse"))
     assert change(look(taken[:1], "increase", planned_relative=0.02)).endswith("\nplanned look 1: at least +2.0%")
 
 
