@@ -101,7 +101,7 @@ def _lift(evidence: EvidenceStore, toggle: ToggleState | None) -> str:
 
 
 def change(look: Mapping[str, Any]) -> str:
-    """The relative change of a look's first success measure: limits that hold at every look, then that of the planned one it won."""
+    """The change of a look's first success measure: limits that hold at every look, then that of the planned one it won."""
     result = next(result for result in look["results"] if result["spec"]["role"] == "success")
     if result["relative_estimate"] is None:
         return "—"
