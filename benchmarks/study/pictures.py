@@ -219,13 +219,12 @@ def _mark(axes: Axes, rows: list[dict[str, Any]]) -> None:
     if decided is not None:
         word = "worse: roll back" if decided["state"] == "worse" else "better: ask for approval"
         axes.plot(decided["units"] / 1000, 100 * decided["estimate"], "o", ms=8, color=OURS)
-        above = decided["state"] == "better"
         axes.annotate(
             word,
             (decided["units"] / 1000, 100 * decided["estimate"]),
-            (0, 34 if above else -42),
+            (4, -46),
             textcoords="offset points",
-            ha="center",
+            ha="right",
             fontsize=9,
             color=OURS,
             fontweight="bold",

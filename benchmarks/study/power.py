@@ -26,6 +26,9 @@ BASE = 0.05
 MULTIPLES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Effects of the power curves, in multiples of the effect the experiment is sized for."""
 
+_PART = {0.0: 1.0, 1.0: 4.0}
+"""Part of the setting's runs, where it is not the eighth a curve needs."""
+
 FIXED = "fixed-size test at the end"
 ANYTIME = "this engine, any look"
 PLANNED_LOOKS = "this engine, 5 planned looks"
@@ -74,13 +77,13 @@ def power(setting: Setting) -> list[PowerRow]:
     rows: list[PowerRow] = []
     ramp = even_ramp(fixed_size(Conversion(BASE), RELATIVE))
     for number, multiple in enumerate(MULTIPLES):
-        setting_here = setting if multiple in (0.0, 1.0) else setting.part(0.125)
+        setting_here = setting.part(_PART.get(multiple, 0.125))
         work = partial(_conversion, ramp, RELATIVE * multiple)
         found = _joined(in_batches(work, setting_here.slow_runs, setting, seed=(2, number)))
         rows += _rows("conversion", multiple, found, total=int(ramp.total[-1]))
     ramp = even_ramp(normal_units(NORMAL_EFFECT))
     for number, multiple in enumerate(MULTIPLES):
-        setting_here = setting if multiple in (0.0, 1.0) else setting.part(0.125)
+        setting_here = setting.part(_PART.get(multiple, 0.125))
         work = partial(_normal, ramp, NORMAL_EFFECT * multiple)
         found = _joined(in_batches(work, setting_here.slow_runs, setting, seed=(2, 100 + number)))
         rows += _rows("normal value, covariate of correlation 0.7", multiple, found, total=None)

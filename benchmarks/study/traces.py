@@ -12,7 +12,7 @@ from benchmarks.study.no_effect import RAMP
 from benchmarks.study.rules import SUCCESS, compared, peeking, plan_for
 from retrain_assets.experiment import judge
 
-EFFECTS = (0.0, 0.2, -0.2)
+EFFECTS = (0.0, 0.25, -0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class TraceRow:
 
 
 def traces(setting: Setting) -> list[TraceRow]:
-    """One canary without an effect, one with a gain and one with a harm of 20 %; the baseline drifts as in part 1."""
+    """One canary without an effect, one with a gain and one with a harm of 25 %; the baseline drifts as in part 1."""
     del setting
     return [row for number, effect in enumerate(EFFECTS) for row in _trace(effect, np.random.default_rng((SEED, 5, number)))]
 
