@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, pairwise
 from typing import Any
 
 from retrain_assets.compute.stages.canary_terms import Terms
@@ -165,7 +165,7 @@ def crosses(seen: Mapping[int, set[str]], shares: Mapping[int, float]) -> bool:
     ordered = sorted(seen.items())
     back = any(
         "challenger" in before and "challenger" not in after and shares[later] >= shares[earlier]
-        for (earlier, before), (later, after) in zip(ordered, ordered[1:], strict=False)
+        for (earlier, before), (later, after) in pairwise(ordered)
     )
     return back or any(len(both) > 1 for both in seen.values())
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from retrain_assets.compute.stages.canary import aggregate
-from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_batch import Batch
+from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import CanaryData
@@ -165,27 +165,30 @@ def told(data: CanaryData) -> dict[Any, Any]:
         "last matured": data.last_matured_at,
     }
     for segment, stages in [("", data.stages), *data.segment_stages.items()]:
-        for one in stages:
-            if one.is_shadow:
-                units = [one.champion.exposed, one.challenger.exposed, one.champion.matured, one.challenger.matured]
-                found["shadow", segment, one.revision] = units
+        for stage in stages:
+            if stage.is_shadow:
+                units = [stage.champion.exposed, stage.challenger.exposed, stage.champion.matured, stage.challenger.matured]
+                found["shadow", segment, stage.revision] = units
             else:
-                for arm, counts in (("champion", one.champion), ("challenger", one.challenger)):
+                for name, counts in (("champion", stage.champion), ("challenger", stage.challenger)):
                     numbers = [counts.exposed, counts.matured, counts.with_outcome, counts.new]
-                    found["stage", segment, one.revision, arm] = numbers
+                    found["stage", segment, stage.revision, name] = numbers
     for segment, measures in [("", data.measures), *data.segments.items()]:
         for name, measure in measures.items():
             for one in measure.strata:
-                for arm in ("champion", "challenger"):
-                    sums = one.arm(arm)
+                for arm, sums in (("champion", one.champion), ("challenger", one.challenger)):
                     here = (segment, name, one.stratum.revision, arm)
                     counted = [sums.n, sums.not_finite, sums.outside, sums.first_n]
                     found["measure", *here] = [*counted, sums.first_sum, *sums.sums, *sums.products]
                     if sums.requests is not None and sums.requests.units:
                         found["requests", *here] = sums.requests
             for overlap in measure.overlaps:
-                numbers = [overlap.n, *overlap.first_sums, *overlap.second_sums, *overlap.products]
-                found["overlap", segment, name, *overlap.first, *overlap.second] = numbers
+                found["overlap", segment, name, *overlap.first, *overlap.second] = [
+                    overlap.n,
+                    *overlap.first_sums,
+                    *overlap.second_sums,
+                    *overlap.products,
+                ]
     return found
 
 
@@ -205,7 +208,7 @@ def assert_same(one: dict[Any, Any], other: dict[Any, Any]) -> None:
 
 
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -232,7 +235,7 @@ def test_ticks_in_any_order_give_what_one_computation_gives_and_what_the_referen
         in_files(draw, rows, schema, kind, ticks)
         for rows, schema, kind in ((exposures, EXPOSURES, "e"), (outcomes, OUTCOMES, "o"))
     ]
-    moments = sorted(ARMED + timedelta(days=float(draw.uniform(0, 12))) for _ in range(ticks - 1)) + [LAST]
+    moments = [*sorted(ARMED + timedelta(days=float(draw.uniform(0, 12))) for _ in range(ticks - 1)), LAST]
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
     there: list[list[Batch]] = [[], []]
     data = whole
@@ -240,3 +243,103 @@ def test_ticks_in_any_order_give_what_one_computation_gives_and_what_the_referen
         there = [[*before, *files] for before, files in zip(there, new, strict=True)]
         data = tick(tmp_path / "cache", there[0], there[1], terms(), moment)
     assert_same(told(data), expected)
+
+
+def some_files(greatest: float = math.inf) -> tuple[list[Batch], list[Batch]]:
+    draw = np.random.default_rng(5)
+    exposures, outcomes = traffic(draw)
+    outcomes = [row for row in outcomes if not abs(row["cost"] or 0.0) > greatest]
+    kinds = ((exposures, EXPOSURES, "e"), (outcomes, OUTCOMES, "o"))
+    found = [in_files(draw, rows, schema, kind, 2) for rows, schema, kind in kinds]
+    return [one for files in found[0] for one in files], [one for files in found[1] for one in files]
+
+
+def refused() -> pl.LazyFrame:
+    raise AssertionError("a file that was read before is read again")
+
+
+def unread(files: list[Batch]) -> list[Batch]:
+    return [Batch(one.name, one.stamp, refused) for one in files]
+
+
+def test_a_tick_opens_no_file_that_was_read_before(tmp_path: Path) -> None:
+    exposures, outcomes = some_files()
+    first = tick(tmp_path, exposures, outcomes, terms(), LAST)
+    assert_same(told(tick(tmp_path, unread(exposures), unread(outcomes), terms(), LAST)), told(first))
+
+
+def truncate_every_table(folder: Path) -> None:
+    for path in folder.glob("*.columns"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_the_state(folder: Path) -> None:
+    text = (folder / "state.json").read_text()
+    (folder / "state.json").write_text(text.replace("0", "1"))
+
+
+def state_of_somebody_else(folder: Path) -> None:
+    (folder / "state.json").write_text(json.dumps({"other": "thing"}))
+
+
+def no_state(folder: Path) -> None:
+    (folder / "state.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [truncate_every_table, change_the_state, state_of_somebody_else, no_state])
+def test_a_cache_that_is_not_whole_is_made_anew(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    exposures, outcomes = some_files()
+    first = tick(tmp_path, exposures, outcomes, terms(), LAST)
+    damage(tmp_path)
+    assert_same(told(tick(tmp_path, exposures, outcomes, terms(), LAST)), told(first))
+
+
+def test_a_file_that_changed_or_other_terms_or_an_earlier_time_make_it_read_everything_again(tmp_path: Path) -> None:
+    exposures, outcomes = some_files()
+    tick(tmp_path, exposures, outcomes, terms(), LAST)
+    changed = [Batch(outcomes[0].name, "2", outcomes[0].records), *unread(outcomes[1:])]
+    other = Terms(contract(), "t", STARTED, SHARES, ARMED)
+    for files, said, now in ((changed, terms(), LAST), (unread(outcomes), other, LAST), (unread(outcomes), terms(), LAST - DAY)):
+        with pytest.raises(AssertionError, match="read again"):
+            tick(tmp_path, unread(exposures), files, said, now)
+        tick(tmp_path, exposures, outcomes, terms(), LAST)
+
+
+def test_a_column_no_file_has_is_refused_and_nothing_is_kept_of_that_tick(tmp_path: Path) -> None:
+    exposures, outcomes = some_files()
+    without = [Batch(one.name, one.stamp, one.records().drop("late", strict=False).lazy) for one in outcomes]
+    with pytest.raises(StageError, match="column 'late' is missing"):
+        tick(tmp_path, exposures, without, terms(), LAST)
+    whole = tick(tmp_path / "other", exposures, outcomes, terms(), LAST)
+    assert_same(told(tick(tmp_path, exposures, outcomes, terms(), LAST)), told(whole))
+
+
+def test_requests_mature_without_a_new_row(tmp_path: Path) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    early = tick(tmp_path, exposures, outcomes, terms(), LAST - DAY)
+    late = tick(tmp_path, unread(exposures), unread(outcomes), terms(), LAST)
+    matured = [sum(one.champion.matured for one in data.stages) for data in (early, late)]
+    assert matured[0] < matured[1]
+    assert_same(told(late), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST)))
+
+
+def test_a_correction_of_an_outlier_leaves_no_rounding_behind(tmp_path: Path) -> None:
+    exposures, outcomes = some_files()
+    row = exposures[0].records().filter(pl.col("revision") == 3).collect().row(0, named=True)
+    reports = pl.DataFrame(
+        [
+            {
+                "request_id": row["request_id"],
+                "unit_id": row["unit_id"],
+                "observed_at": row["exposed_at"] + 23 * HOUR,
+                "late": 1e15,
+            }
+        ],
+        schema=OUTCOMES,
+    )
+    right = reports.with_columns(late=pl.lit(0.5), observed_at=pl.col("observed_at") + HOUR)
+    wrong = Batch("wrong", "1", reports.lazy)
+    corrected = Batch("right", "1", right.lazy)
+    tick(tmp_path, exposures, [*outcomes, wrong], terms(), LAST)
+    found = tick(tmp_path, exposures, [*outcomes, wrong, corrected], terms(), LAST)
+    assert_same(told(found), told(tick(tmp_path / "whole", exposures, [*outcomes, wrong, corrected], terms(), LAST)))

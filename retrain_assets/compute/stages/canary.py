@@ -19,7 +19,6 @@ from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import CanaryData
 
-
 Records = pl.DataFrame | Iterable[pl.LazyFrame]
 """Records in memory, or batches of them that are read one after another."""
 
@@ -37,9 +36,9 @@ def aggregate(
 ) -> CanaryData:
     """Count and sum what a canary has seen.
 
-    A unit is in every stratum (toggle revision) in which it had real traffic, with the arm it had there; its value there is that of
-    its matured requests there. A request is matured when ``exposed_at + outcome_window <= now``. Shadow traffic binds nobody. Units
-    that change arm against the ramp are left out and counted. The formats are those of docs/data-formats.md.
+    A unit is in every stratum (toggle revision) in which it had real traffic, with the arm it had there; its value there is that
+    of its matured requests there. A request is matured when ``exposed_at + outcome_window <= now``. Shadow traffic binds nobody.
+    Units that change arm against the ramp are left out and counted. The formats are those of docs/data-formats.md.
 
     Args:
         exposures: exposures of the model.

@@ -24,8 +24,8 @@ def as_cells(exposures: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """What exposures say of units before they mature: who was where, in which arm and segment.
 
     Returns:
-        One row per exposure: ``cell`` (unit and revision in one number, ascending by revision within a unit), ``at``, ``champion``
-        and ``challenger`` (arms seen), ``scored`` (in shadow), the segments ``s0..``. Merge with :func:`merged`.
+        One row per exposure: ``cell`` (unit and revision in one number, ascending by revision within a unit), ``at``,
+        ``champion`` and ``challenger`` (arms seen), ``scored`` (in shadow), the segments ``s0..``. Merge with :func:`merged`.
 
     Raises:
         StageError: for more revisions than there are numbers.
@@ -41,7 +41,7 @@ def as_cells(exposures: pl.DataFrame, terms: Terms) -> pl.DataFrame:
 
 
 def repeated_cells(exposures: pl.DataFrame, terms: Terms) -> pl.DataFrame:
-    """What exposures that repeat a request say of units: the arms they were seen in, nothing else; ``at`` and segments are null."""
+    """What exposures that repeat a request say of units: the arms they were seen in, and no time and no segment."""
     nothing = {name: kind for name, kind in exposures.schema.items() if name == "at" or name in _segments(terms)}
     return as_cells(exposures, terms).with_columns(pl.lit(None, kind).alias(name) for name, kind in nothing.items())
 

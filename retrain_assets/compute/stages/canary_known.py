@@ -52,6 +52,14 @@ class KnownFiles:
     cell_files: list[CellFile] = field(default_factory=list)
     _replaced: dict[str, list[npt.NDArray[np.uint32]]] = field(default_factory=dict)
 
+    def part(self, number: int, parts: int) -> KnownFiles:
+        """The files that can hold units of one of the parts rows are split into."""
+        if parts == 1:
+            return self
+        names = (f"{_WHOLE}-", f"{_part(number, parts)}-")
+        requests = [name for name in self.requests if name.startswith(names)]
+        return replace(self, requests=requests, cell_files=[one for one in self.cell_files if one.name.startswith(names)])
+
     def settled_keys(self, keys: pl.Series) -> pl.Series:
         """Those of the keys whose request is settled."""
         if not self.requests or keys.is_empty():
@@ -93,7 +101,11 @@ class KnownFiles:
             settled: requests that settled since.
             cells: the new cells of units that changed, those given by :meth:`cells` before among them.
         """
-        requests = [*self.requests, *(self.write(frame.select(*self.request_schema)) for frame in settled if frame.height)]
+        settled, cells = list(settled), list(cells)
+        names = [_part(number, len(cells)) for number in range(len(cells))] if len(cells) > 1 else [_WHOLE]
+        requests = list(self.requests)
+        for name, frame in zip(names, settled, strict=True):
+            requests += [self.write(frame.select(*self.request_schema), name)] if frame.height else []
         after, moved = [], []
         for one in self.cell_files:
             if one.name not in self._replaced:
@@ -104,21 +116,24 @@ class KnownFiles:
             number = int(gone.sum())
             if number * 2 >= one.rows:
                 if number < one.rows:
-                    moved.append(read_columns(self.directory / one.name, self.cell_schema, np.flatnonzero(~gone)))
+                    moved.append(
+                        (_label(one.name), read_columns(self.directory / one.name, self.cell_schema, np.flatnonzero(~gone)))
+                    )
             else:
                 places = pl.DataFrame({"row": np.flatnonzero(gone).astype(np.uint32)})
-                after.append(CellFile(one.name, one.rows, self.write(places), number))
-        written = [frame.select(*self.cell_schema) for frame in (*cells, *moved) if frame.height]
-        files = [*after, *(CellFile(self.write(frame), frame.height) for frame in written)]
+                after.append(CellFile(one.name, one.rows, self.write(places, "gone"), number))
+        for name, frame in (*zip(names, cells, strict=True), *moved):
+            after += [CellFile(self.write(frame.select(*self.cell_schema), name), frame.height)] if frame.height else []
+        files = after
         return replace(self, requests=requests, cell_files=files, _replaced={})
 
     def names(self) -> list[str]:
         """Every file there is."""
         return [*self.requests, *(name for one in self.cell_files for name in (one.name, one.gone) if name)]
 
-    def write(self, frame: pl.DataFrame) -> str:
-        """Write a file under a new name, and give the name."""
-        name = f"{uuid4().hex}.columns"
+    def write(self, frame: pl.DataFrame, label: str) -> str:
+        """Write a file under a new name that begins with the label, and give the name."""
+        name = f"{label}-{uuid4().hex}.columns"
         write_columns(frame, self.directory / name)
         return name
 
@@ -130,3 +145,14 @@ class KnownFiles:
 
     def _column(self, name: str, column: str) -> pl.DataFrame:
         return read_columns(self.directory / name, {column: pl.UInt64})
+
+
+_WHOLE = "whole"
+
+
+def _part(number: int, parts: int) -> str:
+    return f"part-{number}-of-{parts}"
+
+
+def _label(name: str) -> str:
+    return name.rpartition("-")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 
@@ -172,14 +173,18 @@ def outcome_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Data
 
 def no_exposures(terms: Terms) -> pl.DataFrame:
     """No exposure rows, with their columns."""
-    kinds = [*_EXPOSURE_ROW.items(), *((f"e{place}", kind) for place, kind in enumerate(_kinds(terms).values()))]
-    kinds += [(f"c{place}", pl.Float64) for place in range(terms.recorded_covariates)]
-    return pl.DataFrame(schema=dict([*kinds, *((f"s{place}", pl.UInt32) for place in range(len(terms.segments)))]))
+    kinds: dict[str, Any] = {
+        **_EXPOSURE_ROW,
+        **{f"e{place}": kind for place, kind in enumerate(_kinds(terms).values())},
+        **{f"c{place}": pl.Float64 for place in range(terms.recorded_covariates)},
+        **{f"s{place}": pl.UInt32 for place in range(len(terms.segments))},
+    }
+    return pl.DataFrame(schema=kinds)
 
 
 def no_outcomes(terms: Terms) -> pl.DataFrame:
     """No outcome rows, with their columns."""
-    kinds = {"key": pl.UInt64, "unit": pl.UInt64, "at": _MOMENT}
+    kinds: dict[str, Any] = {"key": pl.UInt64, "unit": pl.UInt64, "at": _MOMENT}
     return pl.DataFrame(schema=kinds | {f"o{place}": pl.Float64 for place in range(len(terms.outcome_columns))})
 
 

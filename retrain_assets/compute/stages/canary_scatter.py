@@ -23,7 +23,7 @@ from retrain_assets.compute.stages.canary_step import Rows
 from retrain_assets.compute.stages.canary_terms import Terms
 
 PARTS = 16
-WHOLE = 1_000_000
+WHOLE = 3_000_000
 """Rows up to which nothing is split."""
 
 

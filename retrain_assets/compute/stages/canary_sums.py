@@ -29,7 +29,8 @@ class Sums:
     """Counts and sums of a group of units.
 
     Args:
-        numbers: by key: ``("stage", segment, revision, arm)`` units exposed, matured, with every outcome, in their first revision;
+        numbers: by key: ``("stage", segment, revision, arm)`` units exposed, matured, with every outcome, in their first
+            revision;
             ``("shadow", segment, revision)`` units, scored, matured, both; ``("measure", segment, i, revision, arm)`` n, not
             finite, outside 0..1, n and sum in the first revision, sums, products; ``("overlap", segment, i, revision, arm,
             revision, arm)`` n, sums of the earlier and of the later cell, products; ``("crossing",)`` units in both arms.

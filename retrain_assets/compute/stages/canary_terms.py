@@ -89,10 +89,8 @@ class Terms:
     def measures(self) -> tuple[Measured, ...]:
         """Success measures, then guardrails."""
         experiment = self.contract.experiment
-        return tuple(
-            Measured(name, one, () if one.quantile is not None else self._covariates)
-            for name, one in (*experiment.success.items(), *experiment.guardrails.items())
-        )
+        measures: dict[str, Success | Guardrail] = {**experiment.success, **experiment.guardrails}
+        return tuple(Measured(name, one, () if one.quantile is not None else self._covariates) for name, one in measures.items())
 
     @property
     def outcome_columns(self) -> tuple[str, ...]:
