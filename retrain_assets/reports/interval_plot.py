@@ -115,8 +115,8 @@ def _axes(canvas: Canvas, y: Scale, measure: Mapping[str, Any]) -> None:
     canvas.line(LEFT, TOP, LEFT, BOTTOM, "axis")
     canvas.line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis")
     good_is_up = measure["direction"] == "increase"
-    canvas.text(RIGHT - 4, TOP + 12, "better ↑" if good_is_up else "worse ↑", "side", anchor="end")
-    canvas.text(RIGHT - 4, BOTTOM - 6, "worse ↓" if good_is_up else "better ↓", "side", anchor="end")
+    canvas.text(RIGHT - 12, TOP + 12, "better ↑" if good_is_up else "worse ↑", "side", anchor="end")
+    canvas.text(RIGHT - 12, BOTTOM - 6, "worse ↓" if good_is_up else "better ↓", "side", anchor="end")
 
 
 def _limit(canvas: Canvas, y: Scale, measure: Mapping[str, Any]) -> None:
