@@ -54,6 +54,7 @@ class State:
     counts: RowCounts = field(default_factory=RowCounts)
     moments: Moments = field(default_factory=Moments)
     left: dict[str, str] = field(default_factory=dict)
+    ripening: list[datetime] = field(default_factory=list)
 
 
 def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime) -> CanaryData:
@@ -121,6 +122,9 @@ def _advance(
         left.append(change.open)
         settled.append(change.settled)
         cells.append(change.cells)
+    young = (pl.col("revision") >= 0) & (pl.col("at") > now - terms.window)
+    times = [*state.ripening, *(at for one in settled for at in one.filter(young)["at"])]
+    moments |= Moments(None, max((at for at in times if at <= now - terms.window), default=None))
     after = State(
         state.known.add(settled, cells),
         now,
@@ -131,6 +135,7 @@ def _advance(
         _without_nobody(sums),
         counts,
         moments,
+        ripening=[at for at in times if at > now - terms.window],
     )
     for name, several in (("open", left), ("waiting", found.waiting)):
         for kind in ("exposures", "outcomes"):
@@ -227,6 +232,7 @@ def _save(state: State, identity: str) -> None:
         "requests": state.known.requests,
         "cells": [asdict(one) for one in state.known.cell_files],
         "left": state.left,
+        "ripening": [at.isoformat() for at in state.ripening],
         "sizes": {name: (directory / name).stat().st_size for name in names},
     }
     text = json.dumps(value)
@@ -297,4 +303,5 @@ def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]]
         RowCounts(**value["counts"]),
         Moments(first, last),
         value["left"],
+        [datetime.fromisoformat(at) for at in value["ripening"]],
     )
