@@ -76,6 +76,9 @@ class Contract(Part):
         if named is not None and named not in self.experiment.success:
             known = ", ".join(self.experiment.success)
             raise ValueError(f"economics.measure: {named!r} is not a success measure; write one of {known}, or remove it")
+        carrier = self.experiment.success[named or next(iter(self.experiment.success))]
+        if self.economics is not None and carrier.quantile is not None:
+            raise ValueError("economics: a quantile carries no value per unit; name a mean or a ratio in economics.measure")
         return self
 
     @model_validator(mode="after")

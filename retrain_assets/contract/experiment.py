@@ -213,6 +213,11 @@ class Experiment(Part):
                         f"({', '.join(self.outcomes)}) nor an exposure measure ({', '.join(EXPOSURE_MEASURES)}); "
                         "add it to outcomes or correct column"
                     )
+                if measure.per is not None and (measure.column_of(name) == "error" or measure.above is not None):
+                    raise ValueError(
+                        f"{kind}.{name}: a share of rare events has exact bounds, a ratio has none and would never be shown "
+                        "without events; remove per"
+                    )
         if twice := set(self.success) & set(self.guardrails):
             raise ValueError(f"{', '.join(sorted(twice))} is both a success measure and a guardrail; name it once")
         return self

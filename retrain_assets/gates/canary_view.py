@@ -15,7 +15,7 @@ from retrain_assets.experiment.failure_modes import Evidence, Failure, FailureMo
 from retrain_assets.experiment.look import Action, Look
 from retrain_assets.experiment.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.threshold_effect import ThresholdEffect
-from retrain_assets.gates.technical_health import TechnicalLimits, judged
+from retrain_assets.gates.technical_health import FARTHER, TechnicalLimits, judged
 from retrain_assets.gates.technical_side import FeatureShift, Health, Problem, TechnicalSide
 
 TOTAL = "total"
@@ -24,9 +24,6 @@ TOTAL = "total"
 MOVED = 0.25
 """Population stability index, chance taken off and times its importance, from which a feature is called moved since training."""
 
-
-FARTHER = 2.0
-"""How many times as far a feature must have moved as elsewhere, or as from the champion's training, to say why it was lost."""
 
 SHOWN_FEATURES = 3
 """Moved features that are given as evidence."""

@@ -24,6 +24,9 @@ MAX_ERROR_DIFFERENCE = 0.01
 MAX_BIAS_STDS = 0.2
 """Largest bias of a regression, in standard deviations of the label (a small effect after Cohen, 1988)."""
 
+FARTHER = 2.0
+"""How many times as far a feature must have moved as elsewhere, or as from the champion's training: less is drift both models met."""
+
 LEAST_LABELS = 100
 """Requests with a known label the challenger needs before its calibration is judged."""
 
@@ -123,10 +126,20 @@ def _calibration(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[Probl
 
 
 def _features(side: TechnicalSide, limits: TechnicalLimits) -> Iterator[Problem]:
-    moved = [one for one in side.challenger_features if one.shown and one.same_segment and one.weighted > limits.feature_shift]
+    champions = {one.feature: one.corrected_psi for one in side.champion_features if one.shown}
+    moved = [
+        one
+        for one in side.challenger_features
+        if one.shown
+        and one.same_segment
+        and one.weighted > limits.feature_shift
+        and one.corrected_psi >= FARTHER * champions.get(one.feature, 0.0)
+    ]
     if moved:
         worst = max(moved, key=lambda one: one.weighted)
         text = f"feature {worst.feature} moved by PSI {worst.psi:.2g} since its training"
+        if worst.feature in champions:
+            text += f" (since the champion's by {champions[worst.feature]:.2g})"
         yield Problem("feature_shift", text, worst.corrected_psi, limits.feature_shift)
 
 

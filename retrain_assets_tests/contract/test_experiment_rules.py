@@ -66,6 +66,15 @@ def test_a_denominator_must_be_recorded() -> None:
         ({"experiment__segments": [], "experiment__guardrails": guardrail(segment_margin=0.2)}, "segment_margin needs segments"),
         ({"economics": {"value_per_unit": 1, "measure": "profit"}}, "'profit' is not a success measure"),
         ({"economics": {"value_per_unit": 0}}, "greater than 0"),
+        (
+            {"economics": {"value_per_unit": 1}, "experiment__success": success(quantile=0.9)},
+            "a quantile carries no value per unit",
+        ),
+        (
+            {"experiment__guardrails": guardrail(column="error", per=REQUESTS)},
+            "guardrails.complaint: a share of rare events has exact bounds",
+        ),
+        ({"experiment__guardrails": guardrail(above=3, per=REQUESTS)}, "would never be shown without events; remove per"),
         ({"economics": {"value_per_unit": 1, "review_cost": -1}}, "greater than or equal to 0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -202,6 +202,13 @@ def test_what_could_not_be_judged_is_said() -> None:
     assert nothing.unjudged[0] == "the champion has 0 of 200 requests needed to judge latency and errors"
 
 
+@pytest.mark.parametrize(("champion", "health"), [(0.3, Health.HEALTHY), (0.15, Health.UNHEALTHY)])
+def test_drift_that_both_models_met_makes_none_of_them_unhealthy(champion: float, health: Health) -> None:
+    """A season moves the live rows away from every training; only what moved farther from the challenger's is its own."""
+    moved = side(challenger_features=(shift(psi=0.4),), champion_features=(shift(psi=champion),))
+    assert judged(moved, TechnicalLimits()).health is health
+
+
 def segmented(*, north: float, south: float, champion: float = 0.3, whole: float = 0.3) -> tuple[Look, CanaryView]:
     segments = {"region=north": (result(estimate=2.0),), "region=south": (result(estimate=0.1),)}
     seen = look(result(), segments=segments)
