@@ -70,7 +70,7 @@ def decide(found: Found, plan: Plan) -> Decision:
        reject. Nothing that cannot be judged counts as success.
     3. The last planned look was taken and did not show everything: reject.
     4. In the last stage all is shown, with enough units and time: worth less than the plan's minimum, reject; else ask people.
-    5. In an earlier stage enough units and time: step.
+    5. In an earlier stage enough units and time, and time left: step.
     6. Beyond ``max_duration``: hold as extended until ``extend_to``, then reject.
     7. Hold.
     """
@@ -125,7 +125,7 @@ def _unusable(found: Found, plan: Plan) -> Decision | None:
     what = "; ".join(found.unusable)
     since = found.streaks.unusable_since or found.now
     lasted = found.now - since
-    longest = plan.extend_to or plan.max_duration
+    longest = plan.longest
     if lasted >= plan.missing_grace and plan.missing_fallback == "roll_back":
         text = (
             f"no look could be judged since {since:%Y-%m-%d %H:%M} UTC, longer than {format_duration(plan.missing_grace)}: {what}"
@@ -170,7 +170,7 @@ def _waiting(found: Found, plan: Plan) -> str | None:
     if found.in_stage < plan.min_duration:
         return f"stage {stage} has lasted {_span(found.in_stage)} of {format_duration(plan.min_duration)}"
     if stage != plan.ramp[-1]:
-        return None
+        return None if found.armed < plan.longest else f"stage {stage} is not the last one of the ramp"
     if lacking := unshown(found):
         return "; ".join(lacking)
     if found.armed < plan.min_experiment:
@@ -191,7 +191,7 @@ def _too_long(found: Found, plan: Plan, waiting: str) -> Decision | None:
         longest = format_duration(plan.extend_to)
         text = f"not shown after {format_duration(plan.max_duration)} and no harm either, extended to {longest}: {waiting}"
         return Decision(Action.HOLD, text)
-    longest = format_duration(plan.extend_to or plan.max_duration)
+    longest = format_duration(plan.longest)
     return Decision(Action.REJECT, f"inconclusive after {longest}: {waiting}", Cause.INCONCLUSIVE)
 
 

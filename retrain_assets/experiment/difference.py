@@ -28,6 +28,7 @@ class Difference:
         champion_shortfall: by how much ``champion_variance`` is below what it is when every arm is taken to vary at least as its
             whole stratum does.
         challenger_shortfall: the same of the challenger.
+        imbalance: by how many standard errors the arms differ in what the covariates predict; 0 without covariates.
     """
 
     champion_mean: float
@@ -42,6 +43,7 @@ class Difference:
     variance_saved: float | None = None
     champion_shortfall: float = 0.0
     challenger_shortfall: float = 0.0
+    imbalance: float = 0.0
 
     def guarded(self) -> Difference:
         """The same with no arm taken to vary less than its whole stratum does.
@@ -64,6 +66,7 @@ class Difference:
             self.n_champion,
             self.n_challenger,
             self.variance_saved,
+            imbalance=self.imbalance,
         )
 
     @property

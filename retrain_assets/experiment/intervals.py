@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from retrain_assets.experiment.difference import Difference, information_clock, radius
+from retrain_assets.experiment.linearised import LARGEST_IMBALANCE
 from retrain_assets.experiment.rare_events import few_events, share_bounds
 from retrain_assets.experiment.statistics import MeasureStatistics
 from retrain_assets.experiment.stratified import stratified_difference
@@ -46,7 +47,7 @@ class Tuning:
 
 
 class Limits(NamedTuple):
-    """Limits of the difference challenger minus champion; the relative ones None where the champion's mean may be 0."""
+    """Limits of the difference challenger minus champion; a relative one None where the champion's mean may be too near 0."""
 
     lower: float
     upper: float
@@ -58,9 +59,10 @@ class Limits(NamedTuple):
 class Interval:
     """Anytime-valid limits of the difference challenger minus champion, absolute and relative.
 
-    Each limit has its own one-sided error. The relative values are None where the champion's mean cannot be told from 0.
+    Each limit has its own one-sided error. Where the champion's mean cannot be told from 0 there is no relative estimate, and one
+    relative limit at most: that of a difference which is far from 0 for any such mean.
     ``planned`` are the limits at a planned look, with the multiplier of its group-sequential boundary; None without one.
-    A quantile's limit may be infinite; then ``missing`` says why and what it takes.
+    A quantile's limit may be infinite. ``note`` says why and what it takes, or why covariates were not adjusted for.
     """
 
     champion_mean: float
@@ -76,7 +78,7 @@ class Interval:
     method: Method
     variance_saved: float | None = None
     planned: Limits | None = None
-    missing: str | None = None
+    note: str | None = None
 
 
 def interval_of(
@@ -168,14 +170,14 @@ def _asymptotic(difference: Difference, tuning: Tuning, upper_alpha: float, plan
     if upper_alpha != tuning.alpha:
         above = radius(1.0, clock=clock, alpha=upper_alpha, planned_units=tuning.planned_units)
     limits = _limits(difference, below, above)
-    relative = limits.relative_lower is not None or limits.relative_upper is not None
+    defined = limits.relative_lower is not None and limits.relative_upper is not None
     return Interval(
         difference.champion_mean,
         difference.challenger_mean,
         difference.estimate,
         limits.lower,
         limits.upper,
-        difference.relative_estimate if relative else None,
+        difference.relative_estimate if defined else None,
         limits.relative_lower,
         limits.relative_upper,
         difference.n_champion,
@@ -183,6 +185,14 @@ def _asymptotic(difference: Difference, tuning: Tuning, upper_alpha: float, plan
         "asymptotic",
         difference.variance_saved,
         None if planned_z is None else _limits(difference, planned_z, planned_z),
+        _imbalanced(difference) if difference.imbalance > LARGEST_IMBALANCE else None,
+    )
+
+
+def _imbalanced(difference: Difference) -> str:
+    return (
+        f"not adjusted: the arms differ in their covariates by {difference.imbalance:.1f} standard errors; "
+        "find out for whom they are missing, or how the arm changes them"
     )
 
 
@@ -191,28 +201,44 @@ def _limits(difference: Difference, below: float, above: float) -> Limits:
     estimate, error = difference.estimate, math.sqrt(difference.variance)
     lower = _relative_limits(difference, below)
     upper = lower if above == below else _relative_limits(difference, above)
-    return Limits(estimate - below * error, estimate + above * error, lower[0] if lower else None, upper[1] if upper else None)
+    return Limits(estimate - below * error, estimate + above * error, lower[0], upper[1])
 
 
-def _relative_limits(difference: Difference, multiplier: float) -> tuple[float, float] | None:
-    """Limits of the change relative to the champion's absolute mean, after Fieller; None where that mean may be 0.
+def _relative_limits(difference: Difference, multiplier: float) -> tuple[float | None, float | None]:
+    """Limits of the change relative to the champion's absolute mean, after Fieller.
 
     For every ratio q of the means, challenger - q champion has a confidence sequence of its own with the same multiplier of its
     standard error; the limits are those q at which it just touches 0. So the relative limits exclude 0 exactly when the absolute
-    ones do, which limits by the delta method do not. Needs a champion's mean whose own limits exclude 0.
+    ones do, which limits by the delta method do not. Where the champion's mean may be 0 one limit at most is left, see
+    :func:`_nearest`.
 
     Source: E. C. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16 (1954) 175-185.
     """
     champion, challenger = difference.champion_mean, difference.challenger_mean
     squared = multiplier * multiplier
     a = champion * champion - squared * difference.champion_variance
-    if not a > 0:
-        return None
     c = challenger * challenger - squared * difference.challenger_variance
     product = champion * challenger - squared * difference.covariance
+    if not a > 0:
+        nearest = _nearest(a, product, c)
+        return (nearest, None) if difference.estimate > 0 else (None, None if nearest is None else -nearest)
     root = math.sqrt(max(product * product - a * c, 0.0))
     low, high = (product - root) / a, (product + root) / a
     return (low - 1, high - 1) if champion > 0 else (1 - high, 1 - low)
+
+
+def _nearest(a: float, product: float, c: float) -> float | None:
+    """How far from 0 the relative change is at least, whichever side of 0 the champion's mean is on; None when it may be 0.
+
+    Where that mean may be 0, the ratios that are excluded lie between the roots. A change of r or less of an absolute mean is
+    excluded when both ratios 1 - r and 1 + r are (intersection-union), so what is shown reaches to the root nearer to 1.
+    """
+    squared = product * product - a * c
+    if not (a < 0 < squared and a - 2 * product + c > 0):
+        return None
+    far = product + math.copysign(math.sqrt(squared), product)
+    low, high = sorted((far / a, c / far))
+    return max(min(1 - low, high - 1), 0.0)
 
 
 def _exact(statistics: MeasureStatistics, lower_alpha: float, upper_alpha: float, *, planned: bool) -> Interval | str:
@@ -225,7 +251,7 @@ def _exact(statistics: MeasureStatistics, lower_alpha: float, upper_alpha: float
     limits = Limits(
         bounds.challenger_lower - bounds.champion_upper,
         above.challenger_upper - above.champion_lower,
-        bounds.challenger_lower / bounds.champion_upper - 1 if bounds.champion_lower > 0 else None,
+        bounds.challenger_lower / bounds.champion_upper - 1,
         above.challenger_upper / above.champion_lower - 1 if above.champion_lower > 0 else None,
     )
     relative = bounds.challenger_mean / bounds.champion_mean - 1 if bounds.champion_lower > 0 else None

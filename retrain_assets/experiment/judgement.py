@@ -109,7 +109,8 @@ def _matured(stages: Sequence[StageCounts]) -> int:
 
 
 def _standing(results: tuple[MeasureResult, ...], before: Sequence[MeasureResult]) -> tuple[MeasureResult, ...]:
-    """What the last planned look showed stands until the next one, also through looks that could not be judged; harm ends it."""
+    """What the last planned look showed stands until the next one, also through looks that could not be judged; harm ends it, and
+    so does an estimate that no longer reaches what was shown (records were corrected, or the effect is gone)."""
     earlier = {one.spec: one for one in before}
     return tuple(_stands(one, earlier.get(one.spec)) for one in results)
 
@@ -119,8 +120,10 @@ def _stands(result: MeasureResult, before: MeasureResult | None) -> MeasureResul
         return result
     limit, relative = before.planned_limit, before.planned_relative
     kept = replace(result, planned_limit=limit, planned_relative=relative)
-    if result.state is not MeasureState.INCONCLUSIVE or result.estimate is None or not _shows(result.spec, limit, relative):
+    if result.state is not MeasureState.INCONCLUSIVE or not _shows(result.spec, limit, relative):
         return kept
+    if not _shows(result.spec, result.estimate, result.relative_estimate):
+        return replace(kept, message=f"{result.message}; what the last planned look showed is no longer what is seen")
     state = MeasureState.BETTER if result.spec.role == "success" else MeasureState.NON_INFERIOR
     return replace(kept, state=state, message=f"{result.spec.name}: {_SHOWN[state]}, and no harm since ({result.message})")
 
@@ -132,7 +135,7 @@ _SHOWN = {
 
 
 def _shows(spec: MeasureSpec, limit: float | None, relative: float | None) -> bool:
-    """Whether a planned look's limit on the good side is beyond what the measure must show."""
+    """Whether a limit or an estimate, absolute and relative, is beyond what the measure must show."""
     sign = 1.0 if spec.direction == "increase" else -1.0
     if spec.role == "guardrail":
         needed, found = (-spec.margin, limit) if spec.margin is not None else (-(spec.max_regression or 0.0), relative)

@@ -11,6 +11,7 @@ Liang, Zeger, "Longitudinal data analysis using generalized linear models" (Biom
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,6 +22,9 @@ from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStat
 
 _ROUNDING = 1e-13
 """Share of the absolute terms of a quadratic form below which its value is rounding noise."""
+
+LARGEST_IMBALANCE = 3.0
+"""Standard errors of chance by which covariates may move the estimate; beyond, they are not what they were before the arm."""
 
 _ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
@@ -55,14 +59,19 @@ def linearised_difference(statistics: MeasureStatistics, used: Sequence[StratumS
     """The difference of the arms over the strata ``used``: two units in each arm and, for a ratio, positive denominators.
 
     Covariates are centred at their stratum's mean over both arms, so the means stay on the measure's scale: this centre is itself
-    random and enters the variance of each arm's mean, and cancels in the difference.
+    random and enters the variance of each arm's mean, and cancels in the difference. Where the arms' covariates differ by more
+    than chance the arm must have caused it (a champion's score that is missing for some of the challenger's requests), and what
+    an adjustment would take away is part of the effect: then nothing is adjusted.
     """
     first = 2 if statistics.is_ratio else 1
     theta = adjustment(statistics, used) if len(statistics.columns) > first else ()
-    if any(theta):
-        return _adjusted(statistics, used, first, theta)
-    found = _unadjusted(statistics, used, first)
-    return replace(found, variance_saved=0.0) if theta else found
+    if not any(theta):
+        found = _unadjusted(statistics, used, first)
+        return replace(found, variance_saved=0.0) if theta else found
+    adjusted = _adjusted(statistics, used, first, theta)
+    if adjusted.imbalance <= LARGEST_IMBALANCE:
+        return adjusted
+    return replace(_unadjusted(statistics, used, first), variance_saved=0.0, imbalance=adjusted.imbalance)
 
 
 def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], first: int) -> Difference:
@@ -116,6 +125,8 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
     challenger_line: dict[Key, Line] = {}
     line: dict[Key, Line] = {}
     raw: dict[Key, Line] = {}
+    moved: dict[Key, Line] = {}
+    shift = 0.0
     champion_mean = challenger_mean = deviations = champion_shortfall = challenger_shortfall = raw_shortfall = 0.0
     n_champion = n_challenger = 0
     for one in used:
@@ -129,6 +140,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
                 for t, a, b in zip(theta, one.champion.sums[first:], one.challenger.sums[first:], strict=True)
             ]
         )
+        shift += share * apart
         champion_mean += share * (champion.mean + apart * challenger.n / both)
         challenger_mean += share * (challenger.mean - apart * champion.n / both)
         own, other, centre = share / champion.n, share / challenger.n, share / both
@@ -136,6 +148,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         challenger_line[revision, "champion"], challenger_line[revision, "challenger"] = (0.0, centre), (other, centre - other)
         line[revision, "champion"], line[revision, "challenger"] = (-own, own), (other, -other)
         raw[revision, "champion"], raw[revision, "challenger"] = (-own, 0.0), (other, 0.0)
+        moved[revision, "champion"], moved[revision, "challenger"] = (0.0, -own), (0.0, other)
         n_champion, n_challenger = n_champion + champion.n, n_challenger + challenger.n
         champion_spread = max(champion.uu - 2 * champion.uv + champion.vv, 0.0)
         challenger_spread = max(challenger.uu - 2 * challenger.uv + challenger.vv, 0.0)
@@ -159,7 +172,12 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         1 - guarded / guarded_before if guarded_before > 0 else None,
         champion_shortfall,
         challenger_shortfall,
+        _in_errors(shift, _variance(cells, shared, moved)),
     )
+
+
+def _in_errors(shift: float, variance: float) -> float:
+    return abs(shift) / math.sqrt(variance) if variance > 0 else math.inf if shift else 0.0
 
 
 def _shortfalls(share: float, champion: tuple[int, float], challenger: tuple[int, float]) -> tuple[float, float]:

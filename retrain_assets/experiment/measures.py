@@ -272,8 +272,10 @@ def _words(spec: MeasureSpec, interval: Interval) -> str:
     if interval.relative_lower is not None and interval.relative_estimate is not None and interval.relative_upper is not None:
         relative = (interval.relative_estimate, interval.relative_lower, interval.relative_upper)
         text = f"{text}, change {relative[0]:+.1%} [{relative[1]:+.1%}, {relative[2]:+.1%}]"
-        return f"{text} ({interval.missing})".replace("-inf%", "?").replace("+inf%", "?") if interval.missing else text
-    return f"{text}, change {interval.estimate:+.3g} [{interval.lower:+.3g}, {interval.upper:+.3g}]"
+        text = text.replace("-inf%", "?").replace("+inf%", "?")
+    else:
+        text = f"{text}, change {interval.estimate:+.3g} [{interval.lower:+.3g}, {interval.upper:+.3g}]"
+    return f"{text} ({interval.note})" if interval.note else text
 
 
 def _without_interval(spec: MeasureSpec, state: MeasureState, n_champion: int, n_challenger: int, message: str) -> MeasureResult:

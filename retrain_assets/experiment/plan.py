@@ -159,6 +159,11 @@ class Plan:
         )
 
     @property
+    def longest(self) -> timedelta:
+        """Longest time from arming to a decision, an extension included."""
+        return self.extend_to or self.max_duration
+
+    @property
     def tuning(self) -> Tuning:
         """Error level and tuning of the confidence sequences; planned at the share of the ramp's last stage."""
         return Tuning(self.alpha, self.planned_units, float(self.ramp[-1]) / 100)

@@ -161,12 +161,13 @@ def _both_arms(used: Sequence[_Cells], quantile: float, overlaps: Sequence[Overl
     weights = np.array([one.weight for one in used])
     shares = weights / weights.sum()
     champions, challengers = [one.champion for one in used], [one.challenger for one in used]
-    units = [sum(cell.units for cell in cells) for cells in (champions, challengers)]
+    place = {one.revision: index for index, one in enumerate(used)}
+    in_both = [_shared(overlaps, arm, place) for arm in ("champion", "challenger")]
+    units = [_different_units(cells, shared) for cells, shared in zip((champions, challengers), in_both, strict=True)]
     if min(units) < MIN_UNITS:
         return f"an interval needs {MIN_UNITS} matured units in each arm (champion {units[0]}, challenger {units[1]})"
-    place = {one.revision: index for index, one in enumerate(used)}
-    champion = _arm_quantile(champions, shares, quantile, _shared(overlaps, "champion", place))
-    challenger = _arm_quantile(challengers, shares, quantile, _shared(overlaps, "challenger", place))
+    champion = _arm_quantile(champions, shares, quantile, in_both[0])
+    challenger = _arm_quantile(challengers, shares, quantile, in_both[1])
     if champion is None or challenger is None:
         arm = "champion" if champion is None else "challenger"
         return f"the {arm}'s {_name(quantile)} is not between {LEAST:g} and {GREATEST:g}, where values are told apart"
@@ -180,6 +181,12 @@ def _shared(overlaps: Sequence[Overlap], arm: Arm, place: Mapping[int, int]) -> 
         for one in overlaps
         if one.first[1] == one.second[1] == arm and one.first[0] in place and one.second[0] in place
     ]
+
+
+def _different_units(cells: Sequence[RequestHistogram], shared: Sequence[tuple[int, int, int]]) -> int:
+    """Units of an arm that are different ones for sure: a unit that returns is no new one."""
+    units = [cell.units for cell in cells]
+    return max(*units, sum(units) - sum(n for _, _, n in shared))
 
 
 def _arm_quantile(

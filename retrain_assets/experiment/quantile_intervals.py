@@ -23,7 +23,7 @@ def quantile_interval(
     """The interval of a quantile of the requests, or in words why there is none yet.
 
     Arguments but ``quantile`` (0..1) as in :func:`retrain_assets.experiment.intervals.interval_of`. A limit that the tail of the
-    requests does not give yet is infinite, and ``missing`` says what it takes.
+    requests does not give yet is infinite, and ``note`` says what it takes.
     """
     harm_alpha = tuning.alpha if upper_alpha is None else upper_alpha
 
@@ -51,7 +51,7 @@ def quantile_interval(
         found.n_challenger,
         "quantile",
         planned=None if planned_z is None else _planned(statistics, quantile, tuning, planned_z),
-        missing=found.missing,
+        note=found.missing,
     )
 
 

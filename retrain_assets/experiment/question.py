@@ -161,7 +161,7 @@ class Question:
 
     @property
     def _most(self) -> float:
-        longest = (self.plan.extend_to or self.plan.max_duration).total_seconds() / 86400
+        longest = self.plan.longest.total_seconds() / 86400
         return FURTHEST * max(longest, 1.0) * self.course.units_a_day
 
     @property

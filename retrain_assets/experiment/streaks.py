@@ -33,7 +33,7 @@ class Streaks:
 
         A look that shows harm counts when it is ``confirm_after`` later than the one before: the same records read twice in a
         minute are one piece of evidence. A sound look without harm clears what the looks before had seen. A look that could not
-        be judged does neither.
+        be judged does neither. Looks dated after this one, by a clock that has been set back since, count as of now.
 
         Args:
             plan: the time between two looks of which one confirms the other.
@@ -41,12 +41,16 @@ class Streaks:
             harm: whether it shows harm; None when its numbers mean nothing.
             usable: whether the look could be judged.
         """
-        looks, at = self.harm_looks, self.harm_at
+        looks, at = self.harm_looks, _not_after(now, self.harm_at)
         if harm and (at is None or (now > at and now - at >= plan.confirm_after)):
             looks, at = looks + 1, now
         elif harm is False and usable:
             looks, at = 0, None
-        return Streaks(looks, at, None if usable else self.unusable_since or now)
+        return Streaks(looks, at, None if usable else _not_after(now, self.unusable_since) or now)
+
+
+def _not_after(now: datetime, at: datetime | None) -> datetime | None:
+    return None if at is None else min(at, now)
 
 
 def _if_any(look: Look) -> datetime | None:

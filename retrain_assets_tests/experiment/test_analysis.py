@@ -109,6 +109,15 @@ def test_inconclusive_ends_in_a_rejection_at_the_longest_duration() -> None:
     assert look_at(winning(), days=28).action is Action.ASK_APPROVAL
 
 
+def test_no_stage_is_left_when_the_time_is_over() -> None:
+    """More traffic for a challenger that had its time would promote nobody."""
+    data = replace(open_canary(), stages=(counts(9_500, 900, stage="5", share=0.086),))
+    assert look_at(data, "5", days=27.9).action is Action.STEP
+    ended = look_at(data, "5", days=28)
+    assert (ended.action, ended.cause) == (Action.REJECT, Cause.INCONCLUSIVE)
+    assert look_at_plan(replace(plan_of(), extend_to=42 * DAY), data, stage="5", days=28).action is Action.STEP
+
+
 def test_extended_experiments_say_so_and_end() -> None:
     plan = replace(plan_of(), extend_to=42 * DAY)
     looks = watch(plan, [(27, open_canary()), (28, open_canary()), (41.9, open_canary()), (42, open_canary())])

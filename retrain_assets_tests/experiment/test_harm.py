@@ -135,6 +135,14 @@ def test_a_win_waits_for_every_judged_segment_and_not_for_small_ones() -> None:
     assert "EWR" in look.segments
 
 
+def test_looks_of_a_clock_that_ran_ahead_do_not_put_off_what_follows_harm_or_missing_records() -> None:
+    """A machine whose clock was two years ahead recorded the first look; the grace and the confirmation count from now on."""
+    harm = watch(TWICE, [(750, harmed()), (3, harmed()), (3.2, harmed())])
+    assert [look.action for look in harm] == [Action.HOLD, Action.HOLD, Action.ROLL_BACK]
+    missing = watch(TWICE, [(10, unreadable()), (3, unreadable()), (5.9, unreadable()), (6, unreadable())])
+    assert [look.action for look in missing] == [Action.HOLD, Action.HOLD, Action.HOLD, Action.ROLL_BACK]
+
+
 def test_the_clock_going_back_confirms_nothing() -> None:
     first = look_at(TWICE, harmed(), days=3)
     assert look_at(TWICE, harmed(), days=2.5, before=first).harm_looks == 1

@@ -149,6 +149,24 @@ def test_covariates_save_what_their_correlation_says() -> None:
     assert difference.champion_variance > difference.variance / 2  # the centre of the covariates is random too
 
 
+@pytest.mark.parametrize("case", ["missing for the challenger's dear requests", "changed by the arm"])
+def test_covariates_that_the_arm_has_changed_do_not_adjust_its_effect_away(case: str) -> None:
+    """A challenger that costs 10 % more must not win because its covariates differ: nothing is adjusted, and it is said."""
+    draw = np.random.default_rng(1)
+    challenger = np.arange(8_000) % 2 == 1
+    cost = draw.exponential(10, 8_000) * (1 + 0.1 * challenger)
+    score = 0.7 * cost + draw.normal(0, 3, 8_000)
+    lost = challenger & (cost > 20) & case.startswith("missing")
+    score += 2 * challenger * (not lost.any())
+    values = np.column_stack([cost, np.where(lost, 0.0, score), lost])
+    found = _quick(challenger, values, ("value", "score", "score missing"))
+    result = judge(MeasureSpec("cost", "success", "decrease"), found, plan_of())
+    assert result.state is not MeasureState.BETTER
+    assert result.estimate == pytest.approx(cost[challenger].mean() - cost[~challenger].mean())
+    assert result.variance_saved == 0.0
+    assert "not adjusted: the arms differ in their covariates by " in result.message
+
+
 @pytest.mark.parametrize("case", ["constant", "a copy", "a sum of others"])
 def test_a_covariate_that_brings_nothing_drops_out(case: str) -> None:
     rows = Rows(("value", "before", "score"), returning=True, seed=7)
@@ -290,12 +308,12 @@ def _equal(case: dict[str, Any], estimate: float, variance: float) -> None:
     assert estimate + half == pytest.approx(case["seq_ci_high"], abs=1e-9 * width), case["id"]
 
 
-def _quick(challenger: np.ndarray, values: np.ndarray) -> MeasureStatistics:
+def _quick(challenger: np.ndarray, values: np.ndarray, columns: tuple[str, ...] = ("value", "before")) -> MeasureStatistics:
     arms = []
     for x in (values[~challenger], values[challenger]):
-        products = tuple((x.T @ x)[np.triu_indices(2)].tolist())
+        products = tuple((x.T @ x)[np.triu_indices(len(columns))].tolist())
         arms.append(ArmStatistics(len(x), tuple(x.sum(0).tolist()), products, outside=len(x), first_n=len(x)))
-    return MeasureStatistics(("value", "before"), (StratumStatistics(Stratum(2, "50"), *arms),))
+    return MeasureStatistics(columns, (StratumStatistics(Stratum(2, "50"), *arms),))
 
 
 def _ratio(case: dict[str, Any]) -> MeasureStatistics:

@@ -150,9 +150,27 @@ def test_equal_values_are_equal_despite_rounding() -> None:
 
 
 def test_harm_is_seen_even_where_a_relative_change_is_not_defined() -> None:
-    """The champion's mean cannot be told from 0, so no improvement of 1 % can be shown; plain harm still can."""
+    """The champion's mean cannot be told from 0, so there is no relative change to show; plain harm still is."""
     result = state_of(COST, stratum(arm(N, 0.01, 8.0), arm(N, 2.0, 8.0)))
-    assert (result.state, result.relative_lower) == (MeasureState.WORSE, None)
+    assert (result.state, result.relative_estimate, result.relative_upper) == (MeasureState.WORSE, None, None)
+
+
+FAR = {
+    "errors where there were none": ("decrease", stratum(events(1000, 0), events(1000, 300))),
+    "hardly any successes left, of hardly any": ("increase", stratum(events(1000, 40), events(1000, 2))),
+    "a loss where nothing was earned": ("increase", stratum(arm(5000, 0.01, 1.0), arm(5000, -5.0, 1.0))),
+    "a cost where there was none": ("decrease", stratum(arm(5000, -0.01, 1.0), arm(5000, 5.0, 1.0))),
+}
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_a_guardrail_in_per_cent_is_not_blind_where_the_champions_mean_is_about_0(case: str) -> None:
+    """Harm that is far beyond the margin for any mean the champion may have is shown, and not waited out."""
+    direction, both = FAR[case]
+    result = state_of(MeasureSpec("rate", "guardrail", direction, max_regression=0.2), both)
+    assert result.state is MeasureState.WORSE, result.message
+    nothing = state_of(MeasureSpec("rate", "guardrail", direction, max_regression=0.2), replace(both, challenger=both.champion))
+    assert nothing.state is MeasureState.INCONCLUSIVE, nothing.message
 
 
 def test_without_strata_there_is_no_data_and_shadow_is_no_experiment() -> None:

@@ -55,12 +55,21 @@ def test_the_limit_of_a_planned_look_is_that_of_its_spending() -> None:
 
 def test_what_a_planned_look_showed_stands_until_the_next_one() -> None:
     """Between planned looks the state neither falls with a bad day nor needs new evidence; the next planned look judges anew."""
-    later = since(with_measures(winning(), cost=measure(stratum(arm(20_000, 10.0, 8.0), arm(20_000, 10.0, 8.0)))))
+    later = since(with_measures(winning(), cost=measure(stratum(arm(20_000, 10.0, 8.0), arm(20_000, 9.85, 8.0)))))
     looks = watch(PLAN, [(6, since(winning())), (7, later), (8, later), (11, later)])
     assert [states(look)[0] for look in looks] == ["better", "better", "better", "inconclusive"]
     assert [look.action for look in looks] == [Action.ASK_APPROVAL] * 3 + [Action.HOLD]
     assert "at the last planned look" in looks[1].results[0].message
     assert [len(look.planned) for look in looks] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("mean", [9.95, 10.15])
+def test_what_a_planned_look_showed_ends_when_the_estimate_no_longer_reaches_it(mean: float) -> None:
+    """Corrected records, or an effect that is gone: nobody is asked to promote what is seen to be short of the 1 % by now."""
+    gone = since(with_measures(winning(), cost=measure(stratum(arm(21_000, 10.0, 8.0), arm(21_000, mean, 8.0)))))
+    looks = watch(PLAN, [(6, since(winning())), (7, gone), (8, since(winning()))])
+    assert [look.action for look in looks] == [Action.ASK_APPROVAL, Action.HOLD, Action.ASK_APPROVAL]
+    assert "no longer what is seen" in looks[1].reason
 
 
 def test_what_was_shown_outlasts_a_look_that_could_not_be_read() -> None:

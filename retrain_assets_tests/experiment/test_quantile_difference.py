@@ -251,6 +251,20 @@ def test_units_that_stay_for_several_stages_widen_the_limits_and_never_beyond_pe
     assert width(0.0) < width(0.5) < width(1.0) == pytest.approx(alone.upper - alone.lower)
 
 
+def test_units_that_return_are_no_more_units() -> None:
+    """Ten units with many requests in three stages are ten, and thirty are needed."""
+    rng = np.random.default_rng(12)
+    strata = [stratum(histogram(arm(rng, 10)), histogram(arm(rng, 10)), revision) for revision in (2, 3, 4)]
+    stay = [
+        Overlap((first, side), (second, side), 10, (0.0,), (0.0,), (0.0,))
+        for side in ("champion", "challenger")
+        for first, second in ((2, 3), (2, 4), (3, 4))
+    ]
+    found = quantile_difference(strata, 0.5, fixed, reference_share=0.5, overlaps=stay)
+    assert found == "an interval needs 30 matured units in each arm (champion 10, challenger 10)"
+    assert isinstance(quantile_difference(strata, 0.5, fixed, reference_share=0.5), QuantileDifference)
+
+
 def test_arms_nobody_can_compare_say_why() -> None:
     rng = np.random.default_rng(13)
     many, few, none = histogram(arm(rng, 500)), histogram(arm(rng, 12)), RequestHistogram.empty()
