@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,9 @@ from retrain_assets.experiment import CanaryData, Plan
 from retrain_assets.experiment.measures import judge
 
 NAME = "canary"
-EXPOSURES = 1_000_000
+EXPOSURES = 10_000_000
+FILES = 20
+SUMMED = [*OUTCOMES, "error"]
 REGIONS = 8
 TOGGLE = "benchmark-2026-07-01"
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -30,65 +33,76 @@ REPEATS = 400
 DECISION_LIMIT_MICROSECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    exposures: pl.DataFrame
-    outcomes: pl.DataFrame
-
-    def joined(self) -> pl.DataFrame:
-        """What a group-by that only sums would want: one row a request, everything beside it."""
-        return self.exposures.join(self.outcomes.drop("unit_id"), on="request_id", how="left")
-
-
 def run() -> list[Row]:
-    traffic = simulated_traffic(EXPOSURES)
-    data = _aggregate(traffic)
-    return [_aggregation(traffic), *_decision(data)]
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_traffic(folder, EXPOSURES, FILES)
+        data = aggregated(folder)
+        return [*_aggregation(folder), *_decision(data)]
 
 
-def simulated_traffic(count: int) -> Traffic:
-    """Exposures over four stages with one outcome each; most units come once, some twice; no arm changes against the ramp."""
+def write_traffic(folder: Path, count: int, files: int) -> None:
+    """Write exposures over four stages, with one outcome each, in the order of time; most units come once or twice, no arm
+    changes against the ramp.
+
+    Args:
+        folder: gets ``exposures`` and ``outcomes``.
+        count: exposures.
+        files: files of each kind.
+    """
     draw = np.random.default_rng(20260701)
-    revisions = np.sort(draw.choice(np.array(list(STAGES)), size=count))
-    units = draw.integers(0, count, size=count)
-    bucket = (units * 2654435761 % 2**32) / 2**32
-    challenger = bucket < np.array([*SHARES.values()])[revisions - min(STAGES)]
-    offset = draw.uniform(0, STAGE_LENGTH / timedelta(microseconds=1), size=count).astype(np.int64)
-    begun = np.array([int(STARTED[revision].timestamp() * 1e6) for revision in STAGES])[revisions - min(STAGES)]
-    exposed_at = pl.Series("exposed_at", begun + offset).cast(pl.Datetime("us", "UTC"))
-    exposures = pl.DataFrame(
-        {
-            "request_id": [f"r{number:08d}" for number in range(count)],
-            "model": pl.repeat("benchmark", count, eager=True),
-            "unit_id": pl.Series(units).cast(pl.String),
-            "toggle": pl.repeat(TOGGLE, count, eager=True),
-            "revision": revisions.astype(np.int64),
-            "stage": pl.Series(revisions).replace_strict(LABELS, return_dtype=pl.String),
-            "arm": np.where(challenger, "challenger", "champion"),
-            "exposed_at": exposed_at,
-            "latency_ms": draw.gamma(2, 5, size=count),
-            "error": draw.random(count) < 0.01,
-            "score": draw.random(count),
-            "shadow_score": pl.Series(draw.random(count)).set(pl.Series(revisions != min(STAGES)), None),
-            "region": [f"region {number}" for number in units % REGIONS],
-        }
-    )
-    outcomes = exposures.select(
-        "request_id",
-        "unit_id",
-        (pl.col("exposed_at") + pl.duration(hours=3)).alias("observed_at"),
-        pl.Series("revenue", draw.gamma(2, 10, size=count)),
-        pl.Series("converted", (draw.random(count) < 0.2).astype(float)),
-        pl.Series("minutes", draw.gamma(3, 4, size=count)),
-        pl.Series("complained", (draw.random(count) < 0.02).astype(float)),
-    )
-    return Traffic(exposures, outcomes.sample(fraction=1.0, shuffle=True, seed=1))
+    for kind in ("exposures", "outcomes"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    length = len(STAGES) * STAGE_LENGTH / timedelta(microseconds=1)
+    rows = count // files
+    for number in range(files):
+        place = np.sort(draw.uniform(number / files, (number + 1) / files, rows))
+        stage = (place * len(STAGES)).astype(int)
+        revisions = pl.Series(stage + min(STAGES)).cast(pl.Int64)
+        units = draw.integers(0, count, size=rows)
+        bucket = (units * 2654435761 % 2**32) / 2**32
+        challenger = pl.Series(bucket < np.array([*SHARES.values()])[stage])
+        begun = int(START.timestamp() * 1e6)
+        exposures = pl.DataFrame(
+            {
+                "request_id": "r" + pl.Series(np.arange(number * rows, (number + 1) * rows)).cast(pl.String),
+                "model": pl.repeat("benchmark", rows, eager=True),
+                "unit_id": pl.Series(units).cast(pl.String),
+                "toggle": pl.repeat(TOGGLE, rows, eager=True),
+                "revision": revisions,
+                "stage": revisions.replace_strict(LABELS, return_dtype=pl.String),
+                "arm": challenger.replace_strict({True: "challenger", False: "champion"}, return_dtype=pl.String),
+                "exposed_at": pl.Series((begun + place * length).astype(np.int64)).cast(pl.Datetime("us", "UTC")),
+                "latency_ms": draw.gamma(2, 5, size=rows),
+                "error": draw.random(rows) < 0.01,
+                "score": draw.random(rows),
+                "shadow_score": pl.Series(draw.random(rows)).set(revisions != min(STAGES), None),
+                "region": "region " + pl.Series(units % REGIONS).cast(pl.String),
+            }
+        )
+        outcomes = exposures.select(
+            "request_id",
+            "unit_id",
+            (pl.col("exposed_at") + pl.duration(hours=3)).alias("observed_at"),
+            pl.Series("revenue", draw.gamma(2, 10, size=rows)),
+            pl.Series("converted", (draw.random(rows) < 0.2).astype(float)),
+            pl.Series("minutes", draw.gamma(3, 4, size=rows)),
+            pl.Series("complained", (draw.random(rows) < 0.02).astype(float)),
+        )
+        exposures.write_parquet(folder / "exposures" / f"{number:03}.parquet")
+        outcomes.sample(fraction=1.0, shuffle=True, seed=number).write_parquet(folder / "outcomes" / f"{number:03}.parquet")
 
 
-def _aggregate(traffic: Traffic) -> CanaryData:
+def records(folder: Path, kind: str) -> list[pl.LazyFrame]:
+    """The files of one kind."""
+    return [pl.scan_parquet(path) for path in sorted((folder / kind).glob("*.parquet"))]
+
+
+def aggregated(folder: Path) -> CanaryData:
+    """The full computation from the files."""
     return aggregate(
-        traffic.exposures,
-        traffic.outcomes,
+        records(folder, "exposures"),
+        records(folder, "outcomes"),
         contract=canary_contract(),
         toggle=TOGGLE,
         stage_started=STARTED,
@@ -97,29 +111,45 @@ def _aggregate(traffic: Traffic) -> CanaryData:
     )
 
 
-def _aggregation(traffic: Traffic) -> Row:
-    joined = traffic.joined()
-    summed = [*OUTCOMES, "error"]
+def _joined(folder: Path) -> pl.LazyFrame:
+    columns = ["revision", "arm", "region", *SUMMED]
+    outcomes = pl.concat(records(folder, "outcomes")).drop("unit_id", "observed_at")
+    return pl.concat(records(folder, "exposures")).join(outcomes, on="request_id", how="left").select(columns)
 
-    def group_by() -> object:
-        return joined.group_by("revision", "arm", "region").agg(pl.col(summed).sum())
 
-    took = interleaved({"ours": lambda: _aggregate(traffic), "sums": group_by}, rounds=5, seconds=25)
-    return compared(
-        NAME,
-        "aggregate raw exposures and outcomes, ms",
-        ours=took["ours"] * 1000,
-        against="one Polars group-by that only sums the columns",
-        peer=took["sums"] * 1000,
-        target=Target(2),
-        rows=EXPOSURES,
-        note="the group-by gets rows that are joined already: no de-duplication, no arms checked, no maturity, no units",
-    )
+def _sums(rows: pl.LazyFrame) -> pl.DataFrame:
+    return rows.group_by("revision", "arm", "region").agg(pl.col(SUMMED).sum()).collect()
+
+
+def _aggregation(folder: Path) -> list[Row]:
+    took = interleaved({"ours": lambda: aggregated(folder), "files": lambda: _sums(_joined(folder))}, rounds=3, seconds=60)
+    ready = _joined(folder).collect().lazy()
+    sums = interleaved({"ready": lambda: _sums(ready)}, rounds=5, seconds=10)["ready"]
+    return [
+        compared(
+            NAME,
+            "aggregate raw exposures and outcomes from Parquet files, s",
+            ours=took["ours"],
+            against=against,
+            peer=peer,
+            target=Target(2),
+            rows=EXPOSURES,
+            note=note,
+        )
+        for against, peer, note in (
+            (
+                "Polars scan, join and one group-by that only sums",
+                took["files"],
+                "the same files; no units, no faults looked for",
+            ),
+            ("one Polars group-by that only sums the columns", sums, "rows that are read and joined already"),
+        )
+    ]
 
 
 def _decision(data: CanaryData) -> list[Row]:
     plan = Plan.from_contract(canary_contract())
-    arms = [(strata[-1].champion, strata[-1].challenger) for strata in data.measures.values()]
+    arms = [(one.strata[-1].champion, one.strata[-1].challenger) for one in data.measures.values()]
     welch_inputs = [(one.mean, one.variance**0.5, one.n, other.mean, other.variance**0.5, other.n) for one, other in arms]
 
     def ours() -> None:

@@ -22,7 +22,7 @@ from retrain_assets.compute.stages.canary_requests import RowCounts
 from retrain_assets.compute.stages.canary_step import Rows
 from retrain_assets.compute.stages.canary_terms import Terms
 
-PARTS = 16
+PARTS = 32
 WHOLE = 3_000_000
 """Rows up to which nothing is split."""
 
