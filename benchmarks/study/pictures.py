@@ -40,7 +40,7 @@ def false_decisions(found: Document, path: Path) -> None:
                 at, shares, 0.9 * thickness, color=colour, label=metric, xerr=errors, error_kw={"lw": 0.8, "ecolor": "#333"}
             )
             for y, one, error in zip(at, shares, errors, strict=True):
-                axes.text(one + error + 0.6, y, f"{one:.1f}", va="center", fontsize=7.5, color="#333")
+                axes.text(max(one + error, TARGET) + 0.6, y, f"{one:.1f}", va="center", fontsize=7.5, color="#333")
         axes.axvline(TARGET, color=TRUTH, lw=1.2)
         axes.text(TARGET + 0.4, -0.66, "stated level 2.5 %", color=TRUTH, fontsize=8.5, va="center")
         axes.set_title(title, loc="left", fontsize=11)
@@ -175,7 +175,12 @@ def roll_backs(found: Document, path: Path) -> None:
                 )
         axes.axvline(next(iter(mine.values()))["fixed_size"], color=TRUTH, lw=1, ls=":")
         axes.set_xscale("log")
-        axes.set_xlim(right=longest * 1.9)
+        axes.set_xlim(right=longest)
+        low_end, high_end = axes.get_xlim()
+        ticks = [step * 10**power for power in range(2, 7) for step in (1, 2, 5)]
+        axes.set_xticks([tick for tick in ticks if low_end <= tick <= high_end], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_title(f"{metric}, {harm:.0%} worse", loc="left", fontsize=11)
         _plain(axes, grid="x")
         axes.set_yticks(range(len(rules)), [_wrapped(rule) for rule in rules], fontsize=8.5)
