@@ -75,12 +75,15 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
 
     At the moment the last look asked for (to confirm harm, as a planned look, at the end of a grace period), at once. Else
     ``look_every`` after the last one: when exposures have matured since, when the records cannot be read, when the experiment's
-    longest duration is over, and when nothing has matured for :data:`SILENCE`, so that missing traffic is seen as well.
+    longest duration is over, and when nothing has matured for :data:`SILENCE`, so that missing traffic is seen as well. A last
+    look that lies in the future was dated by a clock that has been set back since; nothing waits for that date.
     """
     experiment = toggle.terms.experiment
     now, last = home.clock.now(), toggle.last_look
     if toggle.armed_at is None:
         return None
+    if last is not None and last.at > now:
+        return "clock-set-back"
     if last is not None and last.again_at is not None and last.at < last.again_at <= now:
         return f"again-{last.again_at:%Y-%m-%dT%H:%M:%S}"
     if last is not None and now - last.at < experiment.look_every:

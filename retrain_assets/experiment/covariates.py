@@ -76,7 +76,7 @@ def _value(sums: Sequence[float], n: int, *, is_ratio: bool) -> tuple[float, ...
     """The linearised value as a combination of the first columns."""
     if not is_ratio:
         return (1.0,)
-    return (n / sums[1], -n * sums[0] / sums[1] ** 2) if sums[1] > 0 else (0.0, 0.0)
+    return (n / sums[1], -n * sums[0] / sums[1] / sums[1]) if sums[1] > 0 else (0.0, 0.0)
 
 
 def _place(i: int, j: int, columns: int) -> int:

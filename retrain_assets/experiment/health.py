@@ -145,6 +145,9 @@ def _cross_arm(data: CanaryData) -> HealthCheck:
     exposed = sum(one.champion.exposed + one.challenger.exposed for one in data.stages if not one.is_shadow)
     if not exposed and not data.cross_arm_units:
         return HealthCheck("cross_arm_units", True, "no units yet", None, MAX_CROSS_ARM_SHARE)
+    if data.cross_arm_units < 0:
+        text = f"{data.cross_arm_units} units in both arms: that cannot be; the records were counted wrongly"
+        return HealthCheck("cross_arm_units", False, text, None, MAX_CROSS_ARM_SHARE)
     share = data.cross_arm_units / (exposed + data.cross_arm_units)
     text = f"{data.cross_arm_units} units were seen in both arms and are left out ({share:.2%}, limit {MAX_CROSS_ARM_SHARE:.2%})"
     return HealthCheck("cross_arm_units", share <= MAX_CROSS_ARM_SHARE, text, share, MAX_CROSS_ARM_SHARE)

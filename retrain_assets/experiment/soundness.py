@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap
 
@@ -11,6 +11,9 @@ _TOLERANCE = 1e-9
 """Relative excess, over what any values could give, that is taken for rounding."""
 
 _EXCESS = 1 + _TOLERANCE
+
+_LEAST, _GREATEST = 1e-100, 1e100
+"""Sums of squares between which their products, quotients and variances are numbers, too."""
 
 
 def problem_of(statistics: MeasureStatistics) -> str | None:
@@ -38,16 +41,21 @@ def _looks_sound(arm: ArmStatistics, columns: int) -> bool:
     if columns == 1:
         total, squares = sums[0], products[0]
         most = n * squares * _EXCESS
-        return len(products) == 1 and total * total <= most < math.inf and arm.first_sum * arm.first_sum <= most
+        squared = arm.first_sum * arm.first_sum
+        return len(products) == 1 and total * total <= most and squared <= most and _is_usual(squares)
     if len(products) != columns * (columns + 1) // 2:
         return False
     place = 0
     for row in range(columns):
         most = n * products[place] * _EXCESS
-        if not (sums[row] * sums[row] <= most < math.inf):
+        if not (sums[row] * sums[row] <= most and _is_usual(products[place])):
             return False
         place += columns - row
     return arm.first_sum * arm.first_sum <= n * products[0] * _EXCESS and all(map(math.isfinite, products))
+
+
+def _is_usual(squares: float) -> bool:
+    return squares == 0.0 or _LEAST < squares < _GREATEST
 
 
 def _scale(statistics: MeasureStatistics) -> float:
@@ -75,10 +83,9 @@ def _problem(arm: ArmStatistics, columns: int, scale: float) -> str | None:
         return "a sum without units" if any(value * value > residue for value in sums) else None
     if not 0 <= arm.first_n <= n or not 0 <= arm.outside <= n:
         return f"{arm.first_n} first units and {arm.outside} outside 0..1 among {n} units"
-    place = 0
-    for row in range(columns):
-        squares = products[place]
-        place += columns - row
+    for row, squares in enumerate(_squares(arm)):
+        if not _is_usual(abs(squares)):
+            return f"values too large or small to compute with (sum of squares {squares:.6g}); give the measure another unit"
         if sums[row] * sums[row] > n * (squares * (1 + _TOLERANCE) + residue):
             return f"the sum of squares is smaller than the values' sum ({sums[row]:.6g} over {n} units) allows"
     return None
@@ -93,7 +100,9 @@ def _is_plainly_sound(overlap: Overlap, cells: Mapping[tuple[int, Arm], ArmStati
         return False
     n, squares, other = overlap.n, first.products[0] * _EXCESS, second.products[0] * _EXCESS
     a, b, product = overlap.first_sums[0], overlap.second_sums[0], overlap.products[0]
-    return 0 <= n <= first.n and n <= second.n and a * a <= n * squares and b * b <= n * other and product**2 <= squares * other
+    if not (0 <= n <= first.n and n <= second.n):
+        return False
+    return a * a <= n * squares and b * b <= n * other and product * product <= squares * other
 
 
 def _overlap_problem(statistics: MeasureStatistics) -> str | None:
@@ -115,4 +124,23 @@ def _overlap_problem(statistics: MeasureStatistics) -> str | None:
             return f"{where}: {overlap.n} shared units of {first.n} and {second.n}"
         if not all(math.isfinite(value) for value in (*overlap.first_sums, *overlap.second_sums, *overlap.products)):
             return f"{where}: a sum is NaN or infinite"
+        if not _is_shared(overlap, first, second, _TOLERANCE * _scale(statistics)):
+            return f"{where}: products larger than the squares of either stage allow; aggregate the experiment anew"
     return None
+
+
+def _is_shared(overlap: Overlap, first: ArmStatistics, second: ArmStatistics, residue: float) -> bool:
+    """Whether the products can be those of units that are in both cells (Cauchy and Schwarz)."""
+    most = [math.sqrt(max(square, 0.0) * _EXCESS + residue) for square in (*_squares(first), *_squares(second))]
+    columns = len(first.sums)
+    return all(
+        abs(overlap.products[i * columns + j]) <= most[i] * most[columns + j] for i in range(columns) for j in range(columns)
+    )
+
+
+def _squares(arm: ArmStatistics) -> Iterator[float]:
+    """The diagonal of the products."""
+    place, columns = 0, len(arm.sums)
+    for row in range(columns):
+        yield arm.products[place]
+        place += columns - row

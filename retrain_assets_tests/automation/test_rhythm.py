@@ -89,6 +89,12 @@ def test_the_longest_duration_asks_for_a_last_look_even_without_traffic(home: Ho
     assert look_due(home, toggle_looked_at(just_made, experiment__look_every="1h")) is None, "it was made"
 
 
+def test_a_last_look_dated_in_the_future_keeps_no_canary_waiting_for_that_date(home: Home) -> None:
+    """The clock was a year ahead when it was made, and has been set right since."""
+    ReplayClock(home.replay_clock_path).set(ARMED + 2 * DAY)
+    assert look_due(home, toggle_looked_at(ARMED + 365 * DAY)) is not None
+
+
 def test_an_extended_experiment_is_looked_at_when_each_of_its_durations_ends(home: Home) -> None:
     clock = ReplayClock(home.replay_clock_path)
     for end in (14, 20):

@@ -189,3 +189,4 @@ def test_a_share_that_cannot_be_is_named(share: float) -> None:
 def test_a_negative_number_of_odd_rows_is_a_fault_of_counting() -> None:
     assert not checks(replace(winning(), late_outcomes=-3))["late_outcomes"].ok
     assert not checks(replace(winning(), future_rows=-3))["clock_skew"].ok
+    assert not checks(replace(winning(10), cross_arm_units=-20))["cross_arm_units"].ok

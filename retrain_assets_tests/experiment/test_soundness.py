@@ -46,6 +46,9 @@ def test_real_values_have_no_problem() -> None:
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, n=101),)), "101 shared units of 100 and 100"),
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(math.nan,)),)), "NaN or infinite"),
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(1.0, 2.0)),)), "other columns"),
+        (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(-250.0,)),)), "products larger than the squares"),
+        (measure(stratum(arm(90, 1e-160, 1e-160), arm(90, 1e-160, 1e-160))), "give the measure another unit"),
+        (measure(stratum(arm(90, 1.0), arm(90, 1e120, 1e120))), "give the measure another unit"),
     ],
 )
 def test_what_no_values_can_give_is_an_error_with_its_place(broken: MeasureStatistics, words: str) -> None:
