@@ -7,14 +7,14 @@ from datetime import datetime
 
 from retrain_assets.experiment.data import ArmCounts, CanaryData, StageCounts
 from retrain_assets.experiment.health_check import HealthCheck
-from retrain_assets.experiment.intervals import Tuning, interval_of
+from retrain_assets.experiment.intervals import Interval, Tuning, interval_of
 from retrain_assets.experiment.plan import Plan
 from retrain_assets.experiment.records import record_checks
 from retrain_assets.experiment.split import PREFIX, sample_ratios
 from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics, Stratum, StratumStatistics
 
 MISSING_ALPHA = 0.0025
-"""One-sided error level of the comparison of missing outcomes between the arms."""
+"""One-sided error level of the comparisons of missing outcomes between the arms, of all stages together."""
 
 MAX_CROSS_ARM_SHARE = 0.001
 """Largest share of exposed units that may have been seen in both arms (and are left out)."""
@@ -117,23 +117,23 @@ def _missing(data: CanaryData, plan: Plan) -> HealthCheck:
 
 
 def _missing_alike(data: CanaryData, plan: Plan) -> HealthCheck:
+    """Each stage by itself, as units that never have an outcome come back: the k-th gets 1 / (k (k + 1)) of the level."""
     name = "missing_outcomes_alike"
-    strata = tuple(
-        StratumStatistics(Stratum(one.revision, one.stage), _missing_of(one.champion), _missing_of(one.challenger))
-        for one in data.stages
-        if not one.is_shadow
-    )
-    interval = interval_of(
-        MeasureStatistics(strata=strata), Tuning(MISSING_ALPHA, plan.planned_units, plan.tuning.reference_share)
-    )
-    if isinstance(interval, str):
+    compared = []
+    for k, one in enumerate((one for one in data.stages if not one.is_shadow), start=1):
+        stratum = StratumStatistics(Stratum(one.revision, one.stage), _missing_of(one.champion), _missing_of(one.challenger))
+        tuning = Tuning(MISSING_ALPHA / (k * (k + 1)), plan.planned_units, plan.tuning.reference_share)
+        interval = interval_of(MeasureStatistics(strata=(stratum,)), tuning)
+        if isinstance(interval, Interval):
+            compared.append((interval.lower <= 0 <= interval.upper, one.stage, interval))
+    if not compared:
         return HealthCheck(name, True, "missing outcomes cannot be compared yet")
-    ok = interval.lower <= 0 <= interval.upper
+    ok, stage, found = next((one for one in compared if not one[0]), compared[-1])
     text = (
-        f"outcomes are missing for {interval.champion_mean:.2%} of the champion's and {interval.challenger_mean:.2%} of the "
-        f"challenger's units: {'no difference is shown' if ok else 'the arms differ, so the comparison is biased'}"
+        f"in stage {stage} outcomes are missing for {found.champion_mean:.2%} of the champion's and "
+        f"{found.challenger_mean:.2%} of the challenger's units: {'no difference is shown' if ok else 'the arms differ, so the comparison is biased'}"
     )
-    return HealthCheck(name, ok, text, interval.estimate, None)
+    return HealthCheck(name, ok, text, found.estimate, None)
 
 
 def _missing_of(counts: ArmCounts) -> ArmStatistics:
