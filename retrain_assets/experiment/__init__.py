@@ -14,7 +14,6 @@ from retrain_assets.experiment.measures import MeasureResult, MeasureState, Plan
 from retrain_assets.experiment.plan import MeasureSpec, Plan, stage_label
 from retrain_assets.experiment.rare_events import expected_events_bounds, mean_bounds, share_bounds
 from retrain_assets.experiment.sample_ratio import log_e_value, p_value
-from retrain_assets.experiment.series import interval_series
 from retrain_assets.experiment.statistics import (
     SHADOW,
     ArmStatistics,
@@ -56,7 +55,6 @@ __all__ = [
     "health_checks",
     "information_clock",
     "interval_of",
-    "interval_series",
     "judge",
     "log_e_value",
     "mean_bounds",

@@ -131,7 +131,8 @@ def _missing_alike(data: CanaryData, plan: Plan) -> HealthCheck:
     ok, stage, found = next((one for one in compared if not one[0]), compared[-1])
     text = (
         f"in stage {stage} outcomes are missing for {found.champion_mean:.2%} of the champion's and "
-        f"{found.challenger_mean:.2%} of the challenger's units: {'no difference is shown' if ok else 'the arms differ, so the comparison is biased'}"
+        f"{found.challenger_mean:.2%} of the challenger's units: "
+        f"{'no difference is shown' if ok else 'the arms differ, so the comparison is biased'}"
     )
     return HealthCheck(name, ok, text, found.estimate, None)
 

@@ -78,7 +78,7 @@ def _segments(data: CanaryData, plan: Plan, bounds: Sequence[PlannedBoundary | N
     return {
         name: tuple(
             judge(
-                _in_segment(spec),
+                spec.in_segment(),
                 data.segments.get(name, {}).get(spec.name, _NOBODY),
                 plan,
                 harm_alpha=plan.alpha / max(judged, 1) if spec.segment_margin is not None else None,
@@ -88,14 +88,6 @@ def _segments(data: CanaryData, plan: Plan, bounds: Sequence[PlannedBoundary | N
         )
         for name in names
     }
-
-
-def _in_segment(spec: MeasureSpec) -> MeasureSpec:
-    if spec.segment_margin is None:
-        return spec
-    if spec.margin is not None:
-        return replace(spec, margin=spec.segment_margin)
-    return replace(spec, max_regression=spec.segment_margin)
 
 
 def _is_large(name: str, data: CanaryData, plan: Plan) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -13,7 +13,7 @@ from retrain_assets.experiment.intervals import Interval, Limits, Method, Tuning
 from retrain_assets.experiment.plan import MeasureSpec, Plan
 from retrain_assets.experiment.quantile_intervals import quantile_interval
 from retrain_assets.experiment.soundness import problem_of
-from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
+from retrain_assets.experiment.statistics import MeasureStatistics
 
 
 class MeasureState(StrEnum):
@@ -112,7 +112,7 @@ def judge(
         harm_alpha: one-sided error of the limit that shows harm; ``alpha`` by default (a segment's: alpha over their number).
         planned: the planned look being taken.
     """
-    traffic = _with_traffic(statistics)
+    traffic = statistics.with_traffic()
     n_champion = sum([one.champion.n for one in traffic.strata])
     n_challenger = sum([one.challenger.n for one in traffic.strata])
     if problem := problem_of(traffic):
@@ -163,20 +163,6 @@ def judge(
     )
 
 
-def _with_traffic(statistics: MeasureStatistics) -> MeasureStatistics:
-    """Without shadow strata and strata that nobody was in."""
-    strata = [
-        one
-        for one in statistics.strata
-        if one.stratum.stage != SHADOW and not (one.champion.is_empty and one.challenger.is_empty)
-    ]
-    if len(strata) == len(statistics.strata):
-        return statistics
-    left = {one.stratum.revision for one in strata}
-    overlaps = tuple(one for one in statistics.overlaps if one.first[0] in left and one.second[0] in left)
-    return replace(statistics, strata=tuple(strata), overlaps=overlaps)
-
-
 def _promoting_limits(interval: Interval, planned: PlannedBoundary | None, *, has_looks: bool) -> Interval | Limits | None:
     """The limits that may show a good state; None between planned looks."""
     if planned is not None:
@@ -193,33 +179,35 @@ def _planned_limits(spec: MeasureSpec, limits: Limits | None) -> tuple[float | N
 
 def _success(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits | None) -> tuple[MeasureState, str]:
     at_most = _at_most(spec, interval, relative=spec.max_harm > 0)
-    shown = _words(spec, interval)
-    if at_most is not None and at_most < -spec.max_harm:
-        return MeasureState.WORSE, f"{shown}: a worsening beyond {spec.max_harm:.3g} (relative) is shown"
     relative = not spec.min_gain > 0
-    goal = f"{spec.min_effect:.3g} (relative)" if relative else f"{spec.min_gain:.3g}"
+    shown = _words(spec, interval, relative=relative)
+    if at_most is not None and at_most < -spec.max_harm:
+        beyond = f" beyond {spec.max_harm:.3g} (relative)" if spec.max_harm > 0 else ""
+        return MeasureState.WORSE, f"{shown}: a worsening{beyond} is shown"
+    least = f"{spec.min_effect:.3g} (relative)" if relative else f"{spec.min_gain:.3g}"
+    goal = f" above {least}" if spec.min_effect > 0 or not relative else ""
     if promotes is None:
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm is shown; an improvement is judged at the planned looks only"
-    shown += _planned_words(spec, promotes)
+    shown += _planned_words(spec, promotes, relative=relative)
     at_least = _at_least(spec, promotes, relative=relative and spec.min_effect > 0)
     if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
     if at_least > (spec.min_effect if relative else spec.min_gain):
-        return MeasureState.BETTER, f"{shown}: an improvement above {goal} is shown"
-    return MeasureState.INCONCLUSIVE, f"{shown}: neither an improvement above {goal} nor harm is shown"
+        return MeasureState.BETTER, f"{shown}: an improvement{goal} is shown"
+    return MeasureState.INCONCLUSIVE, f"{shown}: neither an improvement{goal} nor harm is shown"
 
 
 def _guardrail(spec: MeasureSpec, interval: Interval, promotes: Interval | Limits | None) -> tuple[MeasureState, str]:
     margin, relative = _margin(spec), spec.margin is None
     limit = f"{margin:.3g} ({'relative' if relative else 'absolute'})"
     at_most = _at_most(spec, interval, relative=relative)
-    shown = _words(spec, interval)
+    shown = _words(spec, interval, relative=relative)
     if at_most is not None and at_most < -margin:
         return MeasureState.WORSE, f"{shown}: harm beyond the margin {limit} is shown"
     if promotes is None:
         waits = "that it stays below is judged at the planned looks only"
         return MeasureState.INCONCLUSIVE, f"{shown}: no harm beyond the margin {limit} is shown; {waits}"
-    shown += _planned_words(spec, promotes)
+    shown += _planned_words(spec, promotes, relative=relative)
     at_least = _at_least(spec, promotes, relative=relative)
     if at_least is None:
         return MeasureState.INCONCLUSIVE, f"{spec.name}: {_NO_RELATIVE}"
@@ -228,14 +216,14 @@ def _guardrail(spec: MeasureSpec, interval: Interval, promotes: Interval | Limit
     return MeasureState.INCONCLUSIVE, f"{shown}: harm up to the margin {limit} is neither shown nor excluded"
 
 
-def _planned_words(spec: MeasureSpec, promotes: Interval | Limits) -> str:
+def _planned_words(spec: MeasureSpec, promotes: Interval | Limits, *, relative: bool) -> str:
     """The limit that a good state at a planned look rests on, which is nearer than those of every look."""
     if not isinstance(promotes, Limits):
         return ""
-    absolute, relative = _planned_limits(spec, promotes)
+    absolute, share = _planned_limits(spec, promotes)
     side = "at least" if spec.direction == "increase" else "at most"
-    if relative is not None:
-        return f", at the planned look {side} {relative:+.1%}"
+    if relative and share is not None:
+        return f", at the planned look {side} {share:+.1%}"
     return "" if absolute is None else f", at the planned look {side} {absolute:+.3g}"
 
 
@@ -267,11 +255,13 @@ _NO_RELATIVE = (
 )
 
 
-def _words(spec: MeasureSpec, interval: Interval) -> str:
+def _words(spec: MeasureSpec, interval: Interval, *, relative: bool) -> str:
+    """Both means and their change with its limits, in the kind the measure is held to: the margin beside it is of that kind."""
     text = f"{spec.name} {interval.champion_mean:.4g} → {interval.challenger_mean:.4g}"
-    if interval.relative_lower is not None and interval.relative_estimate is not None and interval.relative_upper is not None:
-        relative = (interval.relative_estimate, interval.relative_lower, interval.relative_upper)
-        text = f"{text}, change {relative[0]:+.1%} [{relative[1]:+.1%}, {relative[2]:+.1%}]"
+    shares = (interval.relative_estimate, interval.relative_lower, interval.relative_upper)
+    if relative and None not in shares:
+        estimate, lower, upper = shares
+        text = f"{text}, change {estimate:+.1%} [{lower:+.1%}, {upper:+.1%}]"
         text = text.replace("-inf%", "?").replace("+inf%", "?")
     else:
         text = f"{text}, change {interval.estimate:+.3g} [{interval.lower:+.3g}, {interval.upper:+.3g}]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -63,6 +63,14 @@ class MeasureSpec:
             segment_margin=measure.segment_margin,
             quantile=measure.quantile,
         )
+
+    def in_segment(self) -> MeasureSpec:
+        """What the measure must show in a segment: a guardrail with a segment margin is held to that."""
+        if self.segment_margin is None:
+            return self
+        if self.margin is not None:
+            return replace(self, margin=self.segment_margin)
+        return replace(self, max_regression=self.segment_margin)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict."""

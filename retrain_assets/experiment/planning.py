@@ -9,7 +9,7 @@ from datetime import timedelta
 from retrain_assets.contract import Contract
 from retrain_assets.experiment.course import Course
 from retrain_assets.experiment.obstacles import Obstacle, obstacles
-from retrain_assets.experiment.plan import MeasureSpec, Plan
+from retrain_assets.experiment.plan import Plan
 from retrain_assets.experiment.power import Looks, anytime_looks, planned_looks
 from retrain_assets.experiment.prospects import Inconclusive, Prospect, inconclusive, prospect_of
 from retrain_assets.experiment.ramp import StagePlan, course_of, stage_plans
@@ -128,16 +128,10 @@ def _in_segments(
         part = replace(course, units_a_day=course.units_a_day * share)
         looks = _looks(contract, plan, part, *within)
         for one in guarded:
-            shown = prospect_of(_in_segment(one.spec), one.spread, plan, part, looks)
+            shown = prospect_of(one.spec.in_segment(), one.spread, plan, part, looks)
             if isinstance(shown, Prospect):
                 found.append(replace(shown, segment=name))
     return tuple(found)
-
-
-def _in_segment(spec: MeasureSpec) -> MeasureSpec:
-    if spec.margin is not None:
-        return replace(spec, margin=spec.segment_margin)
-    return replace(spec, max_regression=spec.segment_margin)
 
 
 def _days(duration: timedelta) -> float:

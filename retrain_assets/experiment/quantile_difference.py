@@ -24,13 +24,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from retrain_assets.experiment.intervals import MIN_UNITS
 from retrain_assets.experiment.quantiles import BINS, GREATEST, LEAST, RequestHistogram, edges
 from retrain_assets.experiment.statistics import Arm, Overlap, StratumStatistics
 
 Floats = npt.NDArray[np.float64]
-
-MIN_UNITS = 30
-"""Units in each arm below which no limit is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,7 @@ def quantile_interval(
 
 
 def _planned(statistics: MeasureStatistics, quantile: float, tuning: Tuning, z: float) -> Limits:
-    """The limits at z standard errors; none where nothing of the error level is spent yet."""
-    if math.isinf(z):
-        return _NOTHING_SHOWN
+    """The limits at z standard errors."""
     found = quantile_difference(
         statistics.strata, quantile, lambda _: (z, z), reference_share=tuning.reference_share, overlaps=statistics.overlaps
     )

@@ -18,7 +18,7 @@ from retrain_assets.experiment.intervals import MIN_UNITS, difference_of
 from retrain_assets.experiment.measures import MeasureResult
 from retrain_assets.experiment.quantile_difference import quantile_difference
 from retrain_assets.experiment.soundness import problem_of
-from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
+from retrain_assets.experiment.statistics import MeasureStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def effects_of(statistics: Mapping[str, MeasureStatistics], *, quantile: float |
         statistics: per segment the sums of one measure.
         quantile: the quantile compared, 0..1; None for means and ratios.
     """
-    sound = {name: _traffic(one) for name, one in statistics.items()}
+    sound = {name: one.with_traffic() for name, one in statistics.items()}
     sound = {name: one for name, one in sound.items() if problem_of(one) is None}
     if quantile is not None:
         return {name: effect for name, one in sound.items() if (effect := _of_quantile(one, quantile)) is not None}
@@ -135,10 +135,6 @@ def between_variance(effects: Sequence[Effect]) -> float:
 def _weighted(effects: Iterable[Effect], between: float) -> float:
     weighted = [(1 / (one.variance + between), one.estimate) for one in effects]
     return math.fsum(w * estimate for w, estimate in weighted) / math.fsum(w for w, _ in weighted)
-
-
-def _traffic(statistics: MeasureStatistics) -> MeasureStatistics:
-    return replace(statistics, strata=tuple(one for one in statistics.strata if one.stratum.stage != SHADOW))
 
 
 def _of_quantile(statistics: MeasureStatistics, quantile: float) -> Effect | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import starmap
 from operator import add, sub
 from typing import Any, Literal
@@ -193,3 +193,14 @@ class MeasureStatistics:
     def covariates(self) -> tuple[str, ...]:
         """Names of the covariates."""
         return self.columns[2 if self.is_ratio else 1 :]
+
+    def with_traffic(self) -> MeasureStatistics:
+        """The same without shadow strata and strata that nobody was in."""
+        strata = [
+            one for one in self.strata if one.stratum.stage != SHADOW and not (one.champion.is_empty and one.challenger.is_empty)
+        ]
+        if len(strata) == len(self.strata):
+            return self
+        left = {one.stratum.revision for one in strata}
+        overlaps = tuple(one for one in self.overlaps if one.first[0] in left and one.second[0] in left)
+        return replace(self, strata=tuple(strata), overlaps=overlaps)

@@ -19,7 +19,6 @@ from retrain_assets.experiment import (
     Look,
     MeasureState,
     analyse,
-    interval_series,
 )
 from retrain_assets_tests.experiment.builders import ARMED, arm, counts, events, measure, open_canary, plan_of, stratum, winning
 from retrain_assets_tests.experiment.stories import look_at as look_at_plan
@@ -237,13 +236,3 @@ def test_a_look_survives_canonical_json() -> None:
         value = look.to_json()
         assert canonical_json(value)
         assert Look.from_json(value) == look
-
-
-def test_the_series_has_one_row_per_look_and_measure_in_time_order() -> None:
-    late, early = look_at(winning()), look_at(CanaryData(stages=(), measures={}), "shadow", days=3)
-    rows = interval_series([late, early])
-    assert [(row["at"], row["measure"]) for row in rows] == [
-        (look.at, name) for look in (early, late) for name in ("cost", "error_rate")
-    ]
-    assert rows[0]["lower"] is None
-    assert rows[2]["lower"] < rows[2]["estimate"] < rows[2]["upper"] < 0

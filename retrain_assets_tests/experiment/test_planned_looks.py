@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from retrain_assets.experiment import Action, CanaryData, Cause, MeasureState, PlannedLook, interval_series
+from retrain_assets.experiment import Action, CanaryData, Cause, MeasureState, PlannedLook
 from retrain_assets.experiment.group_sequential import boundaries, spent
 from retrain_assets.experiment.planned_looks import boundary, matured_information, next_planned, take
 from retrain_assets_tests.experiment.builders import ARMED, COST, ERROR, arm, counts, measure, plan_of, stratum, winning
@@ -103,14 +103,6 @@ def test_a_planned_look_waits_until_every_measure_can_be_computed() -> None:
 def test_when_the_next_planned_look_is_due_is_known_although_records_cannot_be_read() -> None:
     looks = watch(PLAN, [(3, since(winning())), (4, unreadable())])
     assert looks[1].next_planned == looks[0].next_planned == TRAFFIC + 5 * DAY
-
-
-def test_the_series_says_which_looks_were_planned() -> None:
-    rows = interval_series(watch(PLAN, [(3, since(winning())), (6, since(winning())), (7, since(winning()))]))
-    cost = [row for row in rows if row["measure"] == "cost"]
-    assert [row["planned"] for row in cost] == [None, 1, None]
-    assert cost[0]["planned_limit"] is None
-    assert cost[1]["planned_limit"] == cost[2]["planned_limit"]
 
 
 def test_planned_looks_that_were_missed_count_once_with_what_all_of_them_may_spend() -> None:
