@@ -19,7 +19,7 @@ class Economics(Part):
     measure: str | None = Field(default=None, description="The success measure that carries the value; the first one by default.")
     value_per_unit: float = Field(gt=0, description="What one unit of the measure's improvement is worth, per unit of traffic.")
     horizon: Period = Field(default=timedelta(days=30), description="Time a promoted model is expected to serve.")
-    currency: str = Field(default="EUR", description="Shown beside amounts.")
+    currency: str = Field(default="EUR", min_length=1, description="Shown beside amounts.")
     training_cost_per_hour: Amount = Field(default=0.0, description="Cost of an hour of training, by the training time recorded.")
     serving_cost_per_1k: Amount = Field(
         default=0.0, description="Cost of a thousand more predictions: what the challenger costs above the champion."

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from retrain_assets.contract.measures import Guardrail, Success
+from retrain_assets.contract.measures import REQUESTS, Guardrail, Success
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, Portion, Share
+from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, Portion, Share, format_duration
 
 Stage = Literal["shadow"] | Annotated[float, Field(gt=0, le=100)]
 
@@ -147,7 +148,7 @@ class Experiment(Part):
         default=None, description="Longest time when nothing is shown after max_duration and no harm either; unset: no extension."
     )
     expected_units_per_day: Annotated[float, Field(gt=0)] = Field(description="Units a day in the cohort, for planning.")
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
+    alpha: Annotated[Share, Field(ge=1e-9, lt=0.5)] = Field(default=0.025, description="One-sided error level.")
     planned_units: Annotated[int, Field(gt=0)] = Field(
         default=10_000, description="Units (both arms) at which the confidence sequence is tightest."
     )
@@ -179,6 +180,8 @@ class Experiment(Part):
         for name, condition in cohort.items():
             if "." in name or name in FLAGD_WORDS:
                 raise ValueError(f"attribute {name!r} cannot be looked up in a flag document; give it a name without dots")
+            if condition.in_ and condition.not_in and not [one for one in condition.in_ if one not in condition.not_in]:
+                raise ValueError(f"{name}: nobody is in and not_in at once; correct one of them")
             if condition.in_ == []:
                 raise ValueError(f"{name}: nothing is among no values; write at least one, or remove the condition")
             if condition.at_least is not None and condition.below is not None and condition.at_least >= condition.below:
@@ -198,6 +201,8 @@ class Experiment(Part):
         ):
             if taken := sorted(RECORD_COLUMNS.intersection(names)):
                 raise ValueError(f"{kind}: {', '.join(taken)} is a column every record has; name yours differently")
+        if REQUESTS in self.outcomes:
+            raise ValueError(f"outcomes: per: {REQUESTS} already means the number of requests; name the column differently")
         if both := sorted({*self.segments, *self.cohort, *covariates}.intersection(self.outcomes)):
             raise ValueError(f"{', '.join(both)} is an outcome, which nobody knows when a unit is routed; rename or remove it")
         return self
@@ -207,12 +212,21 @@ class Experiment(Part):
         known = {*self.outcomes, *EXPOSURE_MEASURES}
         for kind, measures in (("success", self.success), ("guardrails", self.guardrails)):
             for name, measure in measures.items():
+                if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+                    raise ValueError(
+                        f"{kind}: a check is named after {name!r}; write letters, digits and underscores, such as latency_p95, "
+                        "and the column's name in column"
+                    )
                 if unknown := [column for column in measure.columns_of(name) if column not in known]:
                     raise ValueError(
                         f"{kind}.{name}: column {unknown[0]!r} is neither in outcomes "
                         f"({', '.join(self.outcomes)}) nor an exposure measure ({', '.join(EXPOSURE_MEASURES)}); "
                         "add it to outcomes or correct column"
                     )
+                if measure.per == measure.column_of(name):
+                    raise ValueError(f"{kind}.{name}: {measure.per} by itself is 1 for everyone; correct column or per")
+                if measure.column_of(name) == "error" and (measure.above is not None or measure.winsorise is not None):
+                    raise ValueError(f"{kind}.{name}: error is 0 or 1 already; remove above and winsorise")
                 if measure.per is not None and (measure.column_of(name) == "error" or measure.above is not None):
                     raise ValueError(
                         f"{kind}.{name}: a share of rare events has exact bounds, a ratio has none and would never be shown "
@@ -228,16 +242,43 @@ class Experiment(Part):
             raise ValueError("min_duration must be shorter than max_duration, or no look could ever ask for approval")
         if self.extend_to is not None and self.extend_to <= self.max_duration:
             raise ValueError("extend_to must be longer than max_duration; lengthen it or remove it")
-        if self.looks is not None and self.looks.after[-1] > self.longest:
-            raise ValueError("looks: the last one lies after the experiment's longest duration; lengthen max_duration")
-        if timedelta(weeks=self.full_weeks) >= self.longest:
-            raise ValueError("full_weeks do not fit into max_duration; lower them or lengthen max_duration")
+        shadow = self.min_stage.duration if self.ramp[0] == "shadow" else timedelta(0)
+        if self.looks is not None and self.looks.after[-1] + shadow > self.longest:
+            after = f" (looks count from the end of the shadow stage, {format_duration(shadow)} or more)" if shadow else ""
+            raise ValueError(f"looks: the last one lies after the experiment's longest duration{after}; lengthen max_duration")
+        if self.looks is not None and self.looks.after[-1] <= self.outcome_window:
+            raise ValueError(
+                f"looks: before the first outcome window ({format_duration(self.outcome_window)}) is over nothing has "
+                "matured, and after the last look nothing more may be shown; write later looks, such as [7d, 14d]"
+            )
+        if timedelta(weeks=self.full_weeks) + shadow + self.outcome_window > self.longest:
+            raise ValueError(
+                "full_weeks do not fit into max_duration (they count from the first traffic after shadow until its outcomes have "
+                "matured); lower them or lengthen max_duration"
+            )
+        if self.look_every > self.max_duration:
+            raise ValueError("look_every is longer than max_duration, so nobody would look in time; write 1d")
+        return self
+
+    @model_validator(mode="after")
+    def _brakes_can_be_reached(self) -> Experiment:
+        if (self.stop_loss.looks - 1) * self.stop_loss.confirm_after >= self.longest:
+            raise ValueError(
+                "stop_loss.confirm_after: harm could not be confirmed before the experiment ends, so nothing would roll back; "
+                "write a shorter one, such as 1h, or fewer looks"
+            )
+        if self.missing_data.fallback == "roll_back" and self.missing_data.grace >= self.longest:
+            raise ValueError(
+                "missing_data.grace lasts as long as the experiment, so nothing rolls back; shorten it or write fallback: hold"
+            )
         return self
 
     @model_validator(mode="after")
     def _segments_are_known(self) -> Experiment:
         if unknown := sorted(set(self.high_value) - set(self.segments)):
             raise ValueError(f"high_value: {unknown[0]} is not among segments; add it there")
+        if empty := [name for name, values in self.high_value.items() if not values]:
+            raise ValueError(f"high_value.{empty[0]}: names no value; write at least one, or remove it")
         if not self.segments and (
             judged := [name for name, guardrail in self.guardrails.items() if guardrail.segment_margin is not None]
         ):
@@ -255,7 +296,7 @@ class Experiment(Part):
         if self.ramp_duration > self.max_duration:
             raise ValueError(
                 f"min_stage: with {self.expected_units_per_day:g} units a day the ramp needs {days:.1f} days, more than "
-                "max_duration; lower min_stage, widen the stages or lengthen max_duration"
+                "max_duration; lower min_stage, widen the stages, shorten outcome_window or lengthen max_duration"
             )
         return self
 
@@ -273,4 +314,13 @@ class Experiment(Part):
 
 
 def _percent(stage: Any) -> Any:
-    return float(stage.strip().removesuffix("%")) if isinstance(stage, str) and stage.strip().endswith("%") else stage
+    if stage == "shadow":
+        return stage
+    number = stage.strip().removesuffix("%") if isinstance(stage, str) else stage
+    try:
+        share = float("nan") if isinstance(number, bool) else float(number)
+    except (TypeError, ValueError):
+        share = float("nan")
+    if not 0 < share <= 100:
+        raise ValueError(f"{stage!r} is not a stage; write shadow, or per cent above 0 and up to 100, such as 5")
+    return share

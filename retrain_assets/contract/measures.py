@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from retrain_assets.contract.part import Part
-from retrain_assets.contract.quantities import ColumnName, Share
+from retrain_assets.contract.quantities import SHARE_SCHEMA, ColumnName, Share, parse_share
 
 Direction = Literal["increase", "decrease"]
 
 REQUESTS = "requests"
 """Written as ``per``: divide by the number of a unit's requests."""
+
+MOST_RELATIVE = 10.0
+"""Largest relative limit: a change by more than 1000 % is a percentage whose sign was forgotten."""
+
+
+def _not_a_forgotten_per_cent(value: float) -> float:
+    if value > MOST_RELATIVE:
+        raise ValueError(f"{value:g} is {value:.0%}; write {value:g}%")
+    return value
+
+
+RelativeLimit = Annotated[Share, AfterValidator(_not_a_forgotten_per_cent)]
+Margin = Annotated[float, WithJsonSchema(SHARE_SCHEMA)]
+"""A number. The schema lets a percentage through, so that the contract's own words say what to write instead."""
 
 
 class Winsor(Part):
@@ -59,6 +73,8 @@ class Measure(Part):
             raise ValueError("quantile stands alone; remove above, per, winsorise and aggregate, or remove quantile")
         if self.per is not None and self.aggregate == "sum":
             raise ValueError("per already divides sums; remove aggregate")
+        if self.above is not None and self.winsorise is not None:
+            raise ValueError("above makes 0 and 1 of the values, and winsorise would move these; remove one of them")
         return self
 
     def column_of(self, name: str) -> str:
@@ -73,7 +89,7 @@ class Measure(Part):
 class Success(Measure):
     """A measure the challenger must win on."""
 
-    min_effect: Share = Field(
+    min_effect: RelativeLimit = Field(
         default=0.0, ge=0, description="Smallest relative improvement that must be shown to call it better."
     )
 
@@ -95,21 +111,45 @@ class Success(Measure):
 class Guardrail(Measure):
     """A measure the challenger must be shown not to harm. Exactly one of ``margin`` and ``max_regression`` is set."""
 
-    margin: float | None = Field(
-        default=None, gt=0, description="Non-inferiority margin in the unit of the measure (share for 0/1 columns)."
-    )
-    max_regression: Share | None = Field(
+    max_regression: RelativeLimit | None = Field(
         default=None, gt=0, description="Non-inferiority margin relative to the champion's mean."
     )
-    segment_margin: float | None = Field(
+    margin: Margin | None = Field(
+        default=None, gt=0, description="Non-inferiority margin in the unit of the measure (share for 0/1 columns)."
+    )
+    segment_margin: Margin | None = Field(
         default=None,
         gt=0,
         description="Margin in every segment by itself, in the kind of the guardrail's own margin; unset: segments are shown, "
         "and decide nothing.",
     )
 
+    @field_validator("margin", "segment_margin", mode="before")
+    @classmethod
+    def _in_the_unit_of_the_measure(cls, value: Any, info: ValidationInfo) -> Any:
+        """A percentage is relative; of an absolute margin nobody knows whether it is meant as a share of the units."""
+        if not isinstance(value, str) or not value.strip().endswith("%"):
+            return value
+        share = parse_share(value)
+        if info.field_name == "segment_margin" and info.data.get("max_regression") is not None:
+            return share
+        own = (
+            "write" if info.field_name == "segment_margin" else f"write max_regression: {value.strip()} for a relative change, or"
+        )
+        raise ValueError(
+            f"{value.strip()!r} is no amount in the unit of the measure; {own} {share:.10g} for a share of the units"
+        )
+
     @model_validator(mode="after")
     def _one_margin(self) -> Guardrail:
         if (self.margin is None) == (self.max_regression is None):
-            raise ValueError("a guardrail needs exactly one of margin (absolute) and max_regression (relative)")
+            raise ValueError(
+                "a guardrail needs exactly one of margin (absolute) and max_regression (relative); "
+                + ("write one" if self.margin is None else "remove one")
+            )
+        for field in ("max_regression", "segment_margin") if self.margin is None else ():
+            if self.direction == "increase" and (getattr(self, field) or 0.0) >= 1:
+                raise ValueError(
+                    f"{field}: a fall by 100 % is hardly possible, so it would always hold; write less, such as 5%, or margin"
+                )
         return self

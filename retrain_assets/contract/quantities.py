@@ -84,7 +84,7 @@ _DURATION_SCHEMA = {
     "examples": ["90d", "36h"],
     "description": "A duration: a number and one of s, m, h, d, w.",
 }
-_SHARE_SCHEMA = {
+SHARE_SCHEMA = {
     "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*-?\d+(\.\d+)?\s*%\s*$"}],
     "examples": ["5%", 0.05],
     "description": "A share: a percentage such as 5% or a fraction such as 0.05.",
@@ -99,7 +99,7 @@ Duration = Annotated[
 Period = Annotated[Duration, AfterValidator(above_zero)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 MonthDay = Annotated[str, StringConstraints(pattern=r"^\d{2}-\d{2}$"), AfterValidator(check_month_day)]
-Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_SHARE_SCHEMA)]
+Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(SHARE_SCHEMA)]
 Portion = Annotated[Share, Field(ge=0, le=1)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1)]

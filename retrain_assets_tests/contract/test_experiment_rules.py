@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from retrain_assets.contract import REQUESTS, Economics, Guardrail, Measure, Success
+from retrain_assets.contract import REQUESTS, Contract, Economics, Guardrail, Measure, Success, canonical_json
 from retrain_assets_tests.contract.test_contract_rules import guardrail, success
 from retrain_assets_tests.simulation import contract_with
 
@@ -23,6 +23,7 @@ from retrain_assets_tests.simulation import contract_with
         ({"quantile": 0}, "greater than 0"),
         ({"per": "sessions", "aggregate": "sum"}, "per already divides sums"),
         ({"winsorise": {}}, "write at_least, at_most or both"),
+        ({"winsorise": {"at_most": 9}, "above": 3}, "above makes 0 and 1 of the values"),
         ({"winsorise": {"at_least": 5, "at_most": 5}}, "at_least 5 is not below at_most 5"),
     ],
     ids=str,
@@ -76,12 +77,72 @@ def test_a_denominator_must_be_recorded() -> None:
         ),
         ({"experiment__guardrails": guardrail(above=3, per=REQUESTS)}, "would never be shown without events; remove per"),
         ({"economics": {"value_per_unit": 1, "review_cost": -1}}, "greater than or equal to 0"),
+        ({"economics": {"value_per_unit": 1, "currency": ""}}, "at least 1 character"),
+        ({"experiment__looks": {"after": ["14d"]}}, "looks count from the end of the shadow stage, 1d or more"),
+        (
+            {"experiment__looks": {"after": ["1h", "1d"]}},
+            "nothing has matured, and after the last look nothing more may be shown",
+        ),
+        ({"experiment__full_weeks": 2}, "full_weeks do not fit"),
+        ({"experiment__look_every": "15d"}, "look_every is longer than max_duration"),
+        ({"experiment__stop_loss": {"confirm_after": "14d"}}, "harm could not be confirmed before the experiment ends"),
+        ({"experiment__stop_loss": {"looks": 8, "confirm_after": "2d"}}, "harm could not be confirmed"),
+        ({"experiment__missing_data": {"grace": "14d"}}, "shorten it or write fallback: hold"),
+        ({"experiment__segments": ["region"], "experiment__high_value": {"region": []}}, "high_value.region: names no value"),
+        ({"experiment__cohort": {"tier": {"in": ["gold"], "not_in": ["gold"]}}}, "nobody is in and not_in at once"),
+        ({"experiment__outcomes": ["cost", "complaint", "requests"]}, "already means the number of requests"),
+        ({"experiment__ramp": ["shadow", "half", 100]}, "'half' is not a stage; write shadow, or per cent"),
+        ({"experiment__ramp": ["shadow", "a%", 100]}, "'a%' is not a stage"),
+        ({"experiment__ramp": [0, 50, 100]}, "0 is not a stage"),
+        ({"experiment__success": {"a b": {"column": "cost", "direction": "decrease"}}}, "a check is named after 'a b'"),
+        ({"experiment__success": success(per="cost")}, "success.cost: cost by itself is 1 for everyone"),
+        ({"experiment__guardrails": guardrail(column="error", above=2)}, "error is 0 or 1 already"),
+        (
+            {"experiment__guardrails": guardrail(margin="5%")},
+            "write max_regression: 5% for a relative change, or 0.05 for a share",
+        ),
+        (
+            {"experiment__guardrails": guardrail(segment_margin="5%"), "experiment__segments": ["region"]},
+            "write 0.05 for a share",
+        ),
+        ({"experiment__guardrails": guardrail(margin=None, max_regression=20)}, "20 is 2000%; write 20%"),
+        (
+            {"experiment__guardrails": guardrail(margin=None, max_regression="100%", direction="increase")},
+            "max_regression: a fall by 100 % is hardly possible",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_an_experiment_that_could_not_be_judged_as_written_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         contract_with(**changes)
+
+
+def test_looks_weeks_and_brakes_that_just_fit_are_taken() -> None:
+    experiment = contract_with(
+        experiment__looks={"after": ["7d", "13d"]},
+        experiment__look_every="14d",
+        experiment__stop_loss={"looks": 2, "confirm_after": "13d"},
+        experiment__missing_data={"grace": "14d", "fallback": "hold"},
+    ).experiment
+    assert experiment.looks is not None
+    assert contract_with(experiment__full_weeks=2, experiment__max_duration="16d").experiment.full_weeks == 2
+
+
+def test_shares_may_be_written_in_per_cent_where_a_share_is_meant() -> None:
+    assert contract_with(experiment__alpha="2.5%").experiment.alpha == 0.025
+    relative = guardrail(margin=None, max_regression="20%", segment_margin="50%")
+    assert contract_with(experiment__guardrails=relative, experiment__segments=["region"]).experiment.guardrails[
+        "complaint"
+    ].segment_margin == pytest.approx(0.5)
+
+
+def test_a_contract_reads_back_as_it_was_recorded() -> None:
+    """Canonical JSON writes 2.0 as 2, and an absolute margin above 10 is no percentage."""
+    relative = {"margin": None, "max_regression": "200%"}
+    for one in (guardrail(**relative), guardrail(margin=25.0)):
+        contract = contract_with(experiment__guardrails=one)
+        assert Contract.model_validate_json(canonical_json(contract.to_json())) == contract
 
 
 def test_the_toggle_outlives_an_extended_experiment() -> None:
