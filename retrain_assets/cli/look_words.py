@@ -61,20 +61,28 @@ def say_planned(summary: Mapping[str, Any]) -> None:
     if not summary["planned"]:
         return
     say()
+    divided = ["to win"] if summary["planned"]["divided"] else []  # several success measures divide the error level
     say_table(
-        ["planned look", "due", "state", "standard errors", "taken"],
+        ["planned look", "due", "state", "standard errors", *divided, "taken"],
         [
-            (one["number"], words.minute(one["due"]), one["state"], _boundary(one), words.minute(one["at"]))
+            (
+                one["number"],
+                words.minute(one["due"]),
+                one["state"],
+                _boundary(one, "boundary"),
+                *([_boundary(one, "boundary_to_win")] if divided else []),
+                words.minute(one["at"]),
+            )
             for one in summary["planned"]["looks"]
         ],
-        right=["planned look", "standard errors"],
+        right=["planned look", "standard errors", *divided],
     )
 
 
-def _boundary(one: Mapping[str, Any]) -> str | None:
-    if one["boundary"] is None:
+def _boundary(one: Mapping[str, Any], which: str) -> str | None:
+    if one[which] is None:
         return None
-    return f"{'about ' if one['state'] in ('next', 'ahead') else ''}{one['boundary']:.2f}"
+    return f"{'about ' if one['state'] in ('next', 'ahead') else ''}{one[which]:.2f}"
 
 
 def say_segments(summary: Mapping[str, Any]) -> None:

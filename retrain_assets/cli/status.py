@@ -81,11 +81,19 @@ def _last_look(controller: ReleaseController, toggle: ToggleState | None) -> str
 
 def _due(state: Any, now: Any) -> list[str]:
     """What waits for a person, one line each."""
+    from retrain_assets.release.policy import standing_approvals
+
     due = []
     for toggle in state.toggles.values():
         approval = toggle.contract["approval"]
         if toggle.state == "awaiting_approval":
-            given = ", ".join(item.approver for item in toggle.approvals) or "none yet"
+            standing = standing_approvals(toggle, now)
+            given = ", ".join(item.approver for item in standing) or "none yet"
+            counted = {item.approver for item in standing}
+            if lapsed := sorted({item.approver for item in toggle.approvals} - counted):
+                given += (
+                    f"; no longer counted, as it lapsed or an approval holds for the look it was given on: {', '.join(lapsed)}"
+                )
             who = " or ".join(approval["approvers"])
             due.append(f"{toggle.name} waits for approval: {approval['required']} of {who} (given: {given})")
         if toggle.active and toggle.expires_at is not None and now >= toggle.expires_at:

@@ -151,8 +151,9 @@ def _go_on(found: Found, plan: Plan) -> Decision:
     value = found.net_value
     if value is not None and value.worth is Worth.NOT_WORTH_IT:
         return Decision(Action.REJECT, f"not worth it: all is shown, but {value.message}", Cause.NOT_WORTH_IT)
-    winners = ", ".join(one.spec.name for one in found.results if one.state is MeasureState.BETTER)
-    text = f"{winners} is shown better and every guardrail non-inferior" + (
+    winners = [one.spec.name for one in found.results if one.state is MeasureState.BETTER]
+    are = "is" if len(winners) == 1 else "are"
+    text = f"{', '.join(winners)} {are} shown better and every guardrail non-inferior" + (
         ", in every judged segment too" if found.segments else ""
     )
     return Decision(Action.ASK_APPROVAL, text + (f"; {value.message}" if value is not None else ""))

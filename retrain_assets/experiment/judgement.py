@@ -61,6 +61,7 @@ def judge_all(data: CanaryData, plan: Plan, *, planned: tuple[PlannedLook, ...],
     guarded = tuple((name, one) for name in judged_segments for one in segments[name] if one.spec.segment_margin is not None)
     warnings = (
         *_unguarded(segments, judged_segments, plan),
+        *_never_seen(segments, plan),
         *_leaning(results),
         *moves_against_total(results, segments, plan.high_value),
     )
@@ -145,6 +146,18 @@ def _unguarded(segments: Collection[str], judged: Collection[str], plan: Plan) -
             f"none of {len(segments)} segments has {plan.segment_min_share:.1%} of the units, so no segment margin is judged; "
             "lower segment_min_share in the next contract"
         )
+
+
+def _never_seen(segments: Collection[str], plan: Plan) -> Iterator[str]:
+    """High-value segments without a unit, of which nothing can ever be said: mostly a value that is misspelt."""
+    unseen = [name for name in plan.high_value if name not in segments]
+    if segments and unseen:
+        seen = ", ".join(list(segments)[:MOST_NAMED]) + (f" and {len(segments) - MOST_NAMED} more" * (len(segments) > MOST_NAMED))
+        yield f"no unit of the high-value segment {', '.join(unseen)} was seen, only of {seen}; is high_value misspelt"
+
+
+MOST_NAMED = 5
+"""Segments a sentence names."""
 
 
 def _leaning(results: Sequence[MeasureResult]) -> Iterator[str]:

@@ -121,9 +121,9 @@ def judge(
         message = f"{spec.name}: a guardrail needs a margin or a max_regression above 0"
         return _without_interval(spec, MeasureState.ERROR, n_champion, n_challenger, message)
     if not n_champion or not n_challenger:
-        empty = "the champion has" if n_challenger else "the challenger has" if n_champion else "neither arm has"
+        empty = "the champion has no" if n_challenger else "the challenger has no" if n_champion else "neither arm has a"
         return _without_interval(
-            spec, MeasureState.NO_DATA, n_champion, n_challenger, f"{spec.name}: {empty} no matured unit with a value"
+            spec, MeasureState.NO_DATA, n_champion, n_challenger, f"{spec.name}: {empty} matured unit with a value"
         )
     good_alpha = plan.alpha if alpha is None else alpha
     bad_alpha = good_alpha if harm_alpha is None else harm_alpha

@@ -21,7 +21,7 @@ LONGEST_WHY = 180
 CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.HARM: "harm is shown",
     Cause.MISSING_DATA: "data were missing for too long",
-    Cause.INCONCLUSIVE: "nothing was shown in time",
+    Cause.INCONCLUSIVE: "not everything was shown in time",
     Cause.NOT_WORTH_IT: "it is not worth its cost",
 }
 
@@ -195,6 +195,8 @@ def _next(look: Look, planned: Mapping[str, Any] | None) -> list[str]:
         following = next((one for one in planned["looks"] if one["state"] == "next"), None)
         if following:
             held_to = f", held to {following['boundary']:.2f} standard errors" if following["boundary"] is not None else ""
+            if held_to and planned["divided"] and following["boundary_to_win"] is not None:
+                held_to += f" ({following['boundary_to_win']:.2f} to win on one of several success measures)"
             due = f" at {words.moment(following['due'])}" if following["due"] else ""
             lines.append(f"planned look {following['number']} of {len(planned['looks'])}{due}{held_to}")
         elif look.planned:

@@ -52,6 +52,16 @@ def test_status_says_what_waits_for_a_person(run: Run, awaiting: World) -> None:
     )
 
 
+def test_status_counts_only_approvals_that_a_promotion_would_count(run: Run, act: Run, awaiting: World) -> None:
+    """At the next look, and when it lapses, an approval is none any more; who gave it must hear so."""
+    act("approve", MODEL, SECOND)
+    assert "(given: ruth@example.org)" in run("status").stdout
+    awaiting.forward(days=10)
+    said = run("status").stdout
+    assert "(given: none yet; no longer counted" in said
+    assert "ruth@example.org)" in said
+
+
 def test_status_says_which_toggle_is_past_its_dates(run: Run, act: Run, ramping: World) -> None:
     ramping.forward(days=20)
     assert f"{TOGGLE} expired on 2024-04-21 06:00 UTC" in run("status").stdout

@@ -76,6 +76,13 @@ def test_a_high_value_segment_that_moves_against_the_total_is_a_warning() -> Non
     assert not look_at(replace(plan_of(), high_value=("tier=free",)), data).warnings
 
 
+def test_a_high_value_segment_that_nobody_was_in_is_a_warning() -> None:
+    data = replace(winning(), segments={"tier=gold": {}}, segment_stages={"tier=gold": (counts(4000, 4000),)})
+    (warning,) = look_at(replace(plan_of(), high_value=("tier=gold", "tier=godl")), data).warnings
+    assert "tier=godl was seen, only of tier=gold" in warning
+    assert not look_at(replace(plan_of(), high_value=("tier=godl",)), winning()).warnings, "no segment was recorded at all"
+
+
 @pytest.mark.parametrize("kind", ["absolute", "relative"])
 def test_a_segment_is_held_to_its_own_margin_in_the_kind_of_the_guardrails(kind: str) -> None:
     margins = {"margin": 0.2} if kind == "absolute" else {"max_regression": 0.02}

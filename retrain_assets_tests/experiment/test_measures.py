@@ -173,6 +173,31 @@ def test_a_guardrail_in_per_cent_is_not_blind_where_the_champions_mean_is_about_
     assert nothing.state is MeasureState.INCONCLUSIVE, nothing.message
 
 
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (replace(ERROR, margin=0.05, max_regression=None), "change +0.01 ["),
+        (replace(ERROR, margin=None, max_regression=0.9), "change +10.0% ["),
+        (replace(COST, direction="increase", min_gain=0.001, min_effect=0.0), "change +0.01 ["),
+        (replace(COST, direction="increase", min_effect=0.001), "change +10.0% ["),
+    ],
+    ids=["absolute margin", "relative margin", "absolute gain", "relative effect"],
+)
+def test_a_change_is_told_in_the_kind_the_measure_is_held_to(spec: MeasureSpec, words: str) -> None:
+    """A margin of 0.05 beside a change of 10 % is read as a breach, and as kept beside the 0.01 that it is."""
+    strata = stratum(arm(N, 0.1, 0.3), arm(N, 0.11, 0.3))
+    assert words in state_of(spec, strata).message
+    taken = judge(spec, measure(strata), replace(plan_of(spec), looks=(timedelta(days=7),)), planned=PlannedBoundary(1, 2.0))
+    limit = taken.message.partition("at the planned look ")[2]
+    assert limit.split(":")[0].endswith("%") == ("%" in words)
+
+
+def test_an_empty_arm_is_named_once() -> None:
+    nobody = of_mean(0, 0.0, 0.0)
+    assert "neither arm has a matured unit" in state_of(COST, stratum(nobody, nobody)).message
+    assert "the challenger has no matured unit" in state_of(COST, stratum(arm(N, 10.0), nobody)).message
+
+
 def test_without_strata_there_is_no_data_and_shadow_is_no_experiment() -> None:
     assert state_of(COST).state is MeasureState.NO_DATA
     shadow = stratum(arm(N, 10.0, 8.0), arm(N, 5.0, 8.0), stage="shadow")

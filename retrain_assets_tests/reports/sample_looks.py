@@ -30,7 +30,7 @@ RICH = Contract.model_validate(
             "looks": {"after": [f"{day}d" for day in LOOKS]},
             "guardrails": {
                 "missed_late_rate": {"direction": "decrease", "margin": 0.05, "segment_margin": 0.08},
-                "error_rate": {"column": "error", "per": "requests", "direction": "decrease", "margin": 0.01},
+                "error_rate": {"column": "error", "direction": "decrease", "margin": 0.01},
                 "latency_p95": {"column": "latency_ms", "quantile": "95%", "direction": "decrease", "max_regression": "20%"},
             },
         },

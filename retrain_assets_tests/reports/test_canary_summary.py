@@ -66,7 +66,7 @@ def summary(look: Look, **experiment: Any) -> dict[str, Any]:
             waiting_look(action=Action.REJECT, cause=Cause.INCONCLUSIVE),
             "Reject",
             "bad",
-            "nothing was shown in time: "
+            "not everything was shown in time: "
             "not shown yet: cost per flight (4.2 points short), missed late rate (0.019 short) and 1 more",
         ),
         (
