@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from retrain_assets.experiment.combination import Key, Row, combined
 from retrain_assets.experiment.covariates import adjustment
 from retrain_assets.experiment.difference import Difference
 from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap, StratumStatistics
@@ -28,7 +29,6 @@ LARGEST_IMBALANCE = 3.0
 
 _ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
-Key = tuple[int, Arm]
 Line = tuple[float, float]
 """Coefficients of u and v in one cell."""
 
@@ -75,57 +75,20 @@ def linearised_difference(statistics: MeasureStatistics, used: Sequence[StratumS
 
 
 def _unadjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], first: int) -> Difference:
-    information = sum([one.weight for one in used])
     cells: dict[Key, Cell] = {}
-    factors: dict[Key, float] = {}
-    means: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
-    variances: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
-    n: dict[Arm, int] = {"champion": 0, "challenger": 0}
-    shortfalls: dict[Arm, float] = {"champion": 0.0, "challenger": 0.0}
-    deviations = covariance = 0.0
+    rows: list[Row] = []
     for one in used:
-        share, revision = one.weight / information, one.stratum.revision
-        for arm in _ARMS:
-            sums = one.champion if arm == "champion" else one.challenger
-            cell = cells[revision, arm] = _cell(sums, first)
-            factor = factors[revision, arm] = share / cell.n
-            means[arm] += share * cell.mean
-            variances[arm] += factor * factor * cell.uu * cell.n / (cell.n - 1)
-            n[arm] += cell.n
-            deviations += cell.uu
-        spreads = [(cells[revision, arm].n, cells[revision, arm].uu) for arm in _ARMS]
-        for arm, shortfall in zip(_ARMS, _shortfalls(share, *spreads), strict=True):
-            shortfalls[arm] += shortfall
-    for shared in _all_shared(statistics, used, cells, ()):
-        product = factors[shared.first] * factors[shared.second] * shared.uu
-        if shared.first[1] == shared.second[1]:
-            variances[shared.first[1]] += 2 * product
-        else:
-            covariance += product
-    return Difference(
-        means["champion"],
-        means["challenger"],
-        max(variances["champion"], 0.0),
-        max(variances["challenger"], 0.0),
-        max(variances["champion"] + variances["challenger"] - 2 * covariance, 0.0),
-        deviations / (n["champion"] + n["challenger"] - 2 * len(used)),
-        information,
-        n["champion"],
-        n["challenger"],
-        None,
-        shortfalls["champion"],
-        shortfalls["challenger"],
-    )
+        revision = one.stratum.revision
+        champion = cells[revision, "champion"] = _cell(one.champion, first)
+        challenger = cells[revision, "challenger"] = _cell(one.challenger, first)
+        rows.append((revision, champion.n, champion.mean, champion.uu, challenger.n, challenger.mean, challenger.uu))
+    return combined(rows, [(one.first, one.second, one.uu) for one in _all_shared(statistics, used, cells, ())])
 
 
 def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], first: int, theta: Sequence[float]) -> Difference:
     information = sum([one.weight for one in used])
     cells: dict[Key, Cell] = {}
-    champion_line: dict[Key, Line] = {}
-    challenger_line: dict[Key, Line] = {}
-    line: dict[Key, Line] = {}
-    raw: dict[Key, Line] = {}
-    moved: dict[Key, Line] = {}
+    lines: dict[Key, tuple[Line, ...]] = {}
     shift = 0.0
     champion_mean = challenger_mean = deviations = champion_shortfall = challenger_shortfall = raw_shortfall = 0.0
     n_champion = n_challenger = 0
@@ -144,11 +107,8 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         champion_mean += share * (champion.mean + apart * challenger.n / both)
         challenger_mean += share * (challenger.mean - apart * champion.n / both)
         own, other, centre = share / champion.n, share / challenger.n, share / both
-        champion_line[revision, "champion"], champion_line[revision, "challenger"] = (own, centre - own), (0.0, centre)
-        challenger_line[revision, "champion"], challenger_line[revision, "challenger"] = (0.0, centre), (other, centre - other)
-        line[revision, "champion"], line[revision, "challenger"] = (-own, own), (other, -other)
-        raw[revision, "champion"], raw[revision, "challenger"] = (-own, 0.0), (other, 0.0)
-        moved[revision, "champion"], moved[revision, "challenger"] = (0.0, -own), (0.0, other)
+        lines[revision, "champion"] = (own, centre - own), (0.0, centre), (-own, own), (-own, 0.0), (0.0, -own)
+        lines[revision, "challenger"] = (0.0, centre), (other, centre - other), (other, -other), (other, 0.0), (0.0, other)
         n_champion, n_challenger = n_champion + champion.n, n_challenger + challenger.n
         champion_spread = max(champion.uu - 2 * champion.uv + champion.vv, 0.0)
         challenger_spread = max(challenger.uu - 2 * challenger.uv + challenger.vv, 0.0)
@@ -157,13 +117,13 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         champion_shortfall, challenger_shortfall = champion_shortfall + lacking[0], challenger_shortfall + lacking[1]
         raw_shortfall += sum(_shortfalls(share, (champion.n, champion.uu), (challenger.n, challenger.uu)))
     shared = list(_all_shared(statistics, used, cells, theta))
-    before, variance = _variance(cells, shared, raw), _variance(cells, shared, line)
+    champion_variance, challenger_variance, variance, before, moved = _variances(cells, shared, lines)
     guarded, guarded_before = variance + champion_shortfall + challenger_shortfall, before + raw_shortfall
     return Difference(
         champion_mean,
         challenger_mean,
-        _variance(cells, shared, champion_line),
-        _variance(cells, shared, challenger_line),
+        champion_variance,
+        challenger_variance,
         variance,
         deviations / (n_champion + n_challenger - 2 * len(used)),
         information,
@@ -172,7 +132,7 @@ def _adjusted(statistics: MeasureStatistics, used: Sequence[StratumStatistics], 
         1 - guarded / guarded_before if guarded_before > 0 else None,
         champion_shortfall,
         challenger_shortfall,
-        _in_errors(shift, _variance(cells, shared, moved)),
+        _in_errors(shift, moved),
     )
 
 
@@ -187,16 +147,22 @@ def _shortfalls(share: float, champion: tuple[int, float], challenger: tuple[int
     return first, second
 
 
-def _variance(cells: Mapping[Key, Cell], shared: Iterable[Shared], lines: Mapping[Key, Line]) -> float:
-    """Sum over units of the squared, centred combination; per cell with factor n / (n - 1), which makes it unbiased."""
-    total = 0.0
+def _variances(cells: Mapping[Key, Cell], shared: Iterable[Shared], lines: Mapping[Key, Sequence[Line]]) -> list[float]:
+    """Of each of the combinations whose coefficients ``lines`` has for every cell: both means, their difference, that without
+    adjustment, and what the adjustment moves.
+
+    Sum over units of the squared, centred combination; per cell with factor n / (n - 1), which makes it unbiased.
+    """
+    totals = [0.0] * 5
     for key, (n, _, _, uu, uv, vv) in cells.items():
-        u, v = lines[key]
-        total += (u * u * uu + 2 * u * v * uv + v * v * vv) * n / (n - 1)
-    for one in shared:
-        (a, b), (c, d) = lines[one.first], lines[one.second]
-        total += 2 * (a * c * one.uu + a * d * one.uv + b * c * one.vu + b * d * one.vv)
-    return max(total, 0.0)
+        factor = n / (n - 1)
+        uu, uv, vv = uu * factor, 2 * uv * factor, vv * factor
+        for place, (u, v) in enumerate(lines[key]):
+            totals[place] += u * u * uu + u * v * uv + v * v * vv
+    for first, second, uu, uv, vu, vv in shared:
+        for place, ((a, b), (c, d)) in enumerate(zip(lines[first], lines[second], strict=True)):
+            totals[place] += 2 * (a * c * uu + a * d * uv + b * c * vu + b * d * vv)
+    return [max(total, 0.0) for total in totals]
 
 
 def _cell(arm: ArmStatistics, first: int, theta: Sequence[float] = ()) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from operator import gt
 
 from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap
 
@@ -108,6 +109,7 @@ def _is_plainly_sound(overlap: Overlap, cells: Mapping[tuple[int, Arm], ArmStati
 def _overlap_problem(statistics: MeasureStatistics) -> str | None:
     columns = len(statistics.columns)
     cells: dict[tuple[int, Arm], ArmStatistics] = {}
+    roots: dict[tuple[int, Arm], list[float]] = {}
     for one in statistics.strata:
         cells[one.stratum.revision, "champion"] = one.champion
         cells[one.stratum.revision, "challenger"] = one.challenger
@@ -122,20 +124,15 @@ def _overlap_problem(statistics: MeasureStatistics) -> str | None:
             return f"{where}: sums of other columns than the measure has; aggregate the experiment anew"
         if not 0 <= overlap.n <= min(first.n, second.n):
             return f"{where}: {overlap.n} shared units of {first.n} and {second.n}"
-        if not all(math.isfinite(value) for value in (*overlap.first_sums, *overlap.second_sums, *overlap.products)):
+        if not all(map(math.isfinite, (*overlap.first_sums, *overlap.second_sums, *overlap.products))):
             return f"{where}: a sum is NaN or infinite"
-        if not _is_shared(overlap, first, second, _TOLERANCE * _scale(statistics)):
+        if not roots:
+            residue = _TOLERANCE * _scale(statistics)
+            roots = {key: [math.sqrt(max(one, 0.0) * _EXCESS + residue) for one in _squares(arm)] for key, arm in cells.items()}
+        most = [a * b for a in roots[overlap.first] for b in roots[overlap.second]]
+        if any(map(gt, map(abs, overlap.products), most)):
             return f"{where}: products larger than the squares of either stage allow; aggregate the experiment anew"
     return None
-
-
-def _is_shared(overlap: Overlap, first: ArmStatistics, second: ArmStatistics, residue: float) -> bool:
-    """Whether the products can be those of units that are in both cells (Cauchy and Schwarz)."""
-    most = [math.sqrt(max(square, 0.0) * _EXCESS + residue) for square in (*_squares(first), *_squares(second))]
-    columns = len(first.sums)
-    return all(
-        abs(overlap.products[i * columns + j]) <= most[i] * most[columns + j] for i in range(columns) for j in range(columns)
-    )
 
 
 def _squares(arm: ArmStatistics) -> Iterator[float]:

@@ -6,11 +6,12 @@ stratum, and the comparisons are averaged with weights n_c n_t / (n_c + n_t), th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from retrain_assets.experiment.combination import Key, Row, Shared, combined
 from retrain_assets.experiment.difference import Difference
 from retrain_assets.experiment.linearised import linearised_difference
-from retrain_assets.experiment.statistics import Arm, MeasureStatistics, Overlap, StratumStatistics
+from retrain_assets.experiment.statistics import MeasureStatistics, Overlap, StratumStatistics
 
 LEAST_UNITS = 2
 """Units in each arm below which a stratum has no variance and is left out."""
@@ -36,65 +37,31 @@ def stratified_difference(statistics: MeasureStatistics, *, least_units: int = L
 
 
 def _of_means(used: Sequence[StratumStatistics], overlaps: Sequence[Overlap]) -> Difference:
-    """One column: plain floats, because this runs for every measure of every segment at every look."""
-    weights = [one.champion.n * one.challenger.n / (one.champion.n + one.challenger.n) for one in used]
-    information = sum(weights)
-    champion_mean = challenger_mean = champion_variance = challenger_variance = deviations = covariance = 0.0
-    champion_shortfall = challenger_shortfall = 0.0
-    n_champion = n_challenger = 0
-    cells: dict[tuple[int, Arm], tuple[float, float]] = {}
-    for weight, stratum in zip(weights, used, strict=True):
-        share = weight / information
-        arm = stratum.champion
-        n, total, squares = arm.n, arm.sums[0], arm.products[0]
+    """One column."""
+    rows: list[Row] = []
+    means: dict[Key, float] = {}
+    for one in used:
+        revision, champion, challenger = one.stratum.revision, one.champion, one.challenger
+        n, total, squares = champion.n, champion.sums[0], champion.products[0]
         mean = total / n
         spread = squares - total * mean
-        if spread <= _ROUNDING * squares:
-            spread = 0.0
-        arm = stratum.challenger
-        m, total, squares = arm.n, arm.sums[0], arm.products[0]
-        other_mean = total / m
-        other_spread = squares - total * other_mean
-        if other_spread <= _ROUNDING * squares:
-            other_spread = 0.0
-        champion_mean += share * mean
-        challenger_mean += share * other_mean
-        own, other, both = spread / (n - 1), other_spread / (m - 1), (spread + other_spread) / (n + m - 2)
-        champion_variance += share * share * own / n
-        challenger_variance += share * share * other / m
-        if both > own:
-            champion_shortfall += share * share * (both - own) / n
-        elif both > other:
-            challenger_shortfall += share * share * (both - other) / m
-        deviations += spread + other_spread
-        n_champion += n
-        n_challenger += m
+        m, other_total, other_squares = challenger.n, challenger.sums[0], challenger.products[0]
+        other_mean = other_total / m
+        other_spread = other_squares - other_total * other_mean
+        rows.append(
+            (
+                *(revision, n, mean, spread if spread > _ROUNDING * squares else 0.0),
+                *(m, other_mean, other_spread if other_spread > _ROUNDING * other_squares else 0.0),
+            )
+        )
         if overlaps:
-            revision = stratum.stratum.revision
-            cells[revision, "champion"] = (share / n, mean)
-            cells[revision, "challenger"] = (share / m, other_mean)
-    for overlap in overlaps:
-        if overlap.first in cells and overlap.second in cells:
-            (a, mean), (b, other_mean) = cells[overlap.first], cells[overlap.second]
-            apart = mean * (overlap.second_sums[0] - overlap.n * other_mean) + other_mean * overlap.first_sums[0]
-            product = a * b * (overlap.products[0] - apart)
-            if overlap.first[1] != overlap.second[1]:
-                covariance += product
-            elif overlap.first[1] == "champion":
-                champion_variance += 2 * product
-            else:
-                challenger_variance += 2 * product
-    return Difference(
-        champion_mean,
-        challenger_mean,
-        max(champion_variance, 0.0),
-        max(challenger_variance, 0.0),
-        max(champion_variance + challenger_variance - 2 * covariance, 0.0),
-        deviations / (n_champion + n_challenger - 2 * len(used)),
-        information,
-        n_champion,
-        n_challenger,
-        None,
-        champion_shortfall,
-        challenger_shortfall,
-    )
+            means[revision, "champion"], means[revision, "challenger"] = mean, other_mean
+    return combined(rows, _shared(overlaps, means) if overlaps else ())
+
+
+def _shared(overlaps: Sequence[Overlap], means: Mapping[Key, float]) -> Iterator[Shared]:
+    for one in overlaps:
+        if one.first in means and one.second in means:
+            mean, other_mean = means[one.first], means[one.second]
+            apart = mean * (one.second_sums[0] - one.n * other_mean) + other_mean * one.first_sums[0]
+            yield one.first, one.second, one.products[0] - apart
