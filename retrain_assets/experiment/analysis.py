@@ -108,7 +108,7 @@ def analyse(
         harm_at=streaks.harm_at,
         unusable_since=streaks.unusable_since,
         again_at=None if decision.cause else _again_at(plan, streaks, upcoming, now),
-        warnings=judged.warnings,
+        warnings=(*_stopped(data, plan, now), *judged.warnings),
         matured=matured,
         net_value=value,
     )
@@ -142,6 +142,20 @@ def _silent(data: CanaryData, plan: Plan, revision: int, in_stage: timedelta) ->
 
 SILENCE = timedelta(hours=1)
 """Time without a single exposure below which a stage that just began is not called silent."""
+
+
+def _stopped(data: CanaryData, plan: Plan, now: datetime) -> Iterator[str]:
+    """Traffic that came and no longer comes: the numbers stand still, and nothing else would say so."""
+    if plan.outcome_window is None or data.last_matured_at is None:
+        return
+    gap = now - plan.outcome_window - data.last_matured_at
+    if gap >= STOPPED:
+        newest, days = f"{data.last_matured_at:%Y-%m-%d %H:%M} UTC", gap / timedelta(days=1)
+        yield f"for {days:.1f} days nothing new has matured after the exposure of {newest}; is traffic routed, and does its log arrive"
+
+
+STOPPED = timedelta(days=1)
+"""Time without a newly matured exposure from which on a look warns."""
 
 
 def _harm(judged: Judgement) -> Iterator[str]:

@@ -108,6 +108,7 @@ class Plan:
         high_value: segments (``column=value``) that matter most.
         economics: what an effect is worth; None when the contract does not say.
         units_a_day: expected units a day in the cohort.
+        outcome_window: time after which a unit matures; None: it is not said when traffic stops.
     """
 
     measures: tuple[MeasureSpec, ...]
@@ -131,6 +132,7 @@ class Plan:
     high_value: tuple[str, ...] = ()
     economics: Economics | None = None
     units_a_day: float = 0.0
+    outcome_window: timedelta | None = None
 
     @classmethod
     def from_contract(cls, contract: Contract) -> Plan:
@@ -164,6 +166,7 @@ class Plan:
             ),
             economics=contract.economics,
             units_a_day=experiment.expected_units_per_day,
+            outcome_window=experiment.outcome_window,
         )
 
     @property

@@ -34,6 +34,15 @@ def look_at(data: CanaryData, stage: str = "50", *, days: float = 5, in_stage: f
     return analyse(data, PLAN, stage=stage, revision=4, **times)
 
 
+@pytest.mark.parametrize(("quiet_days", "warned"), [(0.9, False), (1.0, True), (4.0, True)])
+def test_traffic_that_stops_in_the_middle_of_a_stage_is_said(quiet_days: float, warned: bool) -> None:
+    plan = replace(plan_of(), outcome_window=timedelta(days=2))
+    newest = ARMED + timedelta(days=9 - 2 - quiet_days)
+    data = replace(open_canary(), first_traffic_at=ARMED, last_matured_at=newest)
+    warnings = look_at_plan(plan, data, days=9).warnings
+    assert any("nothing new has matured" in one for one in warnings) == warned
+
+
 def test_a_shown_win_with_kept_guardrails_asks_for_approval() -> None:
     look = look_at(winning())
     assert look.action is Action.ASK_APPROVAL
