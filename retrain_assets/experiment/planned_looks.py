@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 
 from retrain_assets.experiment.data import StageCounts
 from retrain_assets.experiment.group_sequential import boundaries, spent
@@ -49,10 +50,16 @@ def boundary(plan: Plan, taken: tuple[PlannedLook, ...], alpha: float) -> float:
     """The number of standard errors z_k of the last look taken: with probability 1 - alpha no look's estimate exceeds its own.
 
     The error level is spent by time (time of the look / time of the last planned one), so that it does not depend on what came
-    in; how the looks hang together is read from the information they rested on.
+    in. How the looks hang together is read from the information they rested on, taken to grow as time does at least: where the
+    same units come back every day, their number says nothing about how much their means still move. Looks that hang together
+    less than assumed would cross too often (Slepian's inequality), more than assumed too rarely.
     """
     fractions = [plan.looks[min(look.number, len(plan.looks)) - 1] / plan.looks[-1] for look in taken]
-    return boundaries([look.information for look in taken], spent(plan.spending, fractions, alpha))[-1]
+    information = [1.0]
+    for (before, after), (earlier, later) in zip(pairwise(taken), pairwise(fractions), strict=True):
+        growth = after.information / before.information
+        information.append(information[-1] * max(growth, 1 / growth, later / earlier))
+    return boundaries(information, spent(plan.spending, fractions, alpha))[-1]
 
 
 def matured_information(stages: Iterable[StageCounts]) -> float:

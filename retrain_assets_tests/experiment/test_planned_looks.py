@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrain_assets.experiment import Action, CanaryData, Cause, MeasureState, PlannedLook
-from retrain_assets.experiment.group_sequential import boundaries, spent
+from retrain_assets.experiment.group_sequential import Spending, boundaries, spent
 from retrain_assets.experiment.planned_looks import boundary, matured_information, next_planned, take
 from retrain_assets_tests.experiment.builders import ARMED, COST, ERROR, arm, counts, measure, plan_of, stratum, winning
 from retrain_assets_tests.experiment.stories import DAY, calm, harmed, look_at, unreadable, watch, with_measures
@@ -138,6 +138,16 @@ def test_nothing_is_planned_before_traffic_comes() -> None:
     assert take(PLAN, (), nobody, first_traffic_at=TRAFFIC, now=ARMED + 9 * DAY) is None
     assert matured_information(nobody) == 0
     assert next_planned(PLAN, (), first_traffic_at=None) is None
+
+
+def test_the_same_units_in_every_look_do_not_make_its_boundary_too_low() -> None:
+    """Daily users: their number stands still, while the means of their requests move as much as those of new users would."""
+    plan = replace(PLAN, looks=tuple(7 * k * DAY for k in (1, 2, 3, 4)), spending=Spending.POCOCK)
+    taken = tuple(PlannedLook(k, ARMED + 7 * k * DAY, 250.0) for k in (1, 2, 3, 4))
+    z = [boundary(plan, taken[:k], 0.025) for k in (1, 2, 3, 4)]
+    steps = np.random.default_rng(2).normal(size=(100_000, 4))
+    scores = steps.cumsum(axis=1) / np.sqrt([1, 2, 3, 4])
+    assert (scores > z).any(axis=1).mean() == pytest.approx(0.025, abs=0.0015)
 
 
 def test_planned_looks_promote_a_challenger_without_effect_no_more_often_than_the_level() -> None:
