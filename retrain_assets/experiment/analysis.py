@@ -151,7 +151,7 @@ def _stopped(data: CanaryData, plan: Plan, now: datetime) -> Iterator[str]:
     gap = now - plan.outcome_window - data.last_matured_at
     if gap >= STOPPED:
         newest, days = f"{data.last_matured_at:%Y-%m-%d %H:%M} UTC", gap / timedelta(days=1)
-        yield f"nothing new has matured for {days:.1f} days, last the exposure of {newest}; is traffic routed, does its log arrive"
+        yield f"nothing new has matured for {days:.1f} days, last of {newest}; is traffic routed, does its log arrive"
 
 
 STOPPED = timedelta(days=1)
