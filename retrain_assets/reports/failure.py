@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from retrain_assets.contract import Gate, Outcome
+from retrain_assets.experiment import Action
 from retrain_assets.experiment.failure_modes import (
     Evidence,
     Failure,
@@ -43,7 +44,8 @@ def failure_of(record: Record) -> Failure | None:
     taken_off = record.last(EventKind.ROLLED_BACK) or lost
     if shown is not None and look is not None and taken_off.payload.get("evidence") == look.payload.get("evidence"):
         return shown
-    happened = _happened(taken_off)
+    asked = look is not None and look.payload.get("action") == Action.ASK_APPROVAL
+    happened = _happened(taken_off, asked=asked)
     known = [one for one in shown.evidence if one.mode is not FailureMode.INCONCLUSIVE] if shown and promoted is None else []
     return strongest([*known, happened])
 
@@ -60,14 +62,18 @@ def _before_traffic(record: Record, lost: Event | None) -> Failure | None:
     failed = record.last(EventKind.STAGE_FAILED)
     if failed is not None and record.known.failure is not None:
         return failure_of_stage(str(failed.payload.get("stage", "unknown")), str(failed.payload.get("message") or failed.reason))
-    return strongest([_happened(lost)]) if lost is not None else None
+    return strongest([_happened(lost, asked=False)]) if lost is not None else None
 
 
-def _happened(event: Event) -> Evidence:
+def _happened(event: Event, *, asked: bool) -> Evidence:
+    """What took it off, where no look did; ``asked``: the last look had shown everything and asked people."""
     cause = str(event.payload.get("cause") or "")
     if event.actor.is_person:
         sentence = f"{words.actor(str(event.actor))} took it off: {event.reason}; the records alone do not say why it was lost"
         return Evidence(FailureMode.INCONCLUSIVE, "person", sentence)
+    if (cause == "expired" or event.reason == "expired") and asked:
+        sentence = "all was shown and people were asked, but no approval held when the toggle expired"
+        return Evidence(FailureMode.INCONCLUSIVE, "expiry", sentence)
     if cause == "expired" or event.reason == "expired":
         return Evidence(FailureMode.INCONCLUSIVE, "expiry", "the toggle expired before anything was decided: time ran out")
     if cause == "champion_rolled_back":

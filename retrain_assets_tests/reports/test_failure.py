@@ -81,6 +81,22 @@ def test_a_toggle_that_expired_ran_out_of_time(fresh: Sample) -> None:
     assert why(fresh, "2013-07-01")["sentence"] == "the toggle expired before anything was decided: time ran out"
 
 
+def test_a_toggle_that_expired_while_people_were_asked_says_that_nobody_decided(fresh: Sample) -> None:
+    """The owner a year later must not read that the model showed nothing."""
+    fresh.bootstrap()
+    fresh.launch("2013-07-01", {"kind": "cadence", "cron": "0 6 1 * *"})
+    fresh.offline("2013-07-01", fresh.until_candidate("2013-07-01", "2"))
+    fresh.arm("2013-07-01")
+    fresh.follow_until("2013-07-01", cost=-0.7)
+    fresh.now += CONTRACT.toggle.expires_after + timedelta(hours=1)
+    fresh.do(SYSTEM, "expired", ramping.expire)
+    fresh.decide("2013-07-01")
+    assert (
+        why(fresh, "2013-07-01")["sentence"]
+        == "all was shown and people were asked, but no approval held when the toggle expired"
+    )
+
+
 def test_a_candidate_a_person_rejects_before_traffic_is_lost_for_that_reason(fresh: Sample) -> None:
     fresh.bootstrap()
     fresh.launch("2013-07-01", {"kind": "cadence", "cron": "0 6 1 * *"})
