@@ -135,6 +135,8 @@ def _unreadable(difference: Difference, statistics: MeasureStatistics) -> str | 
             return f"all values of the {arm} are equal within each stage (mean {mean:.4g}), which gives no measure of chance"
     if not difference.variance > PREDICTED * (difference.champion_variance + difference.challenger_variance):
         return "the covariates leave nothing of the values to vary, which gives no measure of chance"
+    if not difference.unit_variance > PREDICTED * difference.variance:
+        return "the sums of units in several stages are not those of any values; aggregate the experiment anew"
     return None
 
 

@@ -130,8 +130,10 @@ def _overlap_problem(statistics: MeasureStatistics) -> str | None:
             residue = _TOLERANCE * _scale(statistics)
             roots = {key: [math.sqrt(max(one, 0.0) * _EXCESS + residue) for one in _squares(arm)] for key, arm in cells.items()}
         most = [a * b for a in roots[overlap.first] for b in roots[overlap.second]]
-        if any(map(gt, map(abs, overlap.products), most)):
-            return f"{where}: products larger than the squares of either stage allow; aggregate the experiment anew"
+        most += [math.sqrt(overlap.n) * root + _TOLERANCE for root in (*roots[overlap.first], *roots[overlap.second])]
+        sums = (*overlap.products, *overlap.first_sums, *overlap.second_sums)
+        if any(map(gt, map(abs, sums), most)):
+            return f"{where}: sums larger than the squares of either stage allow; aggregate the experiment anew"
     return None
 
 

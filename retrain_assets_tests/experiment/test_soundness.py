@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrain_assets.experiment import ArmStatistics, MeasureState, MeasureStatistics, Overlap, judge
+from retrain_assets.experiment import ArmStatistics, MeasureState, MeasureStatistics, Overlap, interval_of, judge
 from retrain_assets.experiment.soundness import problem_of
 from retrain_assets_tests.experiment.builders import COST, arm, events, measure, of_units, plan_of, stratum
 
@@ -46,7 +46,8 @@ def test_real_values_have_no_problem() -> None:
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, n=101),)), "101 shared units of 100 and 100"),
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(math.nan,)),)), "NaN or infinite"),
         (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(1.0, 2.0)),)), "other columns"),
-        (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(-250.0,)),)), "products larger than the squares"),
+        (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, products=(-250.0,)),)), "sums larger than the squares"),
+        (MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, second_sums=(1e300,)),)), "sums larger than the squares"),
         (measure(stratum(arm(90, 1e-160, 1e-160), arm(90, 1e-160, 1e-160))), "give the measure another unit"),
         (measure(stratum(arm(90, 1.0), arm(90, 1e120, 1e120))), "give the measure another unit"),
     ],
@@ -58,6 +59,11 @@ def test_what_no_values_can_give_is_an_error_with_its_place(broken: MeasureStati
     result = judge(COST, broken, plan_of())
     assert (result.state, result.lower) == (MeasureState.ERROR, None)
     assert words in result.message
+
+
+def test_shared_sums_that_fit_no_values_give_no_interval() -> None:
+    odd = MeasureStatistics(strata=BOTH, overlaps=(replace(SHARED, second_sums=(-1e300,)),))
+    assert "not those of any values" in str(interval_of(odd, plan_of().tuning))
 
 
 def test_taking_units_away_again_leaves_sums_that_are_sound() -> None:
