@@ -124,7 +124,8 @@ def _merged_fast(frame: pl.DataFrame, starts: npt.NDArray[np.int64], numbers: Se
         merged[name] = np.minimum.reduceat(values, starts)
         merged[f"{name} max"] = np.maximum.reduceat(values, starts)
     for name in numbers:
-        merged[name] = np.add.reduceat(frame[name].to_numpy(), starts)
+        values = frame[name].to_numpy()
+        merged[name] = np.add.reduceat(values, starts, dtype=values.dtype)
     return pl.DataFrame(merged)
 
 

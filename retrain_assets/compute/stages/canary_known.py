@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import UNIT
 from retrain_assets.compute.stages.canary_columns import read_columns, write_columns
+from retrain_assets.compute.stages.canary_lookup import Lookup, Numbers
+from retrain_assets.compute.stages.canary_records import REVISION_BITS
+
+SMALL = 200_000
+"""Rows up to which new rows and those of earlier files are put into one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,56 +45,51 @@ class KnownFiles:
         directory: where they are.
         request_schema: columns of settled requests.
         cell_schema: columns of cells.
-        requests: names of files of settled requests.
+        requests: files of settled requests, with their rows.
         cell_files: files of cells, every cell in one of them and not gone there.
     """
 
     directory: Path
     request_schema: Mapping[str, Any]
     cell_schema: Mapping[str, Any]
-    requests: list[str] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
     cell_files: list[CellFile] = field(default_factory=list)
-    _replaced: dict[str, list[npt.NDArray[np.uint32]]] = field(default_factory=dict)
+    _looked_at: dict[str, list[npt.NDArray[np.intp]]] = field(default_factory=dict)
 
     def part(self, number: int, parts: int) -> KnownFiles:
-        """The files that can hold units of one of the parts rows are split into."""
-        if parts == 1:
-            return self
-        names = (f"{_WHOLE}-", f"{_part(number, parts)}-")
-        requests = [name for name in self.requests if name.startswith(names)]
-        return replace(self, requests=requests, cell_files=[one for one in self.cell_files if one.name.startswith(names)])
+        """The files that can hold units of one of the parts rows are split into (:func:`canary_scatter.scattered`)."""
+        requests = {name: rows for name, rows in self.requests.items() if _overlap(name, number, parts)}
+        return replace(self, requests=requests, cell_files=[one for one in self.cell_files if _overlap(one.name, number, parts)])
 
     def settled_keys(self, keys: pl.Series) -> pl.Series:
         """Those of the keys whose request is settled."""
-        if not self.requests or keys.is_empty():
-            return keys.clear()
-        wanted = keys.to_frame("key")
-        found = [self._column(name, "key").join(wanted, on="key", how="semi") for name in self.requests]
-        return pl.concat(found)["key"]
+        wanted = Lookup(np.sort(keys.to_numpy()))
+        found = [keys.clear()]
+        for name in self.requests:
+            column = self._column(name, "key")
+            found.append(pl.Series("key", column[wanted.places(column)]))
+        return pl.concat(found)
 
     def settled_reports(self, units: pl.Series) -> pl.DataFrame:
         """Everything of the settled requests of these units."""
-        wanted = units.to_frame("unit")
-        found = []
+        wanted = Lookup(np.sort(units.to_numpy()))
+        found = [pl.DataFrame(schema=dict(self.request_schema))]
         for name in self.requests:
-            place = self._column(name, "unit").with_row_index().join(wanted, on="unit", how="semi")["index"]
-            found.append(read_columns(self.directory / name, self.request_schema, place.to_numpy()))
+            places = wanted.places(self._column(name, "unit"))
+            found.append(read_columns(self.directory / name, self.request_schema, places))
         return pl.concat(found)
 
     def cells(self, units: pl.Series) -> pl.DataFrame:
-        """The cells of these units, in the order of ``cell``; they count as replaced from now on."""
-        wanted = units.to_frame("unit")
-        found = []
+        """The cells of these units, in the order of ``cell``."""
+        wanted = Lookup(np.sort(units.to_numpy()))
+        found = [pl.DataFrame(schema=dict(self.cell_schema))]
         for one in self.cell_files:
-            unit = self._column(one.name, "cell").select((pl.col("cell") & UNIT).alias("unit"))
-            place = unit.with_row_index().join(wanted, on="unit", how="semi")["index"].to_numpy()
-            if one.gone and len(place):
-                place = place[~self._gone(one)[place]]
-            if len(place):
-                found.append(read_columns(self.directory / one.name, self.cell_schema, place))
-                self._replaced.setdefault(one.name, []).append(place)
-        if not found:
-            return pl.DataFrame(schema=dict(self.cell_schema))
+            places = _places_of_units(self._column(one.name, "cell"), wanted)
+            if one.gone and len(places):
+                places = places[~self._gone(one)[places]]
+            if len(places):
+                found.append(read_columns(self.directory / one.name, self.cell_schema, places))
+                self._looked_at.setdefault(one.name, []).append(places)
         rows = pl.concat(found)
         return rows[np.argsort(rows["cell"].to_numpy())]
 
@@ -98,34 +97,63 @@ class KnownFiles:
         """The files after new ones were written; those that are mostly replaced are not among them any more.
 
         Args:
-            settled: requests that settled since.
-            cells: the new cells of units that changed, those given by :meth:`cells` before among them.
+            settled: requests that settled since, by part.
+            cells: cells that are new or changed, by part, in the order of ``cell``. They replace those of the same number that
+                :meth:`cells` gave before.
         """
         settled, cells = list(settled), list(cells)
-        names = [_part(number, len(cells)) for number in range(len(cells))] if len(cells) > 1 else [_WHOLE]
-        requests = list(self.requests)
-        for name, frame in zip(names, settled, strict=True):
-            requests += [self.write(frame.select(*self.request_schema), name)] if frame.height else []
-        after, moved = [], []
+        labels = [_part(number, len(cells)) for number in range(len(cells))]
+        after = replace(self, requests=dict(self.requests), cell_files=[], _looked_at={})
+        for label, frame in zip(labels, settled, strict=True):
+            after._add_requests(label, frame.select(*self.request_schema))
+        changed = Lookup(np.concatenate([frame["cell"].to_numpy() for frame in cells]))
+        moved: list[tuple[str, pl.DataFrame]] = []
         for one in self.cell_files:
-            if one.name not in self._replaced:
-                after.append(one)
-                continue
-            gone = self._gone(one)
-            gone[np.concatenate(self._replaced[one.name])] = True
-            number = int(gone.sum())
-            if number * 2 >= one.rows:
-                if number < one.rows:
-                    moved.append(
-                        (_label(one.name), read_columns(self.directory / one.name, self.cell_schema, np.flatnonzero(~gone)))
-                    )
-            else:
-                places = pl.DataFrame({"row": np.flatnonzero(gone).astype(np.uint32)})
-                after.append(CellFile(one.name, one.rows, self.write(places, "gone"), number))
-        for name, frame in (*zip(names, cells, strict=True), *moved):
-            after += [CellFile(self.write(frame.select(*self.cell_schema), name), frame.height)] if frame.height else []
-        files = after
-        return replace(self, requests=requests, cell_files=files, _replaced={})
+            moved += self._replaced(one, changed, after.cell_files)
+        for label, frame in (*zip(labels, cells, strict=True), *moved):
+            after._add_cells(label, frame.select(*self.cell_schema))
+        return after
+
+    def _add_requests(self, label: str, frame: pl.DataFrame) -> None:
+        """Write settled requests, together with those of small files."""
+        pieces = [frame]
+        for name, rows in reversed(list(self.requests.items())):
+            if _label(name) == label and _joins(rows, sum(piece.height for piece in pieces)):
+                pieces.append(read_columns(self.directory / name, self.request_schema))
+                del self.requests[name]
+        if frame.height:
+            together = pl.concat(pieces)
+            self.requests[self.write(together, label)] = together.height
+
+    def _add_cells(self, label: str, frame: pl.DataFrame) -> None:
+        """Write cells, together with those of small files."""
+        pieces = [frame]
+        for one in reversed(list(self.cell_files)):
+            if _label(one.name) == label and _joins(one.rows, sum(piece.height for piece in pieces)):
+                pieces.append(read_columns(self.directory / one.name, self.cell_schema, np.flatnonzero(~self._gone(one))))
+                self.cell_files.remove(one)
+        if frame.height:
+            together = pl.concat(pieces)
+            if len(pieces) > 1:
+                together = together[np.argsort(together["cell"].to_numpy())]
+            self.cell_files.append(CellFile(self.write(together, label), together.height))
+
+    def _replaced(self, one: CellFile, changed: Lookup, kept: list[CellFile]) -> list[tuple[str, pl.DataFrame]]:
+        """Keep a file without the cells that changed, or give what is left of it when that is less than half."""
+        places = np.concatenate([np.zeros(0, dtype=np.intp), *self._looked_at.get(one.name, [])])
+        places = places[changed.places(self._column(one.name, "cell")[places])] if len(places) else places
+        if not len(places):
+            kept.append(one)
+            return []
+        gone = self._gone(one)
+        gone[places] = True
+        number = int(gone.sum())
+        if number * 2 < one.rows:
+            numbers = pl.DataFrame({"row": np.flatnonzero(gone).astype(np.uint32)})
+            kept.append(CellFile(one.name, one.rows, self.write(numbers, "gone"), number))
+            return []
+        left = np.flatnonzero(~gone)
+        return [(_label(one.name), read_columns(self.directory / one.name, self.cell_schema, left))] if len(left) else []
 
     def names(self) -> list[str]:
         """Every file there is."""
@@ -143,11 +171,8 @@ class KnownFiles:
             gone[read_columns(self.directory / one.gone, {"row": pl.UInt32})["row"].to_numpy()] = True
         return gone
 
-    def _column(self, name: str, column: str) -> pl.DataFrame:
-        return read_columns(self.directory / name, {column: pl.UInt64})
-
-
-_WHOLE = "whole"
+    def _column(self, name: str, column: str) -> Numbers:
+        return read_columns(self.directory / name, {column: pl.UInt64})[column].to_numpy()
 
 
 def _part(number: int, parts: int) -> str:
@@ -156,3 +181,25 @@ def _part(number: int, parts: int) -> str:
 
 def _label(name: str) -> str:
     return name.rpartition("-")[0]
+
+
+def _overlap(name: str, number: int, parts: int) -> bool:
+    """Whether a file's part of the units and another part have some in common."""
+    _, its_number, _, its_parts, _ = name.split("-")
+    return int(its_number) * parts < (number + 1) * int(its_parts) and number * int(its_parts) < (int(its_number) + 1) * parts
+
+
+def _joins(rows: int, more: int) -> bool:
+    """Whether a file is put together with newer rows: the rows of small files are written again only as they double."""
+    return rows <= 2 * more and rows + more <= SMALL
+
+
+def _places_of_units(cells: Numbers, units: Lookup) -> npt.NDArray[np.intp]:
+    """Where the cells of some units are among ascending cells."""
+    if not len(units.numbers):
+        return np.zeros(0, dtype=np.intp)
+    mask = np.uint64(2**REVISION_BITS - 1)
+    start = np.searchsorted(cells, units.numbers[0], side="left")
+    stop = np.searchsorted(cells, units.numbers[-1] | mask, side="right")
+    places: npt.NDArray[np.intp] = start + units.places(cells[start:stop] & ~mask)
+    return places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,6 @@ import polars as pl
 
 from retrain_assets.compute.stages.canary_arrivals import Arrivals, arrivals
 from retrain_assets.compute.stages.canary_records import (
-    REVISION_BITS,
     Labels,
     exposure_rows,
     no_exposures,
@@ -22,9 +22,8 @@ from retrain_assets.compute.stages.canary_requests import RowCounts
 from retrain_assets.compute.stages.canary_step import Rows
 from retrain_assets.compute.stages.canary_terms import Terms
 
-PARTS = 32
-WHOLE = 3_000_000
-"""Rows up to which nothing is split."""
+PARTS = {3_000_000: 1, 12_000_000: 4, math.inf: 32}
+"""Into how many parts up to so many rows are split; powers of 2."""
 
 
 @dataclass(slots=True)
@@ -51,6 +50,7 @@ class Scattered:
         future_rows: waiting rows dated after now by more than clocks differ.
         unknown_revisions: waiting exposures of a revision the ledger does not know.
         counts: outcome rows without a time.
+        height: rows in the parts, and those that will be put beside them.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -60,6 +60,7 @@ class Scattered:
     future_rows: int = 0
     unknown_revisions: int = 0
     counts: RowCounts = field(default_factory=RowCounts)
+    height: int = 0
 
     def beside(self, rows: Rows) -> list[Rows]:
         """Other rows, split by unit as the parts are."""
@@ -75,6 +76,7 @@ def scattered(
     labels: Labels,
     now: datetime,
     waiting: Rows | None = None,
+    more: int = 0,
 ) -> Scattered:
     """Read batches of records, one at a time.
 
@@ -85,11 +87,12 @@ def scattered(
         labels: names of the segments; new ones are added.
         now: the time of the look.
         waiting: rows that could not be counted before.
+        more: how many rows will be put beside the parts.
 
     Raises:
         StageError: for a missing column, a wrong type or an unknown arm.
     """
-    found = Scattered()
+    found = Scattered(height=more)
     nothing = Rows(no_exposures(terms), no_outcomes(terms))
     whole = Part([nothing.exposures], [nothing.outcomes])
     found.parts.append(whole)
@@ -111,14 +114,12 @@ def _add(found: Scattered, arrived: Arrivals) -> None:
     found.future_rows += arrived.future_rows
     found.unknown_revisions += arrived.unknown_revisions
     found.counts += arrived.counts
-    if len(found.parts) == 1:
-        whole = found.parts[0]
-        if sum(piece.height for piece in (*whole.exposures, *whole.outcomes)) + arrived.rows.height <= WHOLE:
-            whole.exposures.append(arrived.rows.exposures)
-            whole.outcomes.append(arrived.rows.outcomes)
-            return
-        found.parts = [Part() for _ in range(PARTS)]
-        _split(found.parts, whole.rows())
+    found.height += arrived.rows.height
+    parts = next(number for most, number in PARTS.items() if found.height <= most)
+    if parts > len(found.parts):
+        before, found.parts = found.parts, [Part() for _ in range(parts)]
+        while before:
+            _split(found.parts, before.pop(0).rows())
     _split(found.parts, arrived.rows)
 
 
@@ -130,7 +131,7 @@ def _split(parts: list[Part], rows: Rows) -> None:
         if len(parts) == 1:
             pieces[0].append(frame)
             continue
-        place = frame.select((pl.col("unit") // 2**REVISION_BITS % len(parts)).cast(pl.UInt8)).to_series().to_numpy()
+        place = (frame["unit"].to_numpy() >> np.uint64(65 - len(parts).bit_length())).astype(np.uint8)
         ordered = frame[np.argsort(place, kind="stable")]
         ends = np.cumsum(np.bincount(place, minlength=len(parts)))
         for number, piece in enumerate(pieces):

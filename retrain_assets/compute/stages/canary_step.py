@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from retrain_assets.compute.stages.canary_cells import UNIT, as_cells, is_matured, matured_cells, merged, repeated_cells
+from retrain_assets.compute.stages.canary_lookup import Lookup
 from retrain_assets.compute.stages.canary_records import OTHER, Labels
 from retrain_assets.compute.stages.canary_requests import RowCounts, apart, in_order, matched, unknown
 from retrain_assets.compute.stages.canary_sums import Sums, sums_of
@@ -57,7 +59,7 @@ class Known(Protocol):
         """Everything of the settled requests of these units, as :attr:`canary_requests.Requests.reports`."""
 
     def cells(self, units: pl.Series) -> pl.DataFrame:
-        """The cells of these units."""
+        """The cells of these units, in the order of ``cell``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Step:
         change: of the sums.
         counts: change of the counts of rows that are settled.
         open_counts: counts of rows that are not settled yet.
-        cells: the new cells of every unit that changed.
+        cells: the cells that are new or changed, in the order of ``cell``.
         settled: requests that settled.
         open: rows whose requests are still open, or that nobody logged.
     """
@@ -106,31 +108,41 @@ def step(before: Rows, new: Rows, known: Known | None, terms: Terms, labels: Lab
         repeated_cells(requests.repeated.filter(_counts), terms),
         *_open_cells(_ripe(new.exposures, terms, now)[1], terms),
     ]
-    earlier = None
-    if known is not None:
-        units = _units(*cells, *([special.cells] if special is not None else []))
-        earlier = known.cells(units)
-        cells.append(
-            earlier
-            if special is None or earlier.is_empty()
-            else earlier.filter(~(pl.col("cell") & UNIT).is_in(_units(special.cells).implode()))
-        )
-    after = merged(cells, terms, labels)
     left = Rows(unripe, requests.nobody)
     settled, counts = requests.reports, requests.counts
+    anew = [special.cells] if special is not None else []
     if special is not None:
-        after = pl.concat([after, special.cells.select(after.columns)]).sort("cell")
         settled = pl.concat([settled, special.settled], how="diagonal")
         counts += special.counts
         left += special.open
-    change = sums_of(after, terms, labels)
-    if earlier is not None and earlier.height:
-        change -= sums_of(earlier, terms, labels)
+    earlier = known.cells(_units(*cells, *anew)) if known is not None else None
+    if earlier is None or earlier.is_empty():
+        after = whole = _together([merged(cells, terms, labels), *anew])
+        change = sums_of(whole, terms, labels)
+    else:
+        touched = Lookup(np.sort(pl.concat([one["cell"] for one in (*cells, *anew)]).to_numpy()))
+        same = np.ones(earlier.height, dtype=np.bool_)
+        same[touched.places(earlier["cell"].to_numpy())] = False
+        changed = earlier.filter(~same)
+        if anew:
+            changed = changed.filter(~(pl.col("cell") & UNIT).is_in(_units(*anew).implode()))
+        after = _together([merged([*cells, changed], terms, labels), *anew])
+        whole = _together([after, earlier.filter(same)])
+        change = sums_of(whole, terms, labels) - sums_of(earlier, terms, labels)
     still = matched(left.exposures, left.outcomes, terms)
     return Step(change, counts, still.counts + unknown(still.nobody, terms), after, settled, left)
 
 
 _counts = pl.col("revision") != OTHER
+
+
+def _together(cells: list[pl.DataFrame]) -> pl.DataFrame:
+    """Cells that are none twice, in order."""
+    cells = [one for one in cells if one.height] or cells[:1]
+    if len(cells) == 1:
+        return cells[0]
+    rows = pl.concat([one.select(cells[0].columns) for one in cells])
+    return rows[np.argsort(rows["cell"].to_numpy(), kind="stable")]
 
 
 def _units(*cells: pl.DataFrame) -> pl.Series:

@@ -97,13 +97,11 @@ def _advance(
     """One tick; None where rounding would show."""
     new = {kind: [one for one in files if one.name not in state.files[kind]] for kind, files in batches.items()}
     labels = Labels({column: list(names) for column, names in state.labels.of.items()}, set(state.labels.columns))
-    waiting = _left(state, "waiting", terms)
-    found = scattered(
-        (one.records() for one in new["exposures"]), (one.records() for one in new["outcomes"]), terms, labels, now, waiting
-    )
+    waiting, opened = _left(state, "waiting", terms), _left(state, "open", terms)
+    exposures, outcomes = ((one.records() for one in new[kind]) for kind in ("exposures", "outcomes"))
+    found = scattered(exposures, outcomes, terms, labels, now, waiting, opened.height)
     rows = {"exposures": state.rows["exposures"] + found.exposures, "outcomes": state.rows["outcomes"] + found.outcomes}
     require_columns(labels, terms, exposures=rows["exposures"] > 0, outcomes=rows["outcomes"] > 0)
-    opened = _left(state, "open", terms)
     known = state.known if state.known.requests or state.known.cell_files else None
     sums, counts, moments, open_counts = state.sums, state.counts + found.counts, state.moments, RowCounts()
     left, settled, cells = [], [], []
