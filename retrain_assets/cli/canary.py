@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,8 @@ def canary(model: str, retrain: str | None, as_json: bool) -> None:
     controller = open_controller(home)
     state, now = known_model(controller, model), controller.clock.now()
     toggle = _toggle(state, retrain)
+    if not toggle.active and toggle.last_look is not None:  # a promoted one is beyond its ramp, where no look calls for anything
+        toggle = replace(toggle, stage=toggle.last_look.stage)
     look = look_at(home, toggle, now, training_hours=training_hours(home, state.retrains[toggle.retrain]))
     document = look_document(look, canary_view(home, toggle, look, now))
     if as_json:

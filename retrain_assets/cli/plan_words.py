@@ -37,7 +37,7 @@ def say_plan(plan: dict[str, Any]) -> None:
     say()
     say(
         f"the ramp takes at least {plan['ramp_days']:.1f} days; approval is asked for not before day "
-        f"{plan['earliest_days']:.4g}, and without a clear result it is rejected on day {plan['max_days']:g}"
+        f"{plan['earliest_days']:.1f}, and without a clear result it is rejected on day {plan['max_days']:g}"
     )
     if plan["looks"]["planned"]:
         days = ", ".join(f"{day:.4g}" for day in plan["looks"]["days"]) or "none that has units"
@@ -83,14 +83,21 @@ def _say_measures(plan: dict[str, Any]) -> None:
         if plan["segments"]:
             _say_segments(plan)
         bounds = plan["inconclusive"]
+        shown, open_ = _between(1 - bounds["at_most"], 1 - bounds["at_least"]), _between(bounds["at_least"], bounds["at_most"])
+        apart = f"; {bounds['if_independent']:.0%} were they independent" if " to " in open_ else ""
         say(
-            f"everything shown in time: {1 - bounds['at_most']:.0%} to {1 - bounds['at_least']:.0%} likely, so inconclusive "
-            f"{bounds['at_least']:.0%} to {bounds['at_most']:.0%} (bounds that hold however the measures depend on each other; "
-            f"{bounds['if_independent']:.0%} were they independent)"
+            f"everything shown in time: {shown} likely, so inconclusive {open_} "
+            f"(bounds that hold however the measures depend on each other{apart})"
         )
     for row in plan["measures"]:
         if "missing" in row:
             say(f"{row['measure']}: what it can show is not known: {row['missing']}")
+
+
+def _between(least: float, most: float) -> str:
+    """Two chances, once where they read the same."""
+    words = [f"{least:.0%}", f"{most:.0%}"]
+    return " to ".join(dict.fromkeys(words))
 
 
 def _say_segments(plan: dict[str, Any]) -> None:
@@ -134,7 +141,7 @@ def _truth(row: dict[str, Any]) -> tuple[float, float | None]:
 def _amount(value: float | None, relative: float | None, before: str) -> str:
     if value is None:
         return "-"
-    return f"{before}{number(value)}" + (f" ({relative:+.1%})" if relative else "")
+    return f"{before}{number(value)}" + (f" ({relative:+.1%})" if relative and abs(relative) < 10 else "")
 
 
 def _origin(source: dict[str, Any]) -> str:

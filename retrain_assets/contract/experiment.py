@@ -245,7 +245,10 @@ class Experiment(Part):
         shadow = self.min_stage.duration if self.ramp[0] == "shadow" else timedelta(0)
         if self.looks is not None and self.looks.after[-1] + shadow > self.longest:
             after = f" (looks count from the end of the shadow stage, {format_duration(shadow)} or more)" if shadow else ""
-            raise ValueError(f"looks: the last one lies after the experiment's longest duration{after}; lengthen max_duration")
+            raise ValueError(
+                f"looks: the last one lies after the experiment's longest duration{after}; let it be "
+                f"{format_duration(self.longest - shadow)} at most, or lengthen max_duration"
+            )
         if self.looks is not None and self.looks.after[-1] <= self.outcome_window:
             raise ValueError(
                 f"looks: before the first outcome window ({format_duration(self.outcome_window)}) is over nothing has "

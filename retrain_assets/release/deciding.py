@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from retrain_assets.contract import Contract, Gate, Outcome, Refused, StaleRevision, Verdict
-from retrain_assets.experiment.failure_modes import failure_of_stage, failure_of_verdicts
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.policy import (
@@ -217,6 +216,8 @@ def _end(
 
 def _failure(retrain: RetrainState) -> dict[str, str] | None:
     """Why a retrain never met traffic, as its gates or its failed stage say; None where a person ended it."""
+    from retrain_assets.experiment.failure_modes import failure_of_stage, failure_of_verdicts  # brings numpy: status has no need
+
     gates = [retrain.verdicts[gate] for gate in GATES_BEFORE_TRAFFIC if gate in retrain.verdicts]
     found = failure_of_verdicts(check.verdict for gate in gates for check in gate.checks.values())
     if found is None and retrain.failure is not None:

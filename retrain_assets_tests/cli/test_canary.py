@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from retrain_assets.experiment import Action
+from retrain_assets.ledger import SYSTEM
 from retrain_assets.reports import words
 from retrain_assets.serving.look import look_at
 
@@ -54,6 +55,15 @@ def test_a_look_as_json_is_the_look(run: Run, ramping: World) -> None:
     look = look_at(ramping.home, ramping.toggle, ramping.clock.now()).to_json()
     assert {name: document[name] for name in look} == look
     assert (document["toggle"], document["state"]) == (TOGGLE, "ramping")
+
+
+def test_a_look_back_at_a_promoted_challenger_says_what_its_last_stage_called_for(run: Run, act: Run, awaiting: World) -> None:
+    act("approve", MODEL, SECOND)
+    assert awaiting.controller.decide(MODEL, SECOND, SYSTEM).decision == "promote"
+    text = run("canary", MODEL, SECOND).stdout
+    assert "too late for what it calls for: the toggle has ended" in text
+    assert "ASK FOR APPROVAL: " in text
+    assert "not a stage of the ramp" not in text
 
 
 def test_without_a_toggle_there_is_no_canary(run: Run, candidates: World, act: Run) -> None:

@@ -132,10 +132,10 @@ def test_planned_looks_are_planned_with_their_own_boundaries(run: Run, awaiting:
 
 
 def test_a_last_look_after_the_end_is_named(run: Run, awaiting: World) -> None:
-    rewritten(awaiting.home.root, looks={"after": ["7d", "14d"]})
+    rewritten(awaiting.home.root, looks={"after": ["7d", "13d"]}, min_stage={"units": 300, "duration": "1d"})
     line = run("plan", MODEL, code=1).stderr
     assert "churn: looks.after" in line
-    assert "the last planned look falls on day 15.0 after arming, and max_duration is 14d; let the last look be 13d" in line
+    assert "the last planned look falls on day 15.0 after arming, and max_duration is 14d; let the last look be 12d" in line
 
 
 def test_too_little_traffic_for_the_ramp_itself_is_named(run: Run, awaiting: World) -> None:

@@ -78,7 +78,7 @@ def test_a_denominator_must_be_recorded() -> None:
         ({"experiment__guardrails": guardrail(above=3, per=REQUESTS)}, "would never be shown without events; remove per"),
         ({"economics": {"value_per_unit": 1, "review_cost": -1}}, "greater than or equal to 0"),
         ({"economics": {"value_per_unit": 1, "currency": ""}}, "at least 1 character"),
-        ({"experiment__looks": {"after": ["14d"]}}, "looks count from the end of the shadow stage, 1d or more"),
+        ({"experiment__looks": {"after": ["14d"]}}, "shadow stage, 1d or more.; let it be 13d at most, or lengthen"),
         (
             {"experiment__looks": {"after": ["1h", "1d"]}},
             "nothing has matured, and after the last look nothing more may be shown",
