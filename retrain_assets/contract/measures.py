@@ -81,6 +81,21 @@ class Measure(Part):
         """The column read for the measure called ``name``."""
         return self.column or name
 
+    def is_share(self, name: str) -> bool:
+        """Whether a unit's value lies in 0..1 whatever comes: an error, a value above a threshold, or one that is moved there."""
+        if self.per is not None or self.quantile is not None:
+            return False
+        if self.aggregate == "mean" and (self.above is not None or self.column_of(name) == "error"):
+            return True
+        limits = self.winsorise
+        return (
+            limits is not None
+            and limits.at_least is not None
+            and limits.at_most is not None
+            and limits.at_least >= 0
+            and limits.at_most <= 1
+        )
+
     def columns_of(self, name: str) -> tuple[str, ...]:
         """Every column read for the measure called ``name``: the value's, and that of a ratio's denominator."""
         return (self.column_of(name), self.per) if self.per not in (None, REQUESTS) else (self.column_of(name),)

@@ -87,6 +87,7 @@ def interval_of(
     *,
     upper_alpha: float | None = None,
     planned_z: float | None = None,
+    is_share: bool = True,
 ) -> Interval | str:
     """The interval of one measure, or in words why there is none yet.
 
@@ -99,9 +100,15 @@ def interval_of(
         tuning: error level (of the lower limit) and tuning.
         upper_alpha: error level of the upper limit; the same by default.
         planned_z: multiplier of the standard error at a planned look; None when this is none.
+        is_share: whether a unit's value lies in 0..1 whatever comes. Else that is only believed once a value above 0 is there.
     """
     upper_alpha = tuning.alpha if upper_alpha is None else upper_alpha
     if few_events(statistics):
+        if not is_share and not any(one.champion.sum or one.challenger.sum for one in statistics.strata):
+            return (
+                "all values are 0 so far, which does not say how large one can be (if none can be above 1, write "
+                "winsorise: {at_least: 0, at_most: 1})"
+            )
         return _exact(statistics, tuning.alpha, upper_alpha, planned=planned_z is not None)
     difference = difference_of(statistics)
     if isinstance(difference, str):

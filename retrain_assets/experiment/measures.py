@@ -131,7 +131,7 @@ def judge(
     tuning = Tuning(lower_alpha, plan.planned_units, float(plan.ramp[-1]) / 100)
     planned_z = planned.z if planned and math.isfinite(planned.z) else None
     if spec.quantile is None:
-        interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned_z)
+        interval = interval_of(traffic, tuning, upper_alpha=upper_alpha, planned_z=planned_z, is_share=spec.is_share)
     else:
         interval = quantile_interval(traffic, spec.quantile, tuning, upper_alpha=upper_alpha, planned_z=planned_z)
     if isinstance(interval, str):

@@ -28,6 +28,7 @@ class MeasureSpec:
         min_gain: success: improvement in the unit of the measure that must be shown, instead of ``min_effect``.
         segment_margin: guardrail: tolerated harm in every segment, in the kind of the guardrail's own margin; None: not judged.
         quantile: the quantile compared, 0..1; None for means and ratios.
+        is_share: whether a unit's value lies in 0..1 whatever comes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class MeasureSpec:
     min_gain: float = 0.0
     segment_margin: float | None = None
     quantile: float | None = None
+    is_share: bool = True
 
     @classmethod
     def from_contract(cls, name: str, measure: Success | Guardrail, stop_loss: StopLoss) -> MeasureSpec:
@@ -53,6 +55,7 @@ class MeasureSpec:
                 max_harm=stop_loss.max_harm,
                 min_gain=measure.min_gain,
                 quantile=measure.quantile,
+                is_share=measure.is_share(name),
             )
         return cls(
             name,
@@ -62,6 +65,7 @@ class MeasureSpec:
             max_regression=measure.max_regression,
             segment_margin=measure.segment_margin,
             quantile=measure.quantile,
+            is_share=measure.is_share(name),
         )
 
     def in_segment(self) -> MeasureSpec:

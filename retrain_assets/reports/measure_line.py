@@ -46,7 +46,7 @@ def line_of(result: MeasureResult, experiment: Mapping[str, Any]) -> dict[str, A
         experiment: the contract's section ``experiment``.
     """
     spec = result.spec
-    relative = is_relative(spec) and result.relative_lower is not None
+    relative = is_relative(spec) and result.relative_estimate is not None
     estimate, lower, upper = changes_of(result, relative=relative)
     planned = result.planned_relative if relative else result.planned_limit
     said, tone = STATE_WORDS[result.state]

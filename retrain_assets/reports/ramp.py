@@ -142,7 +142,7 @@ def _measures(looks: list[tuple[Event, Mapping[str, Any]]]) -> list[dict[str, An
     for _, look in looks:
         for result in look["results"]:
             specs[result["spec"]["name"]] = result["spec"]
-            if result["relative_lower"] is not None:
+            if result["relative_estimate"] is not None:
                 relative.add(result["spec"]["name"])
     return [_measure(MeasureSpec.from_json(spec), relative=name in relative) for name, spec in specs.items()]
 

@@ -146,3 +146,21 @@ def _miscoverage(p_champion: float, p_challenger: float, share: float, paths: in
 def test_arguments_without_meaning_are_refused(count: float, alpha: float) -> None:
     with pytest.raises(ValueError, match="must"):
         expected_events_bounds(count, alpha)
+
+
+def test_a_measure_of_zeros_only_gets_bounds_where_the_contract_bounds_it() -> None:
+    """Revenue of which nobody has brought any yet is no share: its first purchase may be of any size."""
+    nothing = measure(
+        StratumStatistics(Stratum(3, "50"), ArmStatistics.of_mean(900, 0.0, 0.0), ArmStatistics.of_mean(900, 0.0, 0.0))
+    )
+    tuning = Tuning(0.025, 10_000, 0.5)
+    unbounded = interval_of(nothing, tuning, is_share=False)
+    assert isinstance(unbounded, str)
+    assert "winsorise: {at_least: 0, at_most: 1}" in unbounded
+    bounded = interval_of(nothing, tuning)
+    assert not isinstance(bounded, str)
+    assert bounded.method == "exact"
+    seen = measure(
+        StratumStatistics(Stratum(3, "50"), ArmStatistics.of_mean(900, 1.0, 1.0), ArmStatistics.of_mean(900, 0.0, 0.0))
+    )
+    assert not isinstance(interval_of(seen, tuning, is_share=False), str)
