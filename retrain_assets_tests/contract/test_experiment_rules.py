@@ -163,3 +163,21 @@ def test_guardrails_decide_in_segments_only_where_they_say_so() -> None:
 
 def test_amounts_are_counted_over_a_month_unless_the_contract_says_otherwise() -> None:
     assert Economics.model_validate({"value_per_unit": 2.5}).horizon == timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("measure", "is_share"),
+    [
+        ({"column": "error"}, True),
+        ({"column": "minutes", "above": 15}, True),
+        ({"column": "minutes", "above": 15, "aggregate": "sum"}, False),
+        ({"winsorise": {"at_least": 0, "at_most": 1}}, True),
+        ({"winsorise": {"at_most": 1}}, False),
+        ({"winsorise": {"at_least": 0, "at_most": 500}}, False),
+        ({}, False),
+        ({"per": REQUESTS}, False),
+    ],
+    ids=str,
+)
+def test_a_measure_is_a_share_only_where_no_value_can_be_anything_else(measure: dict[str, Any], is_share: bool) -> None:
+    assert Measure.model_validate({"direction": "decrease", **measure}).is_share("revenue") is is_share
