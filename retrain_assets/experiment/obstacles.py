@@ -10,7 +10,6 @@ from datetime import timedelta
 from retrain_assets.contract import Contract
 from retrain_assets.experiment.power import CHANCE, FURTHEST
 from retrain_assets.experiment.prospects import Prospect
-from retrain_assets.experiment.ramp import StagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class Obstacle:
 
 def obstacles(
     contract: Contract,
-    stages: Sequence[StagePlan],
     units_a_day: float,
     within: tuple[float, float],
     looks_end: float | None,
@@ -50,7 +48,6 @@ def obstacles(
 
     Args:
         contract: the contract.
-        stages: the ramp at these units a day.
         units_a_day: units of the cohort a day.
         within: earliest day approval can be asked for, and last day, since arming.
         looks_end: day since arming of the last planned look; None without planned looks.
@@ -62,7 +59,7 @@ def obstacles(
     limit = "max_duration" if experiment.extend_to is None else "extend_to"
     deadline = f"{limit} is {latest:g}d"
     if earliest > latest:
-        return (_too_slow(contract, stages, units_a_day, earliest, deadline),)
+        return (_too_slow(contract, units_a_day, earliest, deadline),)
     if experiment.looks is not None and looks_end is not None and looks_end > latest:
         what = f"the last planned look falls on day {looks_end:,.1f} after arming, and {deadline}"
         days = math.floor(latest - (looks_end - _days(experiment.looks.after[-1])))
@@ -81,12 +78,11 @@ def obstacles(
     return tuple(found)
 
 
-def _too_slow(contract: Contract, stages: Sequence[StagePlan], units_a_day: float, earliest: float, deadline: str) -> Obstacle:
+def _too_slow(contract: Contract, units_a_day: float, earliest: float, deadline: str) -> Obstacle:
+    """Less traffic than expected; with the expected one a contract whose ramp, weeks or looks do not fit is refused."""
     what = f"at {units_a_day:,.0f} units a day approval can be asked for on day {earliest:,.1f} at the earliest, and {deadline}"
-    if any(one.filling + one.maturing > one.shortest for one in stages):
-        units = contract.experiment.min_stage.units
-        return Obstacle("min_stage.units", what, f"lower it below {units}, begin with a wider stage, or lengthen that")
-    return Obstacle("min_stage.duration", what, "shorten it, min_duration or full_weeks, take out a stage, or lengthen that")
+    units = contract.experiment.min_stage.units
+    return Obstacle("min_stage.units", what, f"lower it below {units}, begin with a wider stage, or lengthen that")
 
 
 def _shortfall(one: Prospect, units_a_day: float, stretched: str, deadline: str) -> Obstacle:

@@ -92,7 +92,7 @@ def outlook(
         segments=in_segments,
         unknown=unknown,
         inconclusive=inconclusive([*prospects, *in_segments]),
-        obstacles=obstacles(contract, stages, units_a_day, (earliest, latest), looks_end, prospects, in_segments, unknown),
+        obstacles=obstacles(contract, units_a_day, (earliest, latest), looks_end, prospects, in_segments, unknown),
     )
 
 
