@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
@@ -33,9 +34,10 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
     """
     if toggle.armed_at is None or toggle.stage is None:
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
+    plan = Plan.from_contract(toggle.terms)
     return analyse(
         canary_data(home, toggle, now),
-        Plan.from_contract(toggle.terms),
+        plan if toggle.active else replace(plan, outcome_window=None),  # where it ended, no traffic is missed
         stage=toggle.stage,
         revision=toggle.stage_revision,
         stage_started_at=toggle.stage_started[toggle.stage_revision],

@@ -64,6 +64,14 @@ def test_a_look_back_at_a_promoted_challenger_says_what_its_last_stage_called_fo
     assert "too late for what it calls for: the toggle has ended" in text
     assert "ASK FOR APPROVAL: " in text
     assert "not a stage of the ramp" not in text
+    awaiting.forward(days=5)
+    assert "nothing new has matured" not in run("canary", MODEL, SECOND).stdout, "it has no traffic of its own any more"
+
+
+def test_traffic_that_stopped_is_said_before_the_measures(run: Run, ramping: World) -> None:
+    ramping.forward(days=5)
+    (warning,) = [line for line in run("canary", MODEL).stdout.splitlines() if "nothing new has matured" in line]
+    assert warning.startswith("read before deciding: ")
 
 
 def test_without_a_toggle_there_is_no_canary(run: Run, candidates: World, act: Run) -> None:

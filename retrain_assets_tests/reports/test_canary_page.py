@@ -116,7 +116,7 @@ def test_every_look_is_a_row_that_says_when_it_was_planned_and_when_it_was_not_s
 def test_a_look_that_ends_the_experiment_without_harm_says_what_it_was(tmp_path: Path) -> None:
     pack = RichRoad(Home(tmp_path / "home")).pack(lambda: waiting_look(action=Action.REJECT, cause=Cause.INCONCLUSIVE))
     assert pack["answer"]["failure"]["mode"] == "inconclusive"
-    assert "Nothing was shown in time" in text_of(page_of(pack))
+    assert "Not everything was shown in time" in text_of(page_of(pack))
 
 
 def test_dagster_gets_the_ramp_the_intervals_and_the_segments_that_matter(roads: dict[str, Any]) -> None:
