@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -33,6 +34,9 @@ class ExitCode(IntEnum):
     READER_GONE = 141
     """The reader of our output closed the pipe, as for any other tool."""
 
+
+WARY = ("pyspark", "pandera")
+"""Packages that warn of each other's versions as soon as a schema is loaded; on stderr of a command that is a false fault."""
 
 TALKATIVE = ("mlflow.store.db.utils", "urllib3.connectionpool")
 """Loggers that print the faults they also raise, with tracebacks; what they raise is told here, in one line."""
@@ -142,7 +146,9 @@ def _warnings_as_notes() -> Iterator[None]:
     for other in others:
         other.addFilter(_nothing)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=rf"({'|'.join(WARY)})\b")
+            yield
     finally:
         log.removeHandler(handler)
         for other in others:

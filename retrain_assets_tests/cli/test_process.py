@@ -64,6 +64,12 @@ def test_a_reader_who_leaves_is_no_error_message(ramping: World, tmp_path: Path)
     assert said == ""
 
 
+def test_a_look_that_loads_the_schema_says_nothing_on_stderr(ramping: World) -> None:
+    command = [sys.executable, "-m", "retrain_assets.cli", "canary", MODEL]
+    looked = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONWARNINGS": "default"})
+    assert (looked.returncode, [line for line in looked.stderr.splitlines() if "pyspark" in line.lower()]) == (0, [])
+
+
 def test_a_fault_ends_the_process_with_its_code_and_one_line(ramping: World) -> None:
     command = [sys.executable, "-c", "from retrain_assets.cli import main; main()", "toggle", "hold", MODEL, "--reason", "why"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "RETRAIN_ACTOR": ""})
