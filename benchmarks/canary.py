@@ -15,7 +15,7 @@ from benchmarks.contract import OUTCOMES, STAGES, canary_contract
 from benchmarks.measure import Row, Target, compared, interleaved
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.experiment import CanaryData, Plan
-from retrain_assets.experiment.measures import judge
+from retrain_assets.experiment.estimation.measures import judge
 
 NAME = "canary"
 EXPOSURES = 10_000_000

@@ -13,7 +13,7 @@ from benchmarks.study.laws import Conversion, Law, Revenue, RevenuePerSession, W
 from benchmarks.study.ramps import Ramp
 from benchmarks.study.rules import SUCCESS, plan_for, share
 from retrain_assets.experiment import MeasureSpec, Plan, judge
-from retrain_assets.experiment.statistics import MeasureStatistics
+from retrain_assets.experiment.estimation.statistics import MeasureStatistics
 
 SIZES = (200, 1_000, 10_000, 100_000, 1_000_000)
 LATENCY_SIZES = (200, 1_000, 10_000)

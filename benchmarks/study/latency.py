@@ -11,8 +11,8 @@ from scipy.special import ndtri
 from benchmarks.study.ramps import ARMS, FIRST_REVISION, Floats, Ramp
 from benchmarks.study.rules import Verdicts
 from retrain_assets.experiment import MeasureSpec, MeasureState, Plan, judge
-from retrain_assets.experiment.quantiles import RequestHistogram, bin_of, histograms
-from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics, Stratum, StratumStatistics
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram, bin_of, histograms
+from retrain_assets.experiment.estimation.statistics import ArmStatistics, MeasureStatistics, Stratum, StratumStatistics
 
 QUANTILE = 0.95
 P95 = MeasureSpec("latency p95", "success", "decrease", quantile=QUANTILE)

@@ -16,8 +16,8 @@ from benchmarks.study.laws import Conversion, Law, WithCovariate, simulate, with
 from benchmarks.study.ramps import Ramp, Runs
 from benchmarks.study.rules import ALPHA, SUCCESS, Compared, compared, engine, once, plan_for, share
 from retrain_assets.experiment import MeasureState, judge
-from retrain_assets.experiment.group_sequential import Spending, boundaries, spent
-from retrain_assets.experiment.measures import PlannedBoundary
+from retrain_assets.experiment.estimation.group_sequential import Spending, boundaries, spent
+from retrain_assets.experiment.estimation.measures import PlannedBoundary
 
 LOOKS = 100
 PLANNED = 5

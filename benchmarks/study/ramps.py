@@ -9,7 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from retrain_assets.experiment.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap, Stratum, StratumStatistics
+from retrain_assets.experiment.estimation.statistics import (
+    Arm,
+    ArmStatistics,
+    MeasureStatistics,
+    Overlap,
+    Stratum,
+    StratumStatistics,
+)
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -5,7 +5,7 @@ import dagster as dg
 from retrain_assets.assets.canary_tables import canary_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.contract import Gate
+from retrain_assets.contract import Gate, RetrainError
 from retrain_assets.experiment import Plan
 from retrain_assets.gates.canary import canary_gate
 from retrain_assets.gates.canary_view import look_document
@@ -50,7 +50,10 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
             )
         now = platform.clock.now()
         hours = training_hours(platform.home, controller.state(road.model).retrains[retrain])
-        look = look_at(platform.home, toggle, now, training_hours=hours)
+        try:
+            look = look_at(platform.home, toggle, now, training_hours=hours)
+        except RetrainError as error:
+            raise dg.Failure(description=error.line, allow_retries=False) from error
         view = canary_view(platform.home, toggle, look, now, registry=platform.registry)
         document = look_document(look, view)
         digest = platform.evidence.put(document)

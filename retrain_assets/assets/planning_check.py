@@ -10,7 +10,7 @@ from retrain_assets.assets.road import Road
 from retrain_assets.contract import RetrainError
 
 if TYPE_CHECKING:
-    from retrain_assets.experiment.planning import Outlook
+    from retrain_assets.experiment.planning.outlook import Outlook
     from retrain_assets.serving.seen import Seen
 
 NAME = "experiment_can_conclude"

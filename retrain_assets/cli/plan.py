@@ -14,8 +14,8 @@ from retrain_assets.contract import Contract, Refused, RetrainError
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
-    from retrain_assets.experiment.planning import Outlook
-    from retrain_assets.experiment.prospects import Prospect
+    from retrain_assets.experiment.planning.outlook import Outlook
+    from retrain_assets.experiment.planning.prospects import Prospect
     from retrain_assets.serving.seen import Seen
 
 
@@ -77,7 +77,7 @@ def _effects(written: tuple[str, ...], contract: Contract) -> dict[str, float]:
 
 
 def _document(contract: Contract, seen: Seen, outlook: Outlook) -> dict[str, Any]:
-    from retrain_assets.experiment.power import CHANCE
+    from retrain_assets.experiment.planning.power import CHANCE
 
     experiment = contract.experiment
     last = outlook.course.stretches[-1]

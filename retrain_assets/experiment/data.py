@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.experiment.statistics import SHADOW, MeasureStatistics
+from retrain_assets.experiment.estimation.statistics import SHADOW, MeasureStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from retrain_assets.experiment.data import StageCounts
-from retrain_assets.experiment.economics import NetValue
-from retrain_assets.experiment.health_check import HealthCheck
-from retrain_assets.experiment.measures import MeasureResult
+from retrain_assets.experiment.decision.economics import NetValue
+from retrain_assets.experiment.estimation.measures import MeasureResult
+from retrain_assets.experiment.health.health_check import HealthCheck
 
 
 class Action(StrEnum):

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from retrain_assets.contract import Contract, Economics, Guardrail, StopLoss, Success
-from retrain_assets.experiment.group_sequential import Spending
-from retrain_assets.experiment.intervals import Tuning
-from retrain_assets.experiment.statistics import SHADOW
+from retrain_assets.experiment.estimation.group_sequential import Spending
+from retrain_assets.experiment.estimation.intervals import Tuning
+from retrain_assets.experiment.estimation.statistics import SHADOW
 
 
 @dataclass(frozen=True, slots=True)

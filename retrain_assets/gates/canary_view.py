@@ -11,10 +11,10 @@ from typing import Any
 
 from retrain_assets.contract import Contract, finite
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
-from retrain_assets.experiment.failure_modes import Evidence, Failure, FailureMode, failure_of_look
+from retrain_assets.experiment.estimation.measures import MeasureResult, MeasureState
 from retrain_assets.experiment.look import Action, Look
-from retrain_assets.experiment.measures import MeasureResult, MeasureState
-from retrain_assets.experiment.threshold_effect import ThresholdEffect
+from retrain_assets.experiment.loss.failure_modes import Evidence, Failure, FailureMode, failure_of_look
+from retrain_assets.experiment.loss.threshold_effect import ThresholdEffect
 from retrain_assets.gates.technical_health import FARTHER, TechnicalLimits, judged
 from retrain_assets.gates.technical_side import FeatureShift, Health, Problem, TechnicalSide
 

@@ -25,7 +25,7 @@ MAX_BIAS_STDS = 0.2
 """Largest bias of a regression, in standard deviations of the label (a small effect after Cohen, 1988)."""
 
 FARTHER = 2.0
-"""How many times as far a feature must have moved as elsewhere, or as from the champion's training: less is drift both models met."""
+"""How many times as far as elsewhere, or as from the champion's training, a feature must have moved: less is drift both met."""
 
 LEAST_LABELS = 100
 """Requests with a known label the challenger needs before its calibration is judged."""

@@ -216,7 +216,10 @@ def _end(
 
 def _failure(retrain: RetrainState) -> dict[str, str] | None:
     """Why a retrain never met traffic, as its gates or its failed stage say; None where a person ended it."""
-    from retrain_assets.experiment.failure_modes import failure_of_stage, failure_of_verdicts  # brings numpy: status has no need
+    from retrain_assets.experiment.loss.failure_modes import (  # brings numpy: status has no need
+        failure_of_stage,
+        failure_of_verdicts,
+    )
 
     gates = [retrain.verdicts[gate] for gate in GATES_BEFORE_TRAFFIC if gate in retrain.verdicts]
     found = failure_of_verdicts(check.verdict for gate in gates for check in gate.checks.values())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.experiment import Action
-from retrain_assets.experiment.failure_modes import (
+from retrain_assets.experiment.loss.failure_modes import (
     Evidence,
     Failure,
     FailureMode,

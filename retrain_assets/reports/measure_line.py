@@ -7,7 +7,7 @@ from typing import Any
 
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
 from retrain_assets.experiment import MeasureResult, MeasureSpec, MeasureState
-from retrain_assets.experiment.failure_modes import units_needed
+from retrain_assets.experiment.loss.failure_modes import units_needed
 from retrain_assets.reports import words
 
 STATE_WORDS: Mapping[MeasureState, tuple[str, str]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from retrain_assets.contract.quantities import parse_duration
 from retrain_assets.experiment import Look, PlannedLook
-from retrain_assets.experiment.group_sequential import Spending, boundaries, spent
+from retrain_assets.experiment.estimation.group_sequential import Spending, boundaries, spent
 
 
 def planned_of(look: Look, experiment: Mapping[str, Any]) -> dict[str, Any] | None:

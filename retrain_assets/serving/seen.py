@@ -12,8 +12,8 @@ import polars as pl
 from retrain_assets.contract import Contract, CustodyError, StageError
 from retrain_assets.experiment.look import Look
 from retrain_assets.experiment.plan import Plan, segment_label
-from retrain_assets.experiment.planning import Outlook, outlook
-from retrain_assets.experiment.spreads import Spread, spread_of_champion, spread_of_look
+from retrain_assets.experiment.planning.outlook import Outlook, outlook
+from retrain_assets.experiment.planning.spreads import Spread, spread_of_champion, spread_of_look
 from retrain_assets.routing.cohort import meeting
 from retrain_assets.serving.exposure_log import ExposureLog
 

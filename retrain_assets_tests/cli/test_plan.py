@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning
+from retrain_assets.experiment.estimation.confidence_sequence import one_sided_radius, tuning
 from retrain_assets.serving import ExposureLog
 
 from .conftest import Run, parsed

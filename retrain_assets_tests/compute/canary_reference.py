@@ -10,7 +10,7 @@ from itertools import combinations, combinations_with_replacement, pairwise
 from typing import Any
 
 from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.experiment.quantiles import RequestHistogram, bin_of
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram, bin_of
 
 Row = dict[str, Any]
 SKEW = timedelta(minutes=5)

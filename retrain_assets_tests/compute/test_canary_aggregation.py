@@ -12,7 +12,7 @@ import pytest
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import Action, ArmCounts, ArmStatistics, CanaryData, Plan, Stratum, StratumStatistics, analyse
-from retrain_assets.experiment.statistics import Overlap
+from retrain_assets.experiment.estimation.statistics import Overlap
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 NOW = START + timedelta(days=10)

@@ -19,8 +19,8 @@ from retrain_assets.compute.stages.canary_view import References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, ArmCounts, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState, StageCounts
-from retrain_assets.experiment.failure_modes import FailureMode
-from retrain_assets.experiment.threshold_effect import Rule
+from retrain_assets.experiment.loss.failure_modes import FailureMode
+from retrain_assets.experiment.loss.threshold_effect import Rule
 from retrain_assets.gates.canary_view import CanaryView
 from retrain_assets.gates.technical_side import Health
 from retrain_assets_tests.compute.conftest import Road

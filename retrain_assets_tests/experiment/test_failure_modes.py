@@ -9,8 +9,9 @@ import pytest
 
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.experiment import Action, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState
-from retrain_assets.experiment.economics import NetValue, Worth
-from retrain_assets.experiment.failure_modes import (
+from retrain_assets.experiment.decision.economics import NetValue, Worth
+from retrain_assets.experiment.look import Cause
+from retrain_assets.experiment.loss.failure_modes import (
     Evidence,
     Failure,
     FailureMode,
@@ -20,8 +21,7 @@ from retrain_assets.experiment.failure_modes import (
     strongest,
     units_needed,
 )
-from retrain_assets.experiment.look import Cause
-from retrain_assets.experiment.threshold_effect import Rule, ThresholdEffect
+from retrain_assets.experiment.loss.threshold_effect import Rule, ThresholdEffect
 
 COST = MeasureSpec("cost", "success", "decrease", min_effect=0.01)
 SLOW = MeasureSpec("latency_p95", "guardrail", "decrease", max_regression=0.2)

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
-from retrain_assets.experiment.group_sequential import Spending, boundaries, crossing_probabilities, spent
+from retrain_assets.experiment.estimation.group_sequential import Spending, boundaries, crossing_probabilities, spent
 
 NAMES = {"obf": Spending.OBRIEN_FLEMING, "pocock": Spending.POCOCK, "linear": Spending.LINEAR}
 Oracles = Callable[[str], list[dict[str, Any]]]

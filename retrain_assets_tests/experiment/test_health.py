@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retrain_assets.experiment import ArmCounts, CanaryData, HealthCheck, StageCounts, health_checks
-from retrain_assets.experiment.split import SAMPLE_RATIO_ALPHA, sample_ratios
+from retrain_assets.experiment.health.split import SAMPLE_RATIO_ALPHA, sample_ratios
 from retrain_assets_tests.experiment.builders import ARMED, counts, plan_of, winning
 from retrain_assets_tests.experiment.stories import DAY
 

@@ -20,7 +20,7 @@ from retrain_assets.experiment import (
     radius,
     stratified_difference,
 )
-from retrain_assets.experiment.covariates import adjustment
+from retrain_assets.experiment.estimation.covariates import adjustment
 from retrain_assets_tests.experiment.builders import of_units, plan_of
 
 Oracles = Callable[[str], list[dict[str, Any]]]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from retrain_assets.experiment import Action, CanaryData, Cause, MeasureState, PlannedLook
-from retrain_assets.experiment.group_sequential import Spending, boundaries, spent
-from retrain_assets.experiment.planned_looks import boundary, matured_information, next_planned, take
+from retrain_assets.experiment.decision.planned_looks import boundary, matured_information, next_planned, take
+from retrain_assets.experiment.estimation.group_sequential import Spending, boundaries, spent
 from retrain_assets_tests.experiment.builders import ARMED, COST, ERROR, arm, counts, measure, plan_of, stratum, winning
 from retrain_assets_tests.experiment.stories import DAY, calm, harmed, look_at, unreadable, watch, with_measures
 
@@ -41,6 +41,13 @@ def test_a_win_is_judged_at_a_planned_look_and_not_before() -> None:
     assert planned.action is Action.ASK_APPROVAL
     assert planned.planned == (PlannedLook(1, ARMED + 6 * DAY, 10_000.0),)
     assert planned.next_planned == planned.again_at == TRAFFIC + 10 * DAY
+
+
+def test_between_planned_looks_the_reason_says_once_that_no_harm_is_shown_and_every_measure_with_its_change() -> None:
+    early = look_at(PLAN, since(winning()), days=5.9)
+    assert early.reason.startswith("no harm is shown, and more is judged at the planned looks only: cost 10 → 9, change ")
+    assert early.reason.count("no harm") == 1
+    assert "; error_rate 0 → 0, change +0 [" in early.reason
 
 
 def test_the_limit_of_a_planned_look_is_that_of_its_spending() -> None:

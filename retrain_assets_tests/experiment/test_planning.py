@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from retrain_assets.contract import Contract
-from retrain_assets.experiment.planning import Outlook, outlook
-from retrain_assets.experiment.ramp import course_of, stage_plans
-from retrain_assets.experiment.spreads import Spread
+from retrain_assets.experiment.planning.outlook import Outlook, outlook
+from retrain_assets.experiment.planning.ramp import course_of, stage_plans
+from retrain_assets.experiment.planning.spreads import Spread
 from retrain_assets.replay.demo import contract_of_flights
 
 EXPERIMENT: dict[str, Any] = {

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning
-from retrain_assets.experiment.course import Course, Stretch
-from retrain_assets.experiment.group_sequential import Spending
-from retrain_assets.experiment.power import CHANCE, Looks, anytime_looks, drift_of, information_needed, planned_looks
+from retrain_assets.experiment.estimation.confidence_sequence import one_sided_radius, tuning
+from retrain_assets.experiment.estimation.group_sequential import Spending
+from retrain_assets.experiment.planning.course import Course, Stretch
+from retrain_assets.experiment.planning.power import CHANCE, Looks, anytime_looks, drift_of, information_needed, planned_looks
 
 RAMP = Course((Stretch("5", 0.05, 1, 4), Stretch("25", 0.25, 4, 7), Stretch("50", 0.5, 7, math.inf)), 400.0, 1.0)
 ANYTIME = anytime_looks(RAMP, alpha=0.025, planned_units=6000, earliest=9, latest=28)

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrain_assets.experiment.course import Course, Stretch
-from retrain_assets.experiment.group_sequential import Spending
-from retrain_assets.experiment.measures import MeasureState, PlannedBoundary, judge
+from retrain_assets.experiment.estimation.group_sequential import Spending
+from retrain_assets.experiment.estimation.measures import MeasureState, PlannedBoundary, judge
+from retrain_assets.experiment.estimation.statistics import ArmStatistics
 from retrain_assets.experiment.plan import MeasureSpec
-from retrain_assets.experiment.power import CHANCE, Looks, anytime_looks, planned_looks
-from retrain_assets.experiment.prospects import Prospect, inconclusive, prospect_of
-from retrain_assets.experiment.spreads import Spread
-from retrain_assets.experiment.statistics import ArmStatistics
+from retrain_assets.experiment.planning.course import Course, Stretch
+from retrain_assets.experiment.planning.power import CHANCE, Looks, anytime_looks, planned_looks
+from retrain_assets.experiment.planning.prospects import Prospect, inconclusive, prospect_of
+from retrain_assets.experiment.planning.spreads import Spread
 
 from .builders import events, measure, plan_of, stratum
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from retrain_assets.experiment.confidence_sequence import one_sided_radius, tuning
-from retrain_assets.experiment.quantile_difference import QuantileDifference, quantile_difference
-from retrain_assets.experiment.quantiles import GREATEST, RequestHistogram, bin_of
-from retrain_assets.experiment.statistics import ArmStatistics, Overlap, Stratum, StratumStatistics
+from retrain_assets.experiment.estimation.confidence_sequence import one_sided_radius, tuning
+from retrain_assets.experiment.estimation.quantile_difference import QuantileDifference, quantile_difference
+from retrain_assets.experiment.estimation.quantiles import GREATEST, RequestHistogram, bin_of
+from retrain_assets.experiment.estimation.statistics import ArmStatistics, Overlap, Stratum, StratumStatistics
 
 ALPHA = 0.025
 PATHS = 250

@@ -9,12 +9,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from retrain_assets.experiment.intervals import Interval, Tuning
-from retrain_assets.experiment.measures import MeasureResult, MeasureState, PlannedBoundary, judge
+from retrain_assets.experiment.estimation.intervals import Interval, Tuning
+from retrain_assets.experiment.estimation.measures import MeasureResult, MeasureState, PlannedBoundary, judge
+from retrain_assets.experiment.estimation.quantile_intervals import quantile_interval
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram, bin_of
+from retrain_assets.experiment.estimation.statistics import ArmStatistics, MeasureStatistics, Stratum, StratumStatistics
 from retrain_assets.experiment.plan import MeasureSpec
-from retrain_assets.experiment.quantile_intervals import quantile_interval
-from retrain_assets.experiment.quantiles import RequestHistogram, bin_of
-from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics, Stratum, StratumStatistics
 from retrain_assets_tests.experiment.builders import plan_of
 
 P95 = MeasureSpec("latency_p95", "guardrail", "decrease", max_regression=0.2, quantile=0.95)

@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from retrain_assets.experiment.quantiles import BINS, GREATEST, LEAST, NO_BIN, RequestHistogram, bin_of, edges, histograms
+from retrain_assets.experiment.estimation.quantiles import (
+    BINS,
+    GREATEST,
+    LEAST,
+    NO_BIN,
+    RequestHistogram,
+    bin_of,
+    edges,
+    histograms,
+)
 
 Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 

@@ -16,10 +16,10 @@ from retrain_assets.experiment import (
     expected_events_bounds,
     interval_of,
     mean_bounds,
-    rare_events,
     share_bounds,
 )
-from retrain_assets.experiment.rare_events import few_events
+from retrain_assets.experiment.estimation import rare_events
+from retrain_assets.experiment.estimation.rare_events import few_events
 from retrain_assets_tests.experiment.builders import events, measure, stratum
 
 LOOKS = np.unique(np.geomspace(40, 20_000, 40).astype(int))

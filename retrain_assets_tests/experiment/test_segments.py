@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retrain_assets.experiment import ArmStatistics, MeasureResult, MeasureSpec, MeasureStatistics, judge
-from retrain_assets.experiment.segments import (
+from retrain_assets.experiment.estimation.segments import (
     Effect,
     between_variance,
     effects_of,

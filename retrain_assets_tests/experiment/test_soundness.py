@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retrain_assets.experiment import ArmStatistics, MeasureState, MeasureStatistics, Overlap, interval_of, judge
-from retrain_assets.experiment.soundness import problem_of
+from retrain_assets.experiment.estimation.soundness import problem_of
 from retrain_assets_tests.experiment.builders import COST, arm, events, measure, of_units, plan_of, stratum
 
 SOUND = stratum(arm(100, 1.0), arm(100, 1.0))

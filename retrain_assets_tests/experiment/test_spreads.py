@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from retrain_assets.experiment.estimation.measures import judge
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram, bin_of
+from retrain_assets.experiment.estimation.statistics import ArmStatistics, MeasureStatistics
 from retrain_assets.experiment.look import Look
-from retrain_assets.experiment.measures import judge
-from retrain_assets.experiment.quantiles import RequestHistogram, bin_of
-from retrain_assets.experiment.spreads import Spread, spread_of_champion, spread_of_look
-from retrain_assets.experiment.statistics import ArmStatistics, MeasureStatistics
+from retrain_assets.experiment.planning.spreads import Spread, spread_of_champion, spread_of_look
 
 from .builders import ARMED, COST, ERROR, arm, counts, events, measure, of_units, plan_of, stratum
 

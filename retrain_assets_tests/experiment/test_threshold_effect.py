@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrain_assets.experiment.threshold_effect import (
+from retrain_assets.experiment.loss.threshold_effect import (
     DecidedRows,
     Reestimate,
     Rule,

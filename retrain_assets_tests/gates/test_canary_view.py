@@ -12,7 +12,7 @@ import pytest
 
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState
-from retrain_assets.experiment.failure_modes import FailureMode
+from retrain_assets.experiment.loss.failure_modes import FailureMode
 from retrain_assets.gates.canary_view import (
     CanaryView,
     Commercial,

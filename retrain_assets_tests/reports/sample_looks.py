@@ -10,7 +10,7 @@ from typing import Any
 
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import ArmCounts, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState, Plan, StageCounts
-from retrain_assets.experiment.economics import NetValue, Worth
+from retrain_assets.experiment.decision.economics import NetValue, Worth
 from retrain_assets.experiment.look import Action, Cause, PlannedLook
 from retrain_assets.gates.canary_view import CanaryView, canary_view
 from retrain_assets.gates.technical_side import ArmTechnical, FeatureShift, PredictionShift, TechnicalSide

@@ -12,9 +12,9 @@ import polars as pl
 from retrain_assets.contract import Contract, Guardrail, Success
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
 from retrain_assets.drift import mixed_mean
-from retrain_assets.experiment.measures import MeasureResult
-from retrain_assets.experiment.statistics import Arm
-from retrain_assets.experiment.threshold_effect import (
+from retrain_assets.experiment.estimation.measures import MeasureResult
+from retrain_assets.experiment.estimation.statistics import Arm
+from retrain_assets.experiment.loss.threshold_effect import (
     DecidedRows,
     Rule,
     ThresholdEffect,

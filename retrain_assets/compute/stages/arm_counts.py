@@ -23,8 +23,8 @@ from retrain_assets.drift import (
     standardised,
 )
 from retrain_assets.drift.arms import WIDTH
+from retrain_assets.experiment.estimation.statistics import SHADOW, Arm
 from retrain_assets.experiment.plan import segment_label
-from retrain_assets.experiment.statistics import SHADOW, Arm
 from retrain_assets.gates.technical_side import ArmTechnical, PredictionShift
 
 ARMS: tuple[Literal["champion"], Literal["challenger"]] = ("champion", "challenger")

@@ -14,7 +14,7 @@ from retrain_assets.compute.stages.canary_records import PRE_PERIOD, REVISION_BI
 from retrain_assets.compute.stages.canary_terms import Measured, Terms
 from retrain_assets.contract import StageError
 from retrain_assets.contract.measures import REQUESTS
-from retrain_assets.experiment.quantiles import NO_BIN, bin_of
+from retrain_assets.experiment.estimation.quantiles import NO_BIN, bin_of
 
 UNIT = pl.lit(2**64 - 2**REVISION_BITS, pl.UInt64)
 """Mask of the unit in the number of a cell."""

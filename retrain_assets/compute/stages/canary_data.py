@@ -22,7 +22,7 @@ from retrain_assets.experiment import (
     StratumStatistics,
     stage_label,
 )
-from retrain_assets.experiment.statistics import Arm, MeasureStatistics, Overlap
+from retrain_assets.experiment.estimation.statistics import Arm, MeasureStatistics, Overlap
 
 ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 

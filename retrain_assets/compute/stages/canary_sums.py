@@ -15,7 +15,7 @@ import polars as pl
 from retrain_assets.compute.stages.canary_records import Labels
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_units import Units, columns_of, units_of
-from retrain_assets.experiment.quantiles import RequestHistogram, histograms
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram, histograms
 
 ALL = ""
 """In place of a segment: everybody."""

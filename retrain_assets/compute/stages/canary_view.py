@@ -23,8 +23,8 @@ from retrain_assets.compute.stages.matured_rows import MaturedRows, by_arm, samp
 from retrain_assets.contract import Contract, RetrainError
 from retrain_assets.drift import Sketch
 from retrain_assets.drift.counting import fitted_edges
+from retrain_assets.experiment.estimation.statistics import Arm
 from retrain_assets.experiment.look import Look
-from retrain_assets.experiment.statistics import Arm
 from retrain_assets.gates.canary_view import TOTAL, CanaryView, canary_view, lost_measures, technical_measures
 from retrain_assets.gates.technical_side import FeatureShift, TechnicalSide
 

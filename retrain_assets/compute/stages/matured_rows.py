@@ -10,7 +10,7 @@ import polars as pl
 
 from retrain_assets.compute.stages.source import bounds
 from retrain_assets.contract import Contract
-from retrain_assets.experiment.statistics import SHADOW
+from retrain_assets.experiment.estimation.statistics import SHADOW
 
 MOST_ROWS = 300_000
 """Most requests that are joined with outcomes and labels, whatever the traffic: they tell the mean of a score to 0.001."""

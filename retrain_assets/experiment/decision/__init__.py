@@ -1,0 +1,1 @@
+"""One look: what all measures and the health checks together call for."""

@@ -1,0 +1,1 @@
+"""Is the experiment sound? Checks that come before any result."""

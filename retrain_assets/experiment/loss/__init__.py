@@ -1,0 +1,1 @@
+"""Why a challenger lost, from named evidence."""
