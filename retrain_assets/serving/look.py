@@ -31,10 +31,12 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
 
     Raises:
         RetrainError: when the toggle has not been armed.
+        CustodyError: when the look before is recorded and its evidence is missing or was changed; without it nothing can be
+            decided, because harm and planned looks are counted on from there.
     """
     if toggle.armed_at is None or toggle.stage is None:
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
-    plan = Plan.from_contract(toggle.terms)
+    plan, before = Plan.from_contract(toggle.terms), look_before(home, toggle)
     return analyse(
         canary_data(home, toggle, now),
         plan if toggle.active else replace(plan, outcome_window=None),  # where it ended, no traffic is missed
@@ -43,7 +45,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         stage_started_at=toggle.stage_started[toggle.stage_revision],
         armed_at=toggle.armed_at,
         now=now,
-        before=look_before(home, toggle),
+        before=before,
         training_hours=training_hours,
     )
 
@@ -72,7 +74,14 @@ def look_before(home: Home, toggle: ToggleState) -> Look | None:
     """
     if toggle.last_look is None:
         return None
-    return Look.from_json(EvidenceStore(home.evidence_dir).get(toggle.last_look.evidence))
+    evidence, digest = EvidenceStore(home.evidence_dir), toggle.last_look.evidence
+    try:
+        return Look.from_json(evidence.get(digest))
+    except CustodyError as fault:
+        what, where, remedy = fault.what, fault.where, fault.remedy
+    except (LookupError, TypeError, ValueError) as fault:
+        what, where, remedy = f"is no look ({fault!r})", str(evidence.path(digest)), "run: retrain verify"
+    raise CustodyError(f"{what}; {toggle.name} cannot be looked at again without its last look", where=where, remedy=remedy)
 
 
 def training_hours(home: Home, retrain: RetrainState) -> float | None:

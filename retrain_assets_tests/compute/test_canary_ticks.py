@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from retrain_assets.compute.stages import canary_known, canary_ticks
 from retrain_assets.compute.stages.canary import aggregate
 from retrain_assets.compute.stages.canary_batch import Batch
+from retrain_assets.compute.stages.canary_columns import write_columns
+from retrain_assets.compute.stages.canary_scatter import scattered
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick
 from retrain_assets.contract import Contract, StageError
@@ -344,3 +350,74 @@ def test_a_correction_of_an_outlier_leaves_no_rounding_behind(tmp_path: Path) ->
     tick(tmp_path, exposures, [*outcomes, wrong], terms(), LAST)
     found = tick(tmp_path, exposures, [*outcomes, wrong, corrected], terms(), LAST)
     assert_same(told(found), told(tick(tmp_path / "whole", exposures, [*outcomes, wrong, corrected], terms(), LAST)))
+
+
+def test_late_and_corrected_outcomes_are_taken_in_without_opening_a_file_that_was_read_before(tmp_path: Path) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    known = tick(tmp_path, exposures, outcomes, terms(), LAST)
+    rows = pl.concat([one.records() for one in exposures], how="diagonal").filter(pl.col("revision") == 3).collect()
+    reports = rows.select("request_id", "unit_id", pl.col("exposed_at").alias("observed_at") + 23 * HOUR, cost=3.0, late=1.0)
+    corrected = Batch("corrected", "1", reports.lazy)
+    found = tick(tmp_path, unread(exposures), [*unread(outcomes), corrected], terms(), LAST)
+    assert found.duplicate_outcomes > known.duplicate_outcomes
+    assert_same(told(found), told(tick(tmp_path / "whole", exposures, [*outcomes, corrected], terms(), LAST)))
+
+
+def test_several_ticks_at_once_are_all_right_and_leave_a_cache_that_is_whole(tmp_path: Path) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    moments = [LAST - place * HOUR for place in range(40, -1, -8)]
+    expected = [told(tick(tmp_path / f"alone {place}", exposures, outcomes, terms(), at)) for place, at in enumerate(moments)]
+    cache, start = tmp_path / "cache", Barrier(4)
+
+    def walk() -> list[dict[Any, Any]]:
+        found = []
+        for at in moments:
+            start.wait()
+            found.append(told(tick(cache, exposures, outcomes, terms(), at)))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        for walked in [pool.submit(walk) for _ in range(4)]:
+            for found, right in zip(walked.result(), expected, strict=True):
+                assert_same(found, right)
+    assert_same(told(tick(cache, unread(exposures), unread(outcomes), terms(), LAST)), expected[-1])
+    state = json.loads(json.loads((cache / "state.json").read_text())["state"])
+    assert {path.name for path in cache.iterdir()} == {*state["sizes"], "state.json", "lock"}
+
+
+def test_a_file_that_another_tick_removes_meanwhile_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    tick(tmp_path, exposures, outcomes[1:], terms(), LAST - DAY)
+    others: list[CanaryData] = []
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        others.append(tick(tmp_path, unread(exposures), outcomes, terms(), LAST))
+        return scattered(*arguments)
+
+    monkeypatch.setattr(canary_ticks, "scattered", overtaken)
+    found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
+    assert_same(told(found), told(others[0]))
+    assert_same(told(found), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST)))
+
+
+def test_a_full_disk_costs_time_but_no_answer_and_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    early = tick(tmp_path, exposures, outcomes[1:], terms(), LAST - DAY)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    written: list[Path] = []
+
+    def full(frame: pl.DataFrame, path: Path) -> None:
+        written.append(path)
+        if len(written) > 2:
+            path.write_bytes(b"a part")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_columns(frame, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(canary_known, "write_columns", full)
+        found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
+    assert len(written) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert_same(told(found), told(tick(tmp_path, unread(exposures), outcomes, terms(), LAST)))
+    assert told(found) != told(early)

@@ -45,7 +45,17 @@ def read_columns(path: Path, schema: Mapping[str, Any], rows: npt.NDArray[Any] |
         path: the file.
         schema: the columns to read, with their types.
         rows: numbers of the rows to read; all by default.
+
+    Raises:
+        OSError: when the file is gone or damaged.
     """
+    try:
+        return _read(path, schema, rows)
+    except (ValueError, LookupError, TypeError, OverflowError, pl.exceptions.PolarsError) as fault:
+        raise OSError(f"{path} is damaged") from fault
+
+
+def _read(path: Path, schema: Mapping[str, Any], rows: npt.NDArray[Any] | None) -> pl.DataFrame:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         start = file.tell()

@@ -47,6 +47,7 @@ class KnownFiles:
         cell_schema: columns of cells.
         requests: files of settled requests, with their rows.
         cell_files: files of cells, every cell in one of them and not gone there.
+        written: names of files that were begun since these were read.
     """
 
     directory: Path
@@ -54,6 +55,7 @@ class KnownFiles:
     cell_schema: Mapping[str, Any]
     requests: dict[str, int] = field(default_factory=dict)
     cell_files: list[CellFile] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     _looked_at: dict[str, list[npt.NDArray[np.intp]]] = field(default_factory=dict)
 
     def part(self, number: int, parts: int) -> KnownFiles:
@@ -162,6 +164,7 @@ class KnownFiles:
     def write(self, frame: pl.DataFrame, label: str) -> str:
         """Write a file under a new name that begins with the label, and give the name."""
         name = f"{label}-{uuid4().hex}.columns"
+        self.written.append(name)
         write_columns(frame, self.directory / name)
         return name
 

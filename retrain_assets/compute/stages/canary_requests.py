@@ -83,7 +83,8 @@ def apart(reports: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, pl.DataFra
     """The exposure rows and the outcome rows in :attr:`Requests.reports`."""
     columns = _columns(terms)
     exposures = reports.filter(pl.col("revision").is_not_null()).drop("observed", *columns)
-    return exposures, reports.filter(pl.col("observed").is_not_null()).select("key", "unit", *columns, at="observed")
+    reported = reports.filter(pl.col("observed").is_not_null())
+    return exposures, reported.select("key", "unit", pl.col("observed").alias("at"), *columns)
 
 
 def in_order(exposures: pl.DataFrame) -> pl.DataFrame:

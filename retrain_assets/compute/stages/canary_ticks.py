@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import platform
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,21 +31,23 @@ from retrain_assets.compute.stages.canary_sums import Sums
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import CanaryData
-from retrain_assets.experiment.quantiles import RequestHistogram
+from retrain_assets.experiment.estimation.quantiles import RequestHistogram
 
 CANCELLED = 1e6
 """How much smaller a sum of squares may become by taking units away before rounding shows; then everything is computed anew."""
 
-_MANIFEST = "state.json"
+_MANIFEST, _LOCK = "state.json", "lock"
+_ATTEMPTS = 2
 _ABANDONED_SECONDS = 24 * 3600.0
 """Age at which a file that the state does not name is what a broken tick left, not what another tick is writing."""
 
 
 @dataclass(slots=True)
 class State:
-    """What is known after a tick."""
+    """What is known after a tick; ``stamp`` is that of the kept state it was computed from."""
 
     known: KnownFiles
+    stamp: str = ""
     now: datetime | None = None
     revisions: dict[int, list[Any]] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=lambda: {"exposures": {}, "outcomes": {}})
@@ -61,8 +64,8 @@ def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch],
     """What a canary has seen up to now, as :func:`canary.aggregate` gives it, from the files that came since the last tick.
 
     Args:
-        directory: of this toggle alone; made when it is not there. What another version, other terms or anybody else left in it
-            is removed, and everything is read again.
+        directory: of this toggle alone; made when it is not there. What another version or other terms left in it is not used.
+            Several ticks at once get right answers and one of them is kept; where it cannot be written, nothing is kept.
         exposures: every file of exposures there is.
         outcomes: every file of outcomes there is.
         terms: what is counted.
@@ -70,23 +73,25 @@ def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch],
 
     Raises:
         StageError: for a missing column, a wrong type or an unknown arm; then nothing is kept of this tick.
+        OSError: when a file of records cannot be read.
     """
     if now.tzinfo is None:
         raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
     now = now.astimezone(UTC)
     identity = _identity(terms)
     batches = {"exposures": exposures, "outcomes": outcomes}
-    before = _load(directory, identity, batches, terms, now)
-    if before is not None:
+    for _ in range(_ATTEMPTS):
+        before = _load(directory, identity, batches, terms, now)
+        if before is None:
+            break
         try:
             data = _advance(before, batches, terms, now, identity)
-        except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError):
-            data = None  # a file of the cache is gone or damaged: whether one of the records is, reading it again will tell
-        if data is not None:
-            return data
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    data = _advance(State(_nothing_known(directory, terms)), batches, terms, now, identity)
+        except OSError:
+            continue  # a file is gone because another tick has replaced it, or is damaged; or a record is: then it tells below
+        if data is None:
+            break
+        return data
+    data = _advance(State(_nothing_known(directory, terms), _stamp(directory)), batches, terms, now, identity)
     assert data is not None
     return data
 
@@ -124,7 +129,8 @@ def _advance(
     times = [*state.ripening, *(at for one in settled for at in one.filter(young)["at"])]
     moments |= Moments(None, max((at for at in times if at <= now - terms.window), default=None))
     after = State(
-        state.known.add(settled, cells),
+        state.known,
+        state.stamp,
         now,
         _revisions(terms),
         {kind: {one.name: one.stamp for one in files} for kind, files in batches.items()},
@@ -135,11 +141,7 @@ def _advance(
         moments,
         ripening=[at for at in times if at > now - terms.window],
     )
-    for name, several in (("open", left), ("waiting", found.waiting)):
-        for kind in ("exposures", "outcomes"):
-            after.left[f"{name} {kind}"] = after.known.write(pl.concat([getattr(one, kind) for one in several]), name)
-    _save(after, identity)
-    return canary_data(
+    data = canary_data(
         after.sums,
         counts + open_counts,
         moments,
@@ -149,6 +151,22 @@ def _advance(
         exposures=rows["exposures"],
         outcomes=rows["outcomes"],
     )
+    try:
+        _keep(after, settled, cells, {"open": left, "waiting": found.waiting}, identity)
+    except OSError:  # a full disk, or another tick was first: the next one reads these files again
+        _remove(state.known.directory, state.known.written)
+    return data
+
+
+def _keep(
+    state: State, settled: list[pl.DataFrame], cells: list[pl.DataFrame], left: Mapping[str, list[Rows]], identity: str
+) -> None:
+    state.known.directory.mkdir(parents=True, exist_ok=True)
+    state.known = state.known.add(settled, cells)
+    for name, several in left.items():
+        for kind in ("exposures", "outcomes"):
+            state.left[f"{name} {kind}"] = state.known.write(pl.concat([getattr(one, kind) for one in several]), name)
+    _save(state, identity)
 
 
 def _nothing_known(directory: Path, terms: Terms) -> KnownFiles:
@@ -165,7 +183,8 @@ def _cancels(sums: Sums, change: Sums) -> bool:
             continue
         squares = _squares(len(before))
         was, left = before[squares], (before + difference)[squares]
-        if ((left != 0) & (was > CANCELLED * np.abs(left))).any():
+        exact = (was == np.rint(was)) & (was < 2**53) & (left == 0)
+        if (before + difference)[0] and ((was > CANCELLED * np.abs(left)) & ~exact).any():
             return True
     return False
 
@@ -199,7 +218,7 @@ def _revisions(terms: Terms) -> dict[int, list[Any]]:
 def _identity(terms: Terms) -> str:
     """Changes with everything the cache rests on: the terms, the code, how texts are hashed."""
     folder = Path(__file__).parent
-    code = [*sorted(folder.glob("canary*.py")), folder.parents[1] / "experiment" / "quantiles.py"]
+    code = [*sorted(folder.glob("canary*.py")), folder.parents[1] / "experiment" / "estimation" / "quantiles.py"]
     probe = pl.Series(["a text"]).hash(1).item()
     known = [terms.contract.model, terms.toggle, terms.armed_at.isoformat(), terms.contract.experiment.model_dump_json()]
     parts = [*(path.read_text() for path in code), *known, pl.__version__, platform.machine(), str(probe)]
@@ -207,7 +226,11 @@ def _identity(terms: Terms) -> str:
 
 
 def _save(state: State, identity: str) -> None:
-    """Write what is known by atomic rename, then remove the files it does not need any more."""
+    """Write what is known by atomic rename, then remove the files it does not need any more.
+
+    Raises:
+        OSError: when it cannot be written, or another tick has written what it knows in the meantime.
+    """
     directory = state.known.directory
     names = [*state.known.names(), *state.left.values()]
     value = {
@@ -234,18 +257,38 @@ def _save(state: State, identity: str) -> None:
         "sizes": {name: (directory / name).stat().st_size for name in names},
     }
     text = json.dumps(value)
-    scratch = directory / f".{uuid4().hex}.tmp"
-    scratch.write_text(json.dumps({"digest": hashlib.sha256(text.encode()).hexdigest(), "state": text}))
-    earlier = _names(directory)
-    scratch.replace(directory / _MANIFEST)
-    abandoned = {path.name for path in directory.glob("*.columns") if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS}
-    for name in (earlier | abandoned) - set(names):
-        (directory / name).unlink(missing_ok=True)
+    scratch = f".{uuid4().hex}.tmp"
+    state.known.written.append(scratch)
+    (directory / scratch).write_text(json.dumps({"digest": hashlib.sha256(text.encode()).hexdigest(), "state": text}))
+    with (directory / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _stamp(directory) != state.stamp:
+            raise FileExistsError(f"another tick has written {directory / _MANIFEST}")
+        earlier = _read(directory)
+        (directory / scratch).replace(directory / _MANIFEST)
+    unneeded = {*(earlier["sizes"] if earlier else ()), *state.known.written, *_abandoned(directory)}
+    _remove(directory, unneeded - {*names, _MANIFEST, _LOCK})
 
 
-def _names(directory: Path) -> set[str]:
-    value = _read(directory)
-    return set(value["sizes"]) if value else set()
+def _abandoned(directory: Path) -> Iterator[str]:
+    for path in list(directory.iterdir()):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                yield path.name
+
+
+def _remove(directory: Path, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(OSError):
+            (directory / name).unlink()
+
+
+def _stamp(directory: Path) -> str:
+    """Changes with what is kept; empty when nothing is."""
+    try:
+        return hashlib.sha256((directory / _MANIFEST).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _read(directory: Path) -> dict[str, Any] | None:
@@ -262,6 +305,7 @@ def _read(directory: Path) -> dict[str, Any] | None:
 
 def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]], terms: Terms, now: datetime) -> State | None:
     """What the tick before left; None when it is not there, is not whole, or does not fit."""
+    stamp = _stamp(directory)
     value = _read(directory)
     if value is None or value["identity"] != identity or datetime.fromisoformat(value["now"]) > now:
         return None
@@ -284,6 +328,7 @@ def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]]
     first, last = (datetime.fromisoformat(moment) if moment else None for moment in value["moments"])
     return State(
         replace(known, requests=value["requests"], cell_files=[CellFile(**one) for one in value["cells"]]),
+        stamp,
         datetime.fromisoformat(value["now"]),
         revisions,
         value["files"],
