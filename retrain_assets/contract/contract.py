@@ -78,7 +78,12 @@ class Contract(Part):
             raise ValueError(f"economics.measure: {named!r} is not a success measure; write one of {known}, or remove it")
         carrier = self.experiment.success[named or next(iter(self.experiment.success))]
         if self.economics is not None and carrier.quantile is not None:
-            raise ValueError("economics: a quantile carries no value per unit; name a mean or a ratio in economics.measure")
+            raise ValueError("economics: a quantile carries no value per unit; name a mean in economics.measure")
+        if self.economics is not None and carrier.aggregate == "sum":
+            raise ValueError(
+                "economics: a unit's total grows with the time it is watched, so it has no value per unit; name a mean in "
+                "economics.measure"
+            )
         return self
 
     @model_validator(mode="after")

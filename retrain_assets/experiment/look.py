@@ -11,6 +11,7 @@ from typing import Any
 from retrain_assets.experiment.data import StageCounts
 from retrain_assets.experiment.decision.economics import NetValue
 from retrain_assets.experiment.estimation.measures import MeasureResult
+from retrain_assets.experiment.estimation.statistics import MeasureStatistics
 from retrain_assets.experiment.health.health_check import HealthCheck
 
 
@@ -73,6 +74,7 @@ class Look:
         warnings: sentences the release owner should read before deciding.
         matured: time between the first exposure to real traffic and the latest whose outcome window has closed.
         net_value: what the effect is worth; None when the contract does not say what a unit is worth.
+        statistics: per measure the sums its result rests on, so that the look can be judged again without the traffic.
     """
 
     at: datetime
@@ -95,6 +97,7 @@ class Look:
     warnings: tuple[str, ...] = ()
     matured: timedelta = timedelta(0)
     net_value: NetValue | None = None
+    statistics: Mapping[str, MeasureStatistics] = field(default_factory=dict)
 
     @property
     def is_valid(self) -> bool:
@@ -124,6 +127,7 @@ class Look:
             "warnings": list(self.warnings),
             "matured_seconds": self.matured.total_seconds(),
             "net_value": self.net_value.to_json() if self.net_value else None,
+            "statistics": {name: one.to_json() for name, one in self.statistics.items()},
         }
 
     @classmethod
@@ -152,6 +156,7 @@ class Look:
             warnings=tuple(value.get("warnings", ())),
             matured=timedelta(seconds=value.get("matured_seconds", 0.0)),
             net_value=NetValue.from_json(value["net_value"]) if value.get("net_value") else None,
+            statistics={name: MeasureStatistics.from_json(one) for name, one in value.get("statistics", {}).items()},
         )
 
 

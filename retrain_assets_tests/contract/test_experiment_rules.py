@@ -72,6 +72,10 @@ def test_a_denominator_must_be_recorded() -> None:
             "a quantile carries no value per unit",
         ),
         (
+            {"economics": {"value_per_unit": 1}, "experiment__success": success(aggregate="sum")},
+            "a unit's total grows with the time it is watched",
+        ),
+        (
             {"experiment__guardrails": guardrail(column="error", per=REQUESTS)},
             "guardrails.complaint: a share of rare events has exact bounds",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,14 +116,25 @@ def test_broken_and_empty_segments_have_no_effect_and_spoil_no_other() -> None:
     assert set(effects_of(statistics)) == {"sound"}
 
 
-@pytest.mark.parametrize(("direction", "word"), [("decrease", "to the worse"), ("increase", "to the better")])
-def test_a_high_value_segment_that_moves_against_the_total_is_named(direction: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("direction", "total", "shrunk", "warned"),
+    [
+        ("decrease", -1.0, 0.9, True),
+        ("increase", 1.0, -0.9, True),
+        ("increase", -1.0, 0.9, False),
+        ("decrease", -1.0, 0.01, False),
+        ("decrease", -1.0, -0.9, False),
+        ("decrease", 1.0, 0.9, False),
+    ],
+    ids=["worse against better", "the other direction", "better against worse", "within chance", "with the total", "all worse"],
+)
+def test_a_high_value_segment_that_loses_while_the_total_wins_is_named(
+    direction: Any, total: float, shrunk: float, *, warned: bool
+) -> None:
     spec: MeasureSpec = replace(COST, direction=direction)
-    total = judge(spec, segment(-1.0), plan_of(spec))
-    against = replace(judge(spec, segment(0.6), plan_of(spec)), shrunk_estimate=0.4)
-    along = replace(against, shrunk_estimate=-0.1)
-    segments = {"tier=gold": (against,), "tier=silver": (along,), "tier=none": (against,)}
-    (sentence,) = moves_against_total([total], segments, ("tier=gold", "tier=silver"))
-    assert "tier=gold" in sentence
-    assert word in sentence
-    assert list(moves_against_total([total], segments, ())) == []
+    whole = judge(spec, segment(total), plan_of(spec))
+    part = replace(judge(spec, segment(shrunk), plan_of(spec)), shrunk_estimate=shrunk)
+    segments = {"tier=gold": (part,), "tier=none": (part,)}
+    sentences = list(moves_against_total([whole], segments, ("tier=gold", "tier=silver")))
+    assert [("tier=gold" in one, "to the worse" in one) for one in sentences] == ([(True, True)] if warned else [])
+    assert list(moves_against_total([whole], segments, ())) == []

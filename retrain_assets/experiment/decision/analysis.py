@@ -111,6 +111,7 @@ def analyse(
         warnings=(*_stopped(data, plan, now), *judged.warnings),
         matured=matured,
         net_value=value,
+        statistics=dict(data.measures),
     )
 
 

@@ -19,7 +19,13 @@ from typing import NamedTuple
 from retrain_assets.experiment.estimation.combination import Key, Row, combined
 from retrain_assets.experiment.estimation.covariates import adjustment
 from retrain_assets.experiment.estimation.difference import Difference
-from retrain_assets.experiment.estimation.statistics import Arm, ArmStatistics, MeasureStatistics, Overlap, StratumStatistics
+from retrain_assets.experiment.estimation.statistics import (
+    ARMS,
+    ArmStatistics,
+    MeasureStatistics,
+    Overlap,
+    StratumStatistics,
+)
 
 _ROUNDING = 1e-13
 """Share of the absolute terms of a quadratic form below which its value is rounding noise."""
@@ -27,7 +33,6 @@ _ROUNDING = 1e-13
 LARGEST_IMBALANCE = 3.0
 """Standard errors of chance by which covariates may move the estimate; beyond, they are not what they were before the arm."""
 
-_ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
 Line = tuple[float, float]
 """Coefficients of u and v in one cell."""
@@ -200,7 +205,7 @@ def _all_shared(
 ) -> Iterable[Shared]:
     if not statistics.overlaps:
         return
-    arms = {(one.stratum.revision, arm): one.arm(arm) for one in used for arm in _ARMS}
+    arms = {(one.stratum.revision, arm): one.arm(arm) for one in used for arm in ARMS}
     for overlap in statistics.overlaps:
         if overlap.first in cells and overlap.second in cells:
             value, other = cells[overlap.first].value, cells[overlap.second].value

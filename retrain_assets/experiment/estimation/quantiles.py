@@ -6,6 +6,7 @@ Inference on them is in :mod:`retrain_assets.experiment.estimation.quantile_diff
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,6 +130,17 @@ class RequestHistogram:
         dense = np.zeros((3, BINS), dtype=np.int64)
         dense[:, self.bins] = self.sums
         return dense.cumsum(axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        totals = {"units": self.units, "requests": self.requests, "squares": self.squares}
+        return {"bins": self.bins.tolist(), "sums": self.sums.tolist(), **totals}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RequestHistogram:
+        """The inverse of :meth:`to_json`."""
+        sums = np.array(value["sums"], dtype=np.int64).reshape(3, -1)
+        return cls(np.array(value["bins"], dtype=np.int64), sums, value["units"], value["requests"], value["squares"])
 
     def _with(self, other: RequestHistogram, sign: int) -> RequestHistogram:
         dense = np.zeros((3, BINS), dtype=np.int64)

@@ -63,7 +63,9 @@ def with_shrunk_estimates(
 def moves_against_total(
     totals: Iterable[MeasureResult], segments: Mapping[str, Sequence[MeasureResult]], high_value: Collection[str]
 ) -> Iterator[str]:
-    """A sentence for each high-value segment whose shrunk effect has the other sign than the total's.
+    """A sentence for each high-value segment that moves to the worse while the total moves to the better.
+
+    The shrunk effect decides, and it must be about a standard error (a third of half the interval) away from 0.
 
     Args:
         totals: results over all units.
@@ -74,13 +76,14 @@ def moves_against_total(
     for name, results in segments.items():
         for one in results if name in high_value else ():
             whole, part = total.get(one.spec.name), one.shrunk_estimate
-            if whole is None or whole.estimate is None or part is None or not whole.estimate * part < 0:
+            if whole is None or whole.estimate is None or part is None or one.lower is None or one.upper is None:
                 continue
             harmed = (part > 0) == (one.spec.direction == "decrease")
-            yield (
-                f"{one.spec.name} moves {'to the worse' if harmed else 'to the better'} in the high-value segment {name} "
-                f"({part:+.3g}, shrunk towards the total) and the other way over all units ({whole.estimate:+.3g})"
-            )
+            if harmed and whole.estimate * part < 0 and abs(part) > (one.upper - one.lower) / 6:
+                yield (
+                    f"{one.spec.name} moves to the worse in the high-value segment {name} ({part:+.3g}, shrunk to the total) "
+                    f"and to the better over all units ({whole.estimate:+.3g})"
+                )
 
 
 def effects_of(statistics: Mapping[str, MeasureStatistics], *, quantile: float | None = None) -> dict[str, Effect]:

@@ -6,18 +6,21 @@ Everything is a sum over units, so statistics of disjoint units add, and those o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from operator import add, sub
 from typing import Any, Literal
 
+from retrain_assets.contract import finite
 from retrain_assets.experiment.estimation.quantiles import RequestHistogram
 
 SHADOW = "shadow"
 """The stage label of shadow traffic: the challenger scores, the champion answers."""
 
 Arm = Literal["champion", "challenger"]
+
+ARMS: tuple[Arm, Arm] = ("champion", "challenger")
 
 _ROUNDING = 1e-13
 """Share of the sum of squares below which a sum of squared deviations is rounding noise."""
@@ -184,6 +187,43 @@ class MeasureStatistics:
     strata: tuple[StratumStatistics, ...] = ()
     overlaps: tuple[Overlap, ...] = field(default=())
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict, from which the measure can be judged again."""
+        return {
+            "columns": list(self.columns),
+            "strata": [
+                {
+                    "revision": one.stratum.revision,
+                    "stage": one.stratum.stage,
+                    **{arm: _arm_to_json(one.arm(arm)) for arm in ARMS},
+                }
+                for one in self.strata
+            ],
+            "overlaps": [
+                {
+                    "first": list(one.first),
+                    "second": list(one.second),
+                    "n": int(one.n),
+                    "first_sums": _numbers(one.first_sums),
+                    "second_sums": _numbers(one.second_sums),
+                    "products": _numbers(one.products),
+                }
+                for one in self.overlaps
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> MeasureStatistics:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            tuple(value["columns"]),
+            tuple(
+                StratumStatistics(Stratum(one["revision"], one["stage"]), *(_arm_from_json(one[arm]) for arm in ARMS))
+                for one in value["strata"]
+            ),
+            tuple(Overlap(**{name: _read(part) for name, part in one.items()}) for one in value["overlaps"]),
+        )
+
     @property
     def is_ratio(self) -> bool:
         """Whether the measure is a ratio of two sums."""
@@ -204,3 +244,34 @@ class MeasureStatistics:
         left = {one.stratum.revision for one in strata}
         overlaps = tuple(one for one in self.overlaps if one.first[0] in left and one.second[0] in left)
         return replace(self, strata=tuple(strata), overlaps=overlaps)
+
+
+def _arm_to_json(arm: ArmStatistics) -> dict[str, Any]:
+    return {
+        "n": int(arm.n),
+        "sums": _numbers(arm.sums),
+        "products": _numbers(arm.products),
+        "outside": int(arm.outside),
+        "not_finite": int(arm.not_finite),
+        "first_n": int(arm.first_n),
+        "first_sum": finite(float(arm.first_sum)),
+        "requests": arm.requests.to_json() if arm.requests is not None else None,
+    }
+
+
+def _arm_from_json(value: Mapping[str, Any]) -> ArmStatistics:
+    read = {name: _read(part) if name in ("sums", "products", "first_sum") else part for name, part in value.items()}
+    if read["requests"] is not None:
+        read["requests"] = RequestHistogram.from_json(read["requests"])
+    return ArmStatistics(**read)
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    return [finite(float(value)) for value in values]
+
+
+def _read(value: Any) -> Any:
+    """What was not finite is stored as None, which no JSON reader refuses."""
+    if isinstance(value, list):
+        return tuple(map(_read, value))
+    return math.nan if value is None else value
