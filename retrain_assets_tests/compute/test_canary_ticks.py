@@ -367,7 +367,7 @@ def test_several_ticks_at_once_are_all_right_and_leave_a_cache_that_is_whole(tmp
     exposures, outcomes = some_files(greatest=100.0)
     moments = [LAST - place * HOUR for place in range(40, -1, -8)]
     expected = [told(tick(tmp_path / f"alone {place}", exposures, outcomes, terms(), at)) for place, at in enumerate(moments)]
-    cache, start = tmp_path / "cache", Barrier(4)
+    cache, start = tmp_path / "cache", Barrier(4, timeout=60)
 
     def walk() -> list[dict[Any, Any]]:
         found = []
@@ -399,6 +399,24 @@ def test_a_file_that_another_tick_removes_meanwhile_is_not_missed(tmp_path: Path
     found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
     assert_same(told(found), told(others[0]))
     assert_same(told(found), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST)))
+
+
+def test_what_another_tick_has_kept_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exposures, outcomes = some_files(greatest=100.0)
+    tick(tmp_path, exposures, outcomes[1:], terms(), LAST - DAY)
+
+    def overtaken(frame: pl.DataFrame, path: Path) -> None:
+        if path.name.startswith("waiting"):  # the last ones
+            monkeypatch.undo()
+            tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
+        write_columns(frame, path)
+
+    monkeypatch.setattr(canary_known, "write_columns", overtaken)
+    found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST - HOUR)
+    assert_same(told(found), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST - HOUR)))
+    state = json.loads(json.loads((tmp_path / "state.json").read_text())["state"])
+    assert state["now"] == LAST.isoformat()
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {*state["sizes"], "state.json", "lock"}
 
 
 def test_a_full_disk_costs_time_but_no_answer_and_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
