@@ -157,7 +157,7 @@ def _recorded(home: Home, model: str) -> Contract | None:
         return state.active_toggle.terms
     for known in reversed(list(state.retrains.values())):
         try:
-            return Contract.model_validate(controller.evidence.get(known.contract_digest))
+            return Contract.recorded(controller.evidence.get(known.contract_digest))
         except RetrainError:
             continue
     return None

@@ -45,7 +45,7 @@ class StageRequest:
 
     def parsed_contract(self) -> Contract:
         """The contract as its type."""
-        return Contract.model_validate(self.contract)
+        return Contract.recorded(self.contract)
 
     def input(self, name: str) -> Path:
         """Path of an input.

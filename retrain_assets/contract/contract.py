@@ -11,7 +11,7 @@ from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.experiment import Experiment
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import RECORDED, Part, rule
 from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
 from retrain_assets.contract.thresholds import GateThresholds
 
@@ -60,7 +60,7 @@ class Contract(Part):
             return values
         return {**values, "gates": {**gates, "offline": {**offline, "calibration": None}}}
 
-    @model_validator(mode="after")
+    @rule
     def _expires_after_the_experiment(self) -> Contract:
         if self.toggle.expires_after <= self.experiment.longest:
             field = "max_duration" if self.experiment.extend_to is None else "extend_to"
@@ -70,7 +70,7 @@ class Contract(Part):
             )
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _value_is_measured(self) -> Contract:
         named = self.economics.measure if self.economics else None
         if named is not None and named not in self.experiment.success:
@@ -86,7 +86,7 @@ class Contract(Part):
             )
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _labels_come_in_time(self) -> Contract:
         delay = self.source.label_delay
         if self.window.holdout <= delay:
@@ -96,14 +96,14 @@ class Contract(Part):
             )
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _backtests_can_spread(self) -> Contract:
         rule = self.gates.offline.backtests
         if rule is not None and rule.max_spread is not None and self.window.backtests < 2:
             raise ValueError("gates.offline.backtests.max_spread needs two back-tests; set window.backtests to 2 or more")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _task_fits(self) -> Contract:
         offline = self.gates.offline
         if self.task == "binary_classification" and self.decision is None:
@@ -128,7 +128,7 @@ class Contract(Part):
                 )
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _drift_metrics_exist(self) -> Contract:
         rule = self.cadence.on_drift
         for name in rule.limits if rule else ():
@@ -162,6 +162,15 @@ class Contract(Part):
         if metric not in ESTIMATED_METRICS:
             return f"is no estimate: {metric} cannot be estimated from scores alone"
         return f"is estimated only where gates.offline.metrics has {metric}"
+
+    @classmethod
+    def recorded(cls, value: Any) -> Contract:
+        """A contract on record, read without the rules across fields: they are asked when it is written.
+
+        Raises:
+            pydantic.ValidationError: when it has not the shape of a contract.
+        """
+        return cls.model_validate(value, context=RECORDED)
 
     def to_json(self) -> dict[str, Any]:
         """The contract as JSON-able values, field names as in the YAML."""

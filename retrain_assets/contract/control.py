@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from cronsim import CronSim
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import Cron, Duration, MonthDay, Owner, Period, format_duration
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -34,7 +34,7 @@ class ToggleTerms(Part):
     remove_after: Period = Field(description="Time from arming after which the toggle must be gone.")
     rollback: Literal["previous_champion"] = Field(description="Where a rollback leads.")
 
-    @model_validator(mode="after")
+    @rule
     def _removed_after_expiry(self) -> ToggleTerms:
         if self.remove_after < self.expires_after:
             raise ValueError("toggle: remove_after must not be shorter than expires_after")
@@ -53,7 +53,7 @@ class Approval(Part):
     )
     valid_for: Period = Field(description="How long an approval holds.")
 
-    @model_validator(mode="after")
+    @rule
     def _enough_approvers(self) -> Approval:
         people = len({approver.casefold() for approver in self.approvers})
         if self.required > people:
@@ -79,7 +79,7 @@ class DriftRule(Part):
     of_last: Annotated[int, Field(ge=1)] = Field(default=3, description="... among this many, the latest included.")
     min_rows: Annotated[int, Field(gt=0)] = Field(default=1000, description="Live rows below which there is no verdict.")
 
-    @model_validator(mode="after")
+    @rule
     def _k_of_n(self) -> DriftRule:
         if self.at_least > self.of_last:
             raise ValueError("on_drift: at_least must not be larger than of_last")
@@ -93,7 +93,7 @@ class Freeze(Part):
     end: date = Field(description="Last day.")
     reason: Text = Field(description="Why.")
 
-    @model_validator(mode="after")
+    @rule
     def _ordered(self) -> Freeze:
         if self.end < self.start:
             raise ValueError("freeze: end is before start")
@@ -131,7 +131,7 @@ class Cadence(Part):
         description="Drift launches no retrain when cron launches one within this time.",
     )
 
-    @model_validator(mode="after")
+    @rule
     def _drift_can_launch(self) -> Cadence:
         if self.on_drift is None:
             if self.seasons:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, PythonPath
 
 
@@ -36,7 +36,7 @@ class Source(Part):
         description="Columns whose value is not known when the prediction is made; no feature may depend on them.",
     )
 
-    @model_validator(mode="after")
+    @rule
     def _roles_differ(self) -> Source:
         if len({self.event_time, self.unit, self.label}) < 3:
             raise ValueError("source: event_time, unit and label must name three different columns")
@@ -54,7 +54,7 @@ class Window(Part):
         default=4, description="Rolling-origin back-tests inside the training window, each as long as the hold-out."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _train_is_longer(self) -> Window:
         if self.train <= self.holdout * self.backtests:
             raise ValueError(

@@ -7,10 +7,10 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from retrain_assets.contract.measures import REQUESTS, Guardrail, Success
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, Portion, Share, format_duration
 
 Stage = Literal["shadow"] | Annotated[float, Field(gt=0, le=100)]
@@ -78,7 +78,7 @@ class Adjustment(Part):
         default=None, description="The unit's own value of the measure in this time before arming (CUPED)."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _something_to_adjust_for(self) -> Adjustment:
         if not self.columns and not self.champion_score and self.pre_period is None:
             raise ValueError("adjust_for names no covariate; write columns, champion_score or pre_period, or remove it")
@@ -100,7 +100,7 @@ class Condition(Part):
     at_least: float | None = Field(default=None, description="Number at or above this.")
     below: float | None = Field(default=None, description="Number below this.")
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_set(self) -> Condition:
         if (self.in_, self.not_in, self.at_least, self.below) == (None, None, None, None):
             raise ValueError("an empty condition holds for everyone; write in, not_in, at_least or below")
@@ -190,7 +190,7 @@ class Experiment(Part):
                 )
         return cohort
 
-    @model_validator(mode="after")
+    @rule
     def _columns_are_told_apart(self) -> Experiment:
         covariates = self.adjust_for.columns if self.adjust_for else []
         for kind, names in (
@@ -207,7 +207,7 @@ class Experiment(Part):
             raise ValueError(f"{', '.join(both)} is an outcome, which nobody knows when a unit is routed; rename or remove it")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _measures_exist(self) -> Experiment:
         known = {*self.outcomes, *EXPOSURE_MEASURES}
         for kind, measures in (("success", self.success), ("guardrails", self.guardrails)):
@@ -236,7 +236,7 @@ class Experiment(Part):
             raise ValueError(f"{', '.join(sorted(twice))} is both a success measure and a guardrail; name it once")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _durations_ordered(self) -> Experiment:
         if self.min_duration >= self.max_duration:
             raise ValueError("min_duration must be shorter than max_duration, or no look could ever ask for approval")
@@ -263,7 +263,7 @@ class Experiment(Part):
             raise ValueError("look_every is longer than max_duration, so nobody would look in time; write 1d")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _brakes_can_be_reached(self) -> Experiment:
         if (self.stop_loss.looks - 1) * self.stop_loss.confirm_after >= self.longest:
             raise ValueError(
@@ -276,7 +276,7 @@ class Experiment(Part):
             )
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _segments_are_known(self) -> Experiment:
         if unknown := sorted(set(self.high_value) - set(self.segments)):
             raise ValueError(f"high_value: {unknown[0]} is not among segments; add it there")
@@ -293,7 +293,7 @@ class Experiment(Part):
         """Longest time from arming to a decision, an extension included."""
         return self.extend_to or self.max_duration
 
-    @model_validator(mode="after")
+    @rule
     def _stages_are_reachable(self) -> Experiment:
         days = self.ramp_duration / timedelta(days=1)
         if self.ramp_duration > self.max_duration:

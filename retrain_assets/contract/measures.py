@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import SHARE_SCHEMA, ColumnName, Share, parse_share
 
 Direction = Literal["increase", "decrease"]
@@ -35,7 +35,7 @@ class Winsor(Part):
     at_least: float | None = Field(default=None, description="Smaller values count as this.")
     at_most: float | None = Field(default=None, description="Larger values count as this.")
 
-    @model_validator(mode="after")
+    @rule
     def _limits_are_ordered(self) -> Winsor:
         if self.at_least is None and self.at_most is None:
             raise ValueError("winsorise: write at_least, at_most or both")
@@ -65,7 +65,7 @@ class Measure(Part):
     winsorise: Winsor | None = Field(default=None, description="Move extreme values of a unit to these limits.")
     direction: Direction = Field(description="Which way is better.")
 
-    @model_validator(mode="after")
+    @rule
     def _one_kind(self) -> Measure:
         if self.quantile is not None and (
             self.above is not None or self.per is not None or self.winsorise is not None or self.aggregate != "mean"
@@ -114,7 +114,7 @@ class Success(Measure):
         description="Smallest improvement to be shown in the unit of the measure, instead of min_effect.",
     )
 
-    @model_validator(mode="after")
+    @rule
     def _effect_is_possible(self) -> Success:
         if self.min_effect and self.min_gain:
             raise ValueError("min_effect is relative, min_gain absolute; write one of them")
@@ -155,7 +155,7 @@ class Guardrail(Measure):
             f"{value.strip()!r} is no amount in the unit of the measure; {own} {share:.10g} for a share of the units"
         )
 
-    @model_validator(mode="after")
+    @rule
     def _one_margin(self) -> Guardrail:
         if (self.margin is None) == (self.max_regression is None):
             raise ValueError(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import ColumnName, Columns, Portion, named_once
 
 Positive = Annotated[int, Field(gt=0)]
@@ -27,13 +27,13 @@ class MetricThreshold(Part):
         default=None, ge=0, description="How much better than the champion the candidate must be, in the metric's unit."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_set(self) -> MetricThreshold:
         if self.min is self.max is self.max_regression is self.min_improvement is None:
             raise ValueError("a metric without a threshold would never fail; set min, max, max_regression or min_improvement")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_between(self) -> MetricThreshold:
         return _ordered(self)
 
@@ -49,7 +49,7 @@ class SliceThreshold(Part):
     )
     min_support: Positive = Field(default=200, description="Slices with fewer hold-out rows are listed, not judged.")
 
-    @model_validator(mode="after")
+    @rule
     def _pairs_are_of_two(self) -> SliceThreshold:
         if self.pairs and len(self.columns) < 2:
             raise ValueError(f"pairs needs two columns, and there is only {self.columns[0]}; add a column or remove pairs")
@@ -71,7 +71,7 @@ class FairnessThreshold(Part):
     )
     min_support: Positive = Field(default=200, description="Groups with fewer hold-out rows are listed, not judged.")
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_set(self) -> FairnessThreshold:
         if all(getattr(self, name) is None for name in type(self).model_fields if name.startswith("max_")):
             raise ValueError("fairness without a threshold would never fail; set at least one max_..._difference")
@@ -97,7 +97,7 @@ class CalibrationThreshold(Part):
         default=None, description="Largest bias of a slice of gates.offline.slices, shown beyond chance."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_between(self) -> CalibrationThreshold:
         if self.min_slope is not None and self.max_slope is not None and self.min_slope > self.max_slope:
             raise ValueError(f"min_slope {self.min_slope:g} is above max_slope {self.max_slope:g}; exchange them")
@@ -118,7 +118,7 @@ class StabilityThreshold(Part):
         description="Largest mean absolute change of a prediction, in label standard deviations (regression).",
     )
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_set(self) -> StabilityThreshold:
         if self.max_flips is self.max_slice_flips is self.max_shift is None:
             raise ValueError("stability without a threshold would never fail; set max_flips, max_slice_flips or max_shift")
@@ -135,13 +135,13 @@ class BacktestThreshold(Part):
         default=None, description="Largest difference between the best and the worst back-test."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_set(self) -> BacktestThreshold:
         if self.min is self.max is self.max_spread is None:
             raise ValueError("backtests without a threshold would never fail; set min, max or max_spread")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _something_is_between(self) -> BacktestThreshold:
         return _ordered(self)
 
@@ -168,12 +168,12 @@ class OfflineThresholds(Part):
         default=0.95, description="One-sided confidence of every bound (paired bootstrap, DeLong), and of all slices together."
     )
 
-    @model_validator(mode="after")
+    @rule
     def _groups_are_judged_once(self) -> OfflineThresholds:
         named_once([part.column for part in self.fairness])
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _slices_are_declared(self) -> OfflineThresholds:
         uses = {
             "calibration.max_slice_bias": self.calibration.max_slice_bias if self.calibration else None,
@@ -183,7 +183,7 @@ class OfflineThresholds(Part):
             raise ValueError(f"{names[0]} needs slices, and there are none; set gates.offline.slices")
         return self
 
-    @model_validator(mode="after")
+    @rule
     def _slice_metric_exists(self) -> OfflineThresholds:
         for name, part in (("slices", self.slices), ("backtests", self.backtests)):
             if part is not None and part.metric not in self.metrics:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from retrain_assets.contract.offline import OfflineThresholds
-from retrain_assets.contract.part import Part
+from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import ColumnName, Columns, Period, Portion, Share
 
 Positive = Annotated[int, Field(gt=0)]
@@ -97,7 +97,7 @@ class TrainingThresholds(Part):
         "the training window and the last known rate.",
     )
 
-    @model_validator(mode="after")
+    @rule
     def _cost_is_known(self) -> TrainingThresholds:
         if self.max_cost is not None and self.cost_per_hour is None:
             raise ValueError("max_cost needs cost_per_hour, or no cost could be told; set cost_per_hour")

@@ -176,7 +176,7 @@ class Door:
         known = self.state(model).retrains.get(retrain)
         if known is None:
             raise Refused("this retrain was never launched", where=f"{model} {retrain}", remedy="launch it first")
-        return Contract.model_validate(self.evidence.get(known.contract_digest))
+        return Contract.recorded(self.evidence.get(known.contract_digest))
 
     def _manifest_of_candidate(self, state: ModelState, retrain: str) -> dict[str, str]:
         """The digests of what is registered, read from the registry; they must be the recorded ones."""

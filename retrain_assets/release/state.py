@@ -207,7 +207,7 @@ class ToggleState:
     @property
     def terms(self) -> Contract:
         """The frozen release contract."""
-        return Contract.model_validate(dict(self.contract))
+        return Contract.recorded(dict(self.contract))
 
     @property
     def ramp(self) -> tuple[str, ...]:

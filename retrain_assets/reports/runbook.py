@@ -18,7 +18,7 @@ def runbook(contract: Mapping[str, Any]) -> str:
     Raises:
         pydantic.ValidationError: when it is not a contract.
     """
-    terms = Contract.model_validate(dict(contract))
+    terms = Contract.recorded(dict(contract))
     return "\n".join([*_head(terms), *_first(terms), *_stop(terms), *_decide(terms), *_repair(terms), *_background(terms)]) + "\n"
 
 

@@ -185,3 +185,14 @@ def test_amounts_are_counted_over_a_month_unless_the_contract_says_otherwise() -
 )
 def test_a_measure_is_a_share_only_where_no_value_can_be_anything_else(measure: dict[str, Any], is_share: bool) -> None:
     assert Measure.model_validate({"direction": "decrease", **measure}).is_share("revenue") is is_share
+
+
+def test_a_contract_on_record_is_read_although_a_rule_of_today_would_refuse_it() -> None:
+    """A toggle armed before a rule was made must still be rolled back after it."""
+    terms = contract_with().to_json()
+    terms["experiment"]["full_weeks"] = 60
+    with pytest.raises(ValidationError, match="full_weeks do not fit"):
+        Contract.model_validate(terms)
+    assert Contract.recorded(terms).experiment.full_weeks == 60
+    with pytest.raises(ValidationError):
+        Contract.recorded({**terms, "surprise": 1})
