@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -109,8 +109,8 @@ def _means(law: Law, units: int, share_of: float, rng: np.random.Generator, runs
     simulated = simulate(law, ramp, rng, runs, effect=effect)
     truth = law.mean(1 + effect) - law.mean(1.0)
     scale = law.mean(1.0)
-    plan = plan_for(ramp, planned_units=units)
-    return _joined([_limits(SUCCESS, [one for _, one in simulated.looks(run)], plan, truth, scale) for run in range(runs)])
+    plan, spec = plan_for(ramp, planned_units=units), replace(SUCCESS, is_share=isinstance(law, Conversion))
+    return _joined([_limits(spec, [one for _, one in simulated.looks(run)], plan, truth, scale) for run in range(runs)])
 
 
 def _latencies(units: int, rng: np.random.Generator, runs: int) -> Limits:

@@ -56,7 +56,7 @@ def clock_units(ramp: Ramp) -> float:
     return information / (ramp.shares[-1] * (1 - ramp.shares[-1]))
 
 
-SUCCESS = MeasureSpec("measure", "success", "increase")
+SUCCESS = MeasureSpec("measure", "success", "increase", is_share=False)
 
 
 SCREEN = 1.0
