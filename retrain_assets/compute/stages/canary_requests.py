@@ -36,7 +36,7 @@ class Requests:
         rows: one row per request: the exposure's columns and the outcome measures ``o0..``, null where none counts.
         repeated: exposure rows that repeat one of these requests, without outcomes.
         reports: every outcome row of these requests, beside their exposure's columns as far as it is one row with one report;
-            exposures that are not, by themselves. What :func:`apart` takes apart again.
+            exposures that are not, by themselves, and what is not of the experiment. What :func:`apart` takes apart again.
         nobody: outcome rows of requests that are not among the exposures.
         counts: rows that were not used.
     """
@@ -75,8 +75,10 @@ def matched(exposures: pl.DataFrame, outcomes: pl.DataFrame, terms: Terms) -> Re
         )
     if other is None:
         return found
-    nobody = found.nobody.join(other.select("key"), on="key", how="anti") if found.nobody.height else found.nobody
-    return replace(found, reports=pl.concat([found.reports, other], how="diagonal"), nobody=nobody)
+    keys = other.select("key").unique()
+    theirs = found.nobody.join(keys, on="key", how="semi").rename({"at": "observed"})
+    nobody = found.nobody.join(keys, on="key", how="anti")
+    return replace(found, reports=pl.concat([found.reports, other, theirs], how="diagonal"), nobody=nobody)
 
 
 def apart(reports: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, pl.DataFrame]:
