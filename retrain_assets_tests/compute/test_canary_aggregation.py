@@ -76,7 +76,7 @@ def contract(**experiment: Any) -> Contract:
                 "guardrails": {
                     "error_rate": {"column": "error", "direction": "decrease", "margin": 0.01},
                     "slow": {"column": "latency_ms", "above": 100, "direction": "decrease", "margin": 0.05},
-                    "late": {"direction": "decrease", "margin": 0.05},
+                    "late": {"direction": "decrease", "margin": 0.05, "winsorise": {"at_least": 0, "at_most": 1}},
                 },
                 "outcome_window": "1d",
                 "min_stage": {"units": 50, "duration": "1d"},
