@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from retrain_assets.compute.stages.canary import aggregate
-from retrain_assets.contract import Contract, StageError
+from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, ArmCounts, ArmStatistics, CanaryData, Plan, Stratum, StratumStatistics, analyse
 from retrain_assets.experiment.estimation.statistics import Overlap
 
@@ -368,36 +368,3 @@ def test_the_plan_of_a_contract() -> None:
     assert plan.ramp == ("shadow", "5", "50")
     assert [(spec.name, spec.role) for spec in plan.measures][:2] == [("cost", "success"), ("error_rate", "guardrail")]
     assert plan.tuning.reference_share == 0.5
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"outcomes": pl.DataFrame({"request_id": ["a"]})}, "outcomes: column 'unit_id' is missing"),
-        ({"exposures": pl.DataFrame([exposed("a", "a", "both")], schema=EXPOSURE_SCHEMA)}, "arm 'both' is unknown"),
-        ({"exposures": pl.DataFrame([exposed("a", "a", revision=None)], schema=EXPOSURE_SCHEMA)}, "no time or revision"),
-        (
-            {
-                "exposures": pl.DataFrame([exposed("a", "a")], schema=EXPOSURE_SCHEMA).with_columns(
-                    pl.col("exposed_at").cast(pl.String)
-                )
-            },
-            "exposed_at is String",
-        ),
-        ({"shares": {}}, "has no share"),
-        ({"now": NOW.replace(tzinfo=None)}, "no time zone"),
-    ],
-)
-def test_records_that_cannot_be_read_are_refused(changes: dict[str, Any], words: str) -> None:
-    arguments: dict[str, Any] = {
-        "exposures": pl.DataFrame([exposed("a", "a")], schema=EXPOSURE_SCHEMA),
-        "outcomes": pl.DataFrame([], schema=OUTCOME_SCHEMA),
-        "contract": contract(),
-        "toggle": "t",
-        "stage_started": STARTED,
-        "shares": SHARES,
-        "now": NOW,
-        **changes,
-    }
-    with pytest.raises(StageError, match=words):
-        aggregate(arguments.pop("exposures"), arguments.pop("outcomes"), **arguments)
