@@ -81,8 +81,8 @@ def test_a_challenger_whose_run_died_after_arming_it_enters_its_ramp(evaluated: 
     assert evaluated.look() == []
 
 
-def test_a_look_whose_run_died_is_made_again(evaluated: Story) -> None:
-    """Of something passing, here a damaged file that is written again; nothing new has matured meanwhile."""
+def test_a_look_at_a_damaged_file_holds_and_the_next_one_reads_what_is_there(evaluated: Story) -> None:
+    """Unreadable records are recorded as such, decide nothing, and are no run that failed."""
     evaluated.look()
     assert len(evaluated.events(EventKind.CANARY_LOOKED)) == 1, "the look at a challenger that has just entered its ramp"
     evaluated.record(outcomes_of(evaluated.serve(), BETTER))
@@ -92,8 +92,14 @@ def test_a_look_whose_run_died_is_made_again(evaluated: Story) -> None:
     looks = len(evaluated.events(EventKind.CANARY_LOOKED))
 
     assert len(evaluated.look()) == 1
-    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == looks
+    unread = evaluated.evidence.get(evaluated.toggle().last_look.evidence)
+    assert unread["action"] == "hold"
+    assert "zz.parquet" in unread["reason"]
     damaged.unlink()
+    evaluated.travel(timedelta(hours=25))
     assert len(evaluated.look()) == 1
 
-    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == looks + 1
+    assert len(evaluated.events(EventKind.CANARY_LOOKED)) == looks + 2
+    read = evaluated.evidence.get(evaluated.toggle().last_look.evidence)
+    assert "zz.parquet" not in read["reason"]
+    assert read["unusable_since"] is None
