@@ -7,7 +7,7 @@ import dagster as dg
 from retrain_assets.assets.faces import evidence_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import RetrainError, first_line
 
 if TYPE_CHECKING:
     from retrain_assets.experiment.planning.outlook import Outlook
@@ -42,7 +42,7 @@ def planning_result(platform: Platform, road: Road) -> dg.AssetCheckResult:
     try:
         seen, outlook = outlook_of(platform.home, platform.controller, road.contract, platform.clock.now())
     except (RetrainError, ValueError, ArithmeticError) as error:  # a warning must not end the run it warns in
-        why = str(error).strip().splitlines()[0]
+        why = first_line(error)
         return _warned(False, f"it cannot be told whether the experiment can conclude: {why}", {})
     return _warned(not outlook.obstacles and not outlook.unknown, _words(outlook), _shown(seen, outlook))
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from retrain_assets.cli.exits import brief, is_registry_fault, tell
+from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import at_stage, moment, say, say_json
+from retrain_assets.contract import first_line
 from retrain_assets.ledger import Actor, Event
 from retrain_assets.release import ModelState, ReleaseController, toggle_view
 
@@ -48,7 +49,9 @@ def carry_out(controller: ReleaseController, model: str, actor: Actor, action: C
         recorded = [event for event in controller.ledger.events(model=model, after=before.sequence) if event.actor == actor]
         if not recorded or not is_registry_fault(error):
             raise
-        tell(f"note: recorded and routed, but the registry is behind ({brief(error)}); run retrain reconcile when it answers")
+        tell(
+            f"note: recorded and routed, but the registry is behind ({first_line(error)}); run retrain reconcile when it answers"
+        )
     after = controller.state(model)
     return Change(before, after, tuple(controller.ledger.events(model=model, after=before.sequence)))
 

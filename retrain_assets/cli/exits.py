@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from retrain_assets.contract import CustodyError, Refused, RetrainError, StaleRevision
+from retrain_assets.contract import CustodyError, Refused, RetrainError, StaleRevision, first_line
 
 
 class ExitCode(IntEnum):
@@ -125,12 +125,6 @@ def is_registry_fault(error: Exception) -> bool:
     return mlflow is not None and isinstance(error, mlflow.MlflowException)
 
 
-def brief(error: Exception) -> str:
-    """A fault in its first line; those of databases go on with statements and addresses."""
-    text = error.line if isinstance(error, RetrainError) else str(error)
-    return text.strip().partition("\n")[0]
-
-
 class _Notes(logging.Handler):
     """Warnings of the product's rooms as notes on stderr."""
 
@@ -178,7 +172,7 @@ def _fault_of_a_store(error: Exception) -> tuple[str, ExitCode] | None:
         return f"ledger: {error.orig}; restore the database from a backup, nothing is written to it", ExitCode.CUSTODY
     if mlflow is not None and isinstance(error, mlflow.MlflowException):
         return (
-            f"registry: {brief(error)}; check MLFLOW_TRACKING_URI, then run retrain reconcile",
+            f"registry: {first_line(error)}; check MLFLOW_TRACKING_URI, then run retrain reconcile",
             ExitCode.INPUT,
         )
     return None

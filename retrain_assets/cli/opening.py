@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrain_assets.cli.exits import brief, is_registry_fault, tell
-from retrain_assets.contract import RetrainError
+from retrain_assets.cli.exits import is_registry_fault, tell
+from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def open_controller(home: Home) -> ReleaseController:
         if not is_registry_fault(error):
             raise
         controller.states()  # a ledger that cannot be read is the fault itself, not a note about the registry
-        tell(f"note: the registry is behind the ledger ({brief(error)}); run retrain reconcile when it answers")
+        tell(f"note: the registry is behind the ledger ({first_line(error)}); run retrain reconcile when it answers")
         return controller
     if repaired.flags:
         tell("note: flags.json was not what the ledger says and was written again")

@@ -14,6 +14,7 @@ from retrain_assets.contract.errors import (
     SourceError,
     StageError,
     StaleRevision,
+    first_line,
 )
 from retrain_assets.contract.experiment import Adjustment, Condition, Experiment, MinStage, MissingData, PlannedLooks, StopLoss
 from retrain_assets.contract.measures import REQUESTS, Guardrail, Measure, Success, Winsor
@@ -68,6 +69,7 @@ __all__ = [
     "canonical_json",
     "digest_of",
     "finite",
+    "first_line",
     "format_duration",
     "overall",
     "parse_duration",

@@ -52,3 +52,9 @@ class StaleRevision(Refused):
 
 class CustodyError(RetrainError):
     """The ledger, or something whose digest it holds, is not what was recorded."""
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line: the first of its message, or its type where it has none."""
+    text = error.line if isinstance(error, RetrainError) else str(error)
+    return text.strip().partition("\n")[0] or type(error).__name__

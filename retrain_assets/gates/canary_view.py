@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from statistics import median
@@ -343,11 +343,6 @@ def worst_segment(look: Look, kinds: frozenset[str] = frozenset()) -> str | None
         if result.spec.name == lost[0].spec.name and (harm := _harm(result)) is not None and harm > 0
     }
     return max(harms, key=lambda name: harms[name], default=None)
-
-
-def with_notes(view: CanaryView, *notes: str) -> CanaryView:
-    """The same view with further notes."""
-    return replace(view, notes=(*view.notes, *notes))
 
 
 def _harm(result: MeasureResult) -> float | None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.experiment import Look
 from retrain_assets.gates.canary_view import TOTAL, CanaryView
 from retrain_assets.gates.canary_view import canary_view as made_of
@@ -60,7 +60,7 @@ def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, r
         )
     except UNREADABLE as error:
         nothing = TechnicalSide(ArmTechnical(), ArmTechnical())
-        note = f"the technical side cannot be shown: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}"
+        note = f"the technical side cannot be shown: {first_line(error)}"
         return made_of(look, contract, {TOTAL: nothing}, notes=[note])
 
 

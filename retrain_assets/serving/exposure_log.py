@@ -13,7 +13,7 @@ from uuid import uuid4
 import polars as pl
 
 from retrain_assets.compute.stages.canary_batch import Batch
-from retrain_assets.contract import SourceError
+from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
 from retrain_assets.serving.traffic_schema import (
     EXPOSURE_COLUMNS,
@@ -187,7 +187,7 @@ def _scan(path: Path, conform: Conform) -> pl.LazyFrame:
         return conform(pl.scan_parquet(path), str(path))
     except (pl.exceptions.PolarsError, OSError) as fault:
         raise SourceError(
-            f"is not a readable Parquet file ({_first_line(fault)})", where=str(path), remedy="write it again"
+            f"is not a readable Parquet file ({first_line(fault)})", where=str(path), remedy="write it again"
         ) from fault
 
 
@@ -197,9 +197,5 @@ def _collect(rows: pl.LazyFrame, directory: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as fault:
         remedy = "give a column the same type in every file, and write damaged files again"
         raise SourceError(
-            f"the files cannot be read together ({_first_line(fault)})", where=str(directory), remedy=remedy
+            f"the files cannot be read together ({first_line(fault)})", where=str(directory), remedy=remedy
         ) from fault
-
-
-def _first_line(fault: Exception) -> str:
-    return str(fault).strip().split("\n", 1)[0]

@@ -9,7 +9,7 @@ import polars as pl
 
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick
-from retrain_assets.contract import CustodyError, Gate, RetrainError
+from retrain_assets.contract import CustodyError, Gate, RetrainError, first_line
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse
 from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
@@ -38,7 +38,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
     plan, before = Plan.from_contract(toggle.terms), look_before(home, toggle)
     return analyse(
-        canary_data(home, toggle, now),
+        _seen(home, toggle, toggle.armed_at, now),
         plan if toggle.active else replace(plan, outcome_window=None),  # where it ended, no traffic is missed
         stage=toggle.stage,
         revision=toggle.stage_revision,
@@ -50,20 +50,18 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
     )
 
 
-def canary_data(home: Home, toggle: ToggleState, now: datetime) -> CanaryData:
+def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime) -> CanaryData:
     """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed.
 
     Reads files that came since the last time; what is known from before is a cache below the home that may be deleted any time.
     """
     log = ExposureLog(home)
     try:
-        if toggle.armed_at is None:
-            raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
-        terms = Terms(toggle.terms, toggle.name, toggle.stage_started, toggle.shares, toggle.armed_at)
+        terms = Terms(toggle.terms, toggle.name, toggle.stage_started, toggle.shares, armed_at)
         exposures, outcomes = log.exposure_batches(toggle.model), log.outcome_batches(toggle.model)
         return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now)
     except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:
-        return CanaryData(stages=(), measures={}, problem=str(fault).strip().splitlines()[0])
+        return CanaryData(stages=(), measures={}, problem=first_line(fault))
 
 
 def look_before(home: Home, toggle: ToggleState) -> Look | None:
@@ -80,7 +78,7 @@ def look_before(home: Home, toggle: ToggleState) -> Look | None:
     except CustodyError as fault:
         what, where, remedy = fault.what, fault.where, fault.remedy
     except (LookupError, TypeError, ValueError) as fault:
-        what, where, remedy = f"is no look ({fault!r})", str(evidence.path(digest)), "run: retrain verify"
+        what, where, remedy = f"is no look ({fault!r})", str(evidence.path(digest)), "run: retrain audit verify"
     raise CustodyError(f"{what}; {toggle.name} cannot be looked at again without its last look", where=where, remedy=remedy)
 
 

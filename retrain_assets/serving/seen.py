@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from retrain_assets.contract import Contract, CustodyError, StageError
+from retrain_assets.contract import Contract, CustodyError, StageError, first_line
 from retrain_assets.experiment.look import Look
 from retrain_assets.experiment.plan import Plan, segment_label
 from retrain_assets.experiment.planning.outlook import Outlook, outlook
@@ -193,7 +193,7 @@ def _champion_spreads(
             now=now,
         )
     except (StageError, pl.exceptions.PolarsError) as fault:
-        why = str(fault).strip().splitlines()[0]
+        why = first_line(fault)
         return dict.fromkeys(names, f"the champion's traffic cannot be measured ({why})")
     quantiles = {spec.name: spec.quantile for spec in Plan.from_contract(contract).measures}
     return {name: spread_of_champion(data.measures[name], quantiles[name]) for name in names}

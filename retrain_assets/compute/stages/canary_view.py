@@ -20,7 +20,7 @@ from retrain_assets.compute.stages.arm_counts import ARMS, Cubes, arms_of, count
 from retrain_assets.compute.stages.live_features import LiveFeatures, Trained, feature_shifts, live_features, training_rows
 from retrain_assets.compute.stages.live_rows import label_number
 from retrain_assets.compute.stages.matured_rows import MaturedRows, by_arm, sampled, with_outcomes, with_source_labels
-from retrain_assets.contract import Contract, RetrainError
+from retrain_assets.contract import Contract, RetrainError, first_line
 from retrain_assets.drift import Sketch
 from retrain_assets.drift.counting import fitted_edges
 from retrain_assets.experiment.estimation.statistics import Arm
@@ -103,7 +103,7 @@ def view_of_look(
         if live is not None:
             sample = _labelled(sample, live, contract, references, now)
     except UNREADABLE as error:
-        notes.append(f"live features were not compared and labels not taken from the source: {_line(error)}")
+        notes.append(f"live features were not compared and labels not taken from the source: {first_line(error)}")
     rows = by_arm(sample)
     if contract.task == "multiclass":  # in shadow the class found is the champion's
         rows = rows.with_columns(label=pl.when((pl.col("arm") == "champion") | pl.col("real")).then(pl.col("label")))
@@ -239,7 +239,3 @@ def _label_std(references: References) -> float | None:
     facts = references.champion.document(SKETCH)["reference"] if references.champion is not None else {}
     std = facts.get("label", {}).get("std")
     return float(std) if std else None
-
-
-def _line(error: BaseException) -> str:
-    return error.line if isinstance(error, RetrainError) else str(error).strip().split("\n", 1)[0]

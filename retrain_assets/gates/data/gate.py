@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.contract import Contract, Gate, Outcome, Verdict, first_line
 from retrain_assets.gates.data.availability import columns_are_known_in_time
 from retrain_assets.gates.data.categories import categories_are_known
 from retrain_assets.gates.data.history import EarlierDataset
@@ -103,7 +103,7 @@ def _judged(check: str, judge: Callable[[], Verdict], rows: SourceRows) -> Verdi
     try:
         return judge()
     except pl.exceptions.PolarsError as fault:
-        reason = str(fault).strip().splitlines()[0]
+        reason = first_line(fault)
         return Verdict(Gate.DATA, check, Outcome.ERROR, f"the rows cannot be judged: {reason}; correct the type in the source")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.contract import Gate, Outcome, Verdict, first_line
 from retrain_assets.gates.features.comparing import TEAM_CODE_ERRORS, changed_rows
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed
 
@@ -65,7 +65,7 @@ def serving_probe(build: Build, rows: pl.DataFrame, features: pl.DataFrame, late
         try:
             built[at] = build(asked[at : at + 1])
         except TEAM_CODE_ERRORS as error:
-            words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            words = first_line(error)[:200]
             failures[words] = failures.get(words, 0) + 1
     differences = [found for name in expected.columns if (found := _difference(name, expected, built, sent, build))]
     added = dict.fromkeys(name for made in built.values() for name in made.columns if name not in expected.columns)
