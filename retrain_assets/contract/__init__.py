@@ -20,6 +20,7 @@ from retrain_assets.contract.experiment import Adjustment, Condition, Experiment
 from retrain_assets.contract.measures import REQUESTS, Guardrail, Measure, Success, Winsor
 from retrain_assets.contract.offline import CalibrationThreshold, FairnessThreshold, SliceThreshold, StabilityThreshold
 from retrain_assets.contract.quantities import format_duration, parse_duration, parse_share
+from retrain_assets.contract.serving import Serving
 from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, overall
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "RegistryUnavailable",
     "RetrainError",
     "Season",
+    "Serving",
     "SliceThreshold",
     "Source",
     "SourceError",

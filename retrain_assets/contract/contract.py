@@ -12,7 +12,8 @@ from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.experiment import Experiment
 from retrain_assets.contract.part import RECORDED, Part, rule
-from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
+from retrain_assets.contract.quantities import ModelName, NotifyUrl, PythonPath, format_duration
+from retrain_assets.contract.serving import Serving
 from retrain_assets.contract.thresholds import GateThresholds
 
 Task = Literal["binary_classification", "multiclass", "regression"]
@@ -46,6 +47,11 @@ class Contract(Part):
     approval: Approval = Field(description="Who approves a promotion.")
     economics: Economics | None = Field(default=None, description="What an effect is worth, and what a promotion costs.")
     cadence: Cadence = Field(description="When retrains are launched.")
+    serving: Serving = Field(default_factory=Serving, description="How the gateway answers for the model.")
+    notify: list[NotifyUrl] = Field(
+        default_factory=list,
+        description="Apprise URLs that are told of rollbacks, approvals that are due, expiry and toggle debt.",
+    )
     compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
 
     @model_validator(mode="before")

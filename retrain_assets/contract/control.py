@@ -33,6 +33,13 @@ class ToggleTerms(Part):
     expires_after: Period = Field(description="Time from arming after which the toggle rolls back by itself.")
     remove_after: Period = Field(description="Time from arming after which the toggle must be gone.")
     rollback: Literal["previous_champion"] = Field(description="Where a rollback leads.")
+    review_every: Period = Field(
+        default=timedelta(days=14),
+        description="How often somebody says that the toggle is still needed; later it counts as debt.",
+    )
+    alert_before: list[Period] = Field(
+        default_factory=lambda: [timedelta(days=7), timedelta(days=1)], description="When to warn before the toggle expires."
+    )
 
     @rule
     def _removed_after_expiry(self) -> ToggleTerms:

@@ -99,11 +99,16 @@ class Condition(Part):
     not_in: list[str | float | bool] | None = Field(default=None, description="None of these values.")
     at_least: float | None = Field(default=None, description="Number at or above this.")
     below: float | None = Field(default=None, description="Number below this.")
+    any_of: list[str] | None = Field(
+        default=None, description="For an attribute that is a list, such as a unit's segments: it holds one of these texts."
+    )
 
     @rule
     def _something_is_set(self) -> Condition:
-        if (self.in_, self.not_in, self.at_least, self.below) == (None, None, None, None):
-            raise ValueError("an empty condition holds for everyone; write in, not_in, at_least or below")
+        if (self.in_, self.not_in, self.at_least, self.below, self.any_of) == (None,) * 5:
+            raise ValueError("an empty condition holds for everyone; write in, not_in, at_least, below or any_of")
+        if self.any_of is not None and (self.in_, self.not_in, self.at_least, self.below) != (None,) * 4:
+            raise ValueError("any_of is for an attribute that is a list, the other conditions are for one value; keep one kind")
         return self
 
 
@@ -112,6 +117,11 @@ class Experiment(Part):
 
     cohort: dict[ColumnName, Condition] = Field(
         default_factory=dict, description="Attribute conditions a unit must meet to enter; empty: everyone."
+    )
+    cohort_share: Annotated[Share, Field(ge=0.0001, le=1)] = Field(
+        default=1.0,
+        description="Part of the units meeting the cohort's conditions that takes part at all; the rest keeps the champion and "
+        "stays out of the comparison.",
     )
     ramp: list[Stage] = Field(description="Stages in per cent, from shadow to 100; 100 is the promotion itself.")
     outcomes: Annotated[Columns, Field(min_length=1)] = Field(description="Measure columns of the outcome table.")

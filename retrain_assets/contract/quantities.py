@@ -106,3 +106,5 @@ ColumnName = Annotated[str, StringConstraints(min_length=1)]
 Columns = Annotated[list[ColumnName], AfterValidator(named_once)]
 Owner = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 PythonPath = Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$|^\.[A-Za-z_]\w*$")]
+NotifyUrl = Annotated[str, StringConstraints(pattern=r"^(\$\{[A-Z][A-Z0-9_]*\}|[a-z][a-z0-9+.-]*://\S+)$")]
+"""A service to notify, or the environment variable that holds its URL (tokens do not belong in a contract): ``${SLACK_URL}``."""

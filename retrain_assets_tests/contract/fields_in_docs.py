@@ -1,4 +1,4 @@
-"""The tables of every gate, experiment and drift field in docs/, made from the contract.
+"""The tables of the contract's fields in docs/, made from the contract.
 
 Made anew by ``python -m retrain_assets_tests.contract.fields_in_docs``.
 """
@@ -18,7 +18,13 @@ from pydantic.fields import FieldInfo
 from retrain_assets.contract import Contract, format_duration
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SECTIONS = {"gates.md": ("gates",), "experiment.md": ("experiment", "economics"), "drift.md": ("cadence",)}
+SECTIONS = {
+    "gates.md": ("gates",),
+    "experiment.md": ("experiment", "economics"),
+    "drift.md": ("cadence",),
+    "serving.md": ("serving",),
+    "toggles.md": ("toggle",),
+}
 """Page to the parts of the contract whose fields it lists."""
 
 
@@ -98,6 +104,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{value.value}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return ", ".join(f"`{format_duration(item) if isinstance(item, timedelta) else item}`" for item in value)
     if isinstance(value, dict):
         return "`{" + ", ".join(f"{name}: {item:g}" for name, item in value.items()) + "}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
