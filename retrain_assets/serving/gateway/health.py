@@ -1,0 +1,48 @@
+"""``/healthz`` and ``/readyz``: for what starts and restarts the gateway, and what sends it traffic. They need no token."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+
+from retrain_assets.serving.gateway.parts import Parts, parts_of
+from retrain_assets.serving.gateway.schemas import Alive, Readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Alive")
+async def healthz() -> Alive:
+    """The process runs and its event loop turns; otherwise there is no answer."""
+    return Alive(status="alive")
+
+
+@router.get(
+    "/readyz",
+    summary="Ready",
+    responses={503: {"model": Readiness, "description": "Something keeps a model from answering; the body says what"}},
+)
+async def readyz(request: Request, response: Response) -> Readiness:
+    """Whether every model can answer and its exposures can be kept."""
+    state = readiness(parts_of(request))
+    response.status_code = HTTPStatus.OK if state.ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return state
+
+
+def readiness(parts: Parts) -> Readiness:
+    """Whether every model can answer, in words.
+
+    A record that cannot be kept is a problem where a contract says that requests are refused then, elsewhere a warning.
+    """
+    problems, warnings = list(parts.models.problems()), list[str]()
+    if not parts.models.names():
+        problems.append(f"no model is routed: {parts.home.flags_path} names none; bootstrap one, then run retrain reconcile")
+    if (fault := parts.journal.state().fault) is not None:
+        refusing = [name for name in parts.models.names() if parts.models.current(name).terms.serving.when_log_fails == "refuse"]
+        what = f"traffic cannot be recorded: {fault}"
+        if refusing:
+            problems.append(f"{what}; requests to {', '.join(sorted(refusing))} are refused")
+        else:
+            warnings.append(f"{what}; requests are served outside the experiment")
+    return Readiness(ready=not problems, problems=problems, warnings=warnings)
