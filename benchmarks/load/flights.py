@@ -1,4 +1,4 @@
-"""The flights model in a home of its own: champion and challenger trained on the flights of 2013, registered, ready to be armed."""
+"""The flights model in a home of its own: champion and challenger trained on flights of 2013, registered, ready to be armed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of a benchmark: the generator, and servers that are waited for until they answer and ended with all their children."""
+"""Processes of a benchmark: the generator, and servers that are waited for until they answer and ended with their children."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def start(plan: LoadPlan, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
 
 @contextmanager
 def serving(
-    command: Sequence[str], *, port: int, health: str, folder: Path, environment: Mapping[str, str] | None = None
+    command: list[str], *, port: int, health: str, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
     """A server from the moment it answers 200 on its health path until the end of the block; what it prints goes to a file.
 
@@ -81,13 +81,12 @@ def free_port() -> int:
 def _wait(process: subprocess.Popen[bytes], url: str, said: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
-                    return
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError), urllib.request.urlopen(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
         time.sleep(0.1)
     last = said.read_text(errors="replace").strip().splitlines()[-8:]
-    raise RuntimeError(f"{' '.join(map(str, process.args))[:80]} does not answer: {' | '.join(last)}")
+    raise RuntimeError(f"{url} does not answer: {' | '.join(last)}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
