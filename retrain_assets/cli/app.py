@@ -17,6 +17,7 @@ from retrain_assets.cli.plan import plan
 from retrain_assets.cli.route import route
 from retrain_assets.cli.status import status
 from retrain_assets.cli.toggle import toggle
+from retrain_assets.cli.token import token
 from retrain_assets.cli.upkeep import demo, reconcile, runbook
 
 
@@ -32,7 +33,7 @@ def app() -> None:
 
 
 LOOKING = (status, canary, plan, route, audit, runbook)
-ACTING = (toggle, approve, reject, withdraw, bootstrap, reconcile)
+ACTING = (toggle, approve, reject, withdraw, bootstrap, token, reconcile)
 BESIDE = (demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):
