@@ -87,63 +87,45 @@ class Recipient:
         return url
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How many of a recipient's messages were taken, in their order, and what kept the next one from it."""
-
-    taken: int
-    fault: str | None = None
-
-
 def recipients_of(notify: Sequence[str]) -> list[Recipient]:
     """The recipients of a contract, each once."""
     return [Recipient(place, written) for place, written in enumerate(notify) if written not in notify[:place]]
 
 
 def send(
-    letters: Mapping[Recipient, Sequence[Message]],
-    *,
-    environment: Mapping[str, str] | None = None,
-    seconds: float = SECONDS,
-) -> dict[Recipient, Delivery]:
-    """Send everybody's messages, the recipients side by side, each one's in order up to the first that is not taken.
+    letters: Mapping[Recipient, Message], *, environment: Mapping[str, str] | None = None, seconds: float = SECONDS
+) -> dict[Recipient, str | None]:
+    """Send everybody's message, the recipients side by side; by recipient what kept it from being taken, None where it was.
 
     Args:
-        letters: messages by recipient.
+        letters: the message of each recipient.
         environment: where ``${NAME}`` is looked up; the process's own when None.
         seconds: after which nobody is waited for any more. What is under way then may still arrive, and counts as not taken.
     """
     found = os.environ if environment is None else environment
-    errands = [_Errand(recipient, messages, *_service(recipient, found)) for recipient, messages in letters.items() if messages]
+    errands = [_Errand(recipient, message, *_service(recipient, found)) for recipient, message in letters.items()]
     for errand in errands:
         errand.start()
     deadline = time.monotonic() + seconds
     for errand in errands:
         errand.join(max(0.0, deadline - time.monotonic()))
-    return {errand.recipient: errand.result(seconds) for errand in errands}
+    return {errand.recipient: errand.fault_within(seconds) for errand in errands}
 
 
 class _Errand(threading.Thread):
-    """One recipient's messages; a daemon, as a service that never answers must not keep the process from ending."""
+    """One recipient's message; a daemon, as a service that never answers must not keep the process from ending."""
 
-    def __init__(self, recipient: Recipient, messages: Sequence[Message], service: Apprise | None, fault: str | None) -> None:
+    def __init__(self, recipient: Recipient, message: Message, service: Apprise | None, fault: str | None) -> None:
         super().__init__(name=f"notify-{recipient.key}", daemon=True)
-        self.recipient, self._messages, self._service, self._fault = recipient, messages, service, fault
-        self._taken = 0
+        self.recipient, self._message, self._service, self._fault = recipient, message, service, fault
 
     def run(self) -> None:
-        if self._service is None:
-            return
-        for message in self._messages:
-            if (fault := _refusal(self._service, message)) is not None:
-                self._fault = f"{self.recipient.name}: {fault}"
-                return
-            self._taken += 1
+        if self._service is not None and (refusal := _refusal(self._service, self._message)) is not None:
+            self._fault = f"{self.recipient.name}: {refusal}"
 
-    def result(self, seconds: float) -> Delivery:
-        """What has become of it by now."""
-        fault = f"{self.recipient.name}: no answer within {seconds:g} s" if self.is_alive() else self._fault
-        return Delivery(self._taken, fault)
+    def fault_within(self, seconds: float) -> str | None:
+        """What kept the message from being taken by now."""
+        return f"{self.recipient.name}: no answer within {seconds:g} s" if self.is_alive() else self._fault
 
 
 def _service(recipient: Recipient, environment: Mapping[str, str]) -> tuple[Apprise | None, str | None]:

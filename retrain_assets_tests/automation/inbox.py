@@ -16,7 +16,7 @@ from typing import Any
 class Inbox:
     """What arrived, in order.
 
-    ``status`` is what it answers with. While ``answers`` is not set it keeps everybody waiting but the ``answers_first`` first.
+    ``status`` is what it answers with. While ``answers`` is not set it keeps everybody waiting.
     """
 
     address: str = ""
@@ -24,7 +24,6 @@ class Inbox:
     messages: list[dict[str, Any]] = field(default_factory=list)
     attempts: int = 0
     answers: threading.Event = field(default_factory=threading.Event)
-    answers_first: int = 0
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -47,8 +46,7 @@ def inbox() -> Iterator[Inbox]:
         def do_POST(self) -> None:
             message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             box.attempts += 1
-            if box.attempts > box.answers_first:
-                box.answers.wait()
+            box.answers.wait()
             if box.status < 300:
                 box.messages.append({**message, "path": self.path})
             self.send_response(box.status)
