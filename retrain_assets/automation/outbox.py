@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 TRIES = 24
-"""How often a message is tried; with the pauses that is a bit over five hours."""
+"""How often a message is tried; with the pauses that is five hours."""
 LONGEST_PAUSE = timedelta(minutes=15)
 """Between two tries; the first pause is a minute, the next ones double up to here."""
 
