@@ -14,7 +14,7 @@ from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainEr
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
-from retrain_assets.release import ModelState, fold, recorded_evidence
+from retrain_assets.release import ModelState, PlatformState, fold, fold_platform, recorded_evidence
 from retrain_assets.release.projection import aliases, flag_bytes
 
 
@@ -77,7 +77,7 @@ def parts_of(home: Home) -> list[Part]:
     if chain.faults:
         return [*parts, *(Part(name, "", unchecked="the chain is broken") for name in ("flags", "aliases"))]
     states = fold(events)
-    parts.append(_flags(home, states))
+    parts.append(_flags(home, states, fold_platform(events)))
     if isinstance(registry, Registry):
         parts.append(_part("aliases", lambda: _aliases(registry, states)))
     return parts
@@ -184,12 +184,12 @@ def _bundles(home: Home, registry: Registry, recorded: Mapping[tuple[str, str], 
     return Part("bundles", text, (*faults, *unread)) if faults else Part("bundles", text, unchecked="; ".join(unread))
 
 
-def _flags(home: Home, states: Mapping[str, ModelState]) -> Part:
+def _flags(home: Home, states: Mapping[str, ModelState], platform: PlatformState) -> Part:
     """The flag document is, byte by byte, what the ledger says."""
     routed = sum(1 for state in states.values() if state.activation_sequence)
     counted = f"{routed} models in {home.flags_path.name}"
     present = home.flags_path.read_bytes() if home.flags_path.is_file() else None
-    if present == (flag_bytes(states) if routed else None):
+    if present == (flag_bytes(states, platform) if routed else None):
         return Part("flags", counted)
     fault = "it is missing" if present is None else "it is not what the ledger says"
     return Part("flags", counted, (f"{fault}; retrain reconcile writes it again",))

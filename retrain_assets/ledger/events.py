@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from retrain_assets.contract import RetrainError, canonical_json, sha256_hex
 
+EVERY_MODEL = "*"
+"""The model of an event that is about all models, those to come included."""
+
 
 class EventKind(StrEnum):
     """Everything the ledger records."""
@@ -37,6 +40,16 @@ class EventKind(StrEnum):
     DECISION_RECORDED = "decision_recorded"
     RETRAIN_ENDED = "retrain_ended"
     AUDIT_RECORDED = "audit_recorded"
+    TRANSFER_OFFERED = "transfer_offered"
+    TOGGLE_REVIEWED = "toggle_reviewed"
+    KILL_SWITCH_ENGAGED = "kill_switch_engaged"
+    KILL_SWITCH_RELEASED = "kill_switch_released"
+    FREEZE_DECLARED = "freeze_declared"
+    FREEZE_LIFTED = "freeze_lifted"
+    OWNER_LEFT = "owner_left"
+    OWNER_BACK = "owner_back"
+    TOKEN_ADDED = "token_added"
+    TOKEN_REVOKED = "token_revoked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision, canonical_json
 from retrain_assets.ledger.chain import GENESIS, BrokenLink, broken_links, recomputed_hash
-from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, event_hash
+from retrain_assets.ledger.events import EVERY_MODEL, Actor, Event, EventDraft, EventKind, event_hash
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one."""
@@ -134,11 +134,12 @@ class Ledger:
         Args:
             drafts: the events, in their order.
             expect_revision: toggle and the revision it must still have (0: not registered).
-            expect_model: model and the sequence of the newest event about it that the caller has seen (0: none).
+            expect_model: model and the sequence of the newest event about it, or about every model, that the caller has seen
+                (0: none).
 
         Raises:
             StaleRevision: the toggle has another revision.
-            ModelMoved: a newer event about the model exists.
+            ModelMoved: a newer event about the model, or about every model, exists.
             CustodyError: the head does not name the last event; nothing is appended to a damaged chain.
             RetrainError: a payload that is not JSON, or a time without timezone.
         """
@@ -288,7 +289,8 @@ def _compare_revision(connection: sa.Connection, toggle: str, expected: int) -> 
 
 
 def _compare_model(connection: sa.Connection, model: str, seen: int) -> None:
-    last = connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence)).where(_EVENTS.c.model == model)).scalar_one() or 0
+    about_it = _EVENTS.c.model.in_((model, EVERY_MODEL))
+    last = connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence)).where(about_it)).scalar_one() or 0
     if last != seen:
         raise ModelMoved(
             f"event {last} was recorded after the state this action was decided on (event {seen})",

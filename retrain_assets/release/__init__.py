@@ -3,6 +3,8 @@
 from retrain_assets.release.controller import ReleaseController
 from retrain_assets.release.door import Reconciled
 from retrain_assets.release.fold import fold
+from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft, PlatformState, fold_platform
+from retrain_assets.release.platform_control import Engaged
 from retrain_assets.release.projection import RegistryProtocol
 from retrain_assets.release.questions import audit_trail, recorded_evidence, retrain_view, status, toggle_view
 from retrain_assets.release.retrains import next_retrain_key
@@ -30,11 +32,16 @@ __all__ = [
     "ApprovalRecord",
     "CheckRecord",
     "Decision",
+    "DeclaredFreeze",
     "Ending",
+    "Engaged",
     "GateRecord",
+    "KillSwitch",
     "LookRecord",
     "ModelState",
     "Move",
+    "OwnerLeft",
+    "PlatformState",
     "Reconciled",
     "RegistryProtocol",
     "Reign",
@@ -45,6 +52,7 @@ __all__ = [
     "VersionRef",
     "audit_trail",
     "fold",
+    "fold_platform",
     "next_retrain_key",
     "recorded_evidence",
     "retrain_view",

@@ -15,8 +15,8 @@ from typing import Any
 from retrain_assets.contract import Contract, CustodyError, Gate, RegistryUnavailable, Verdict, digest_of, finite
 from retrain_assets.ledger import SYSTEM, Actor, Event
 from retrain_assets.release import deciding, ramping, retrains
-from retrain_assets.release.door import Door
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.platform_control import PlatformControl
 from retrain_assets.release.promotion import promotion_verdicts
 from retrain_assets.release.state import ApprovalRecord, Decision, GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
@@ -24,8 +24,8 @@ from retrain_assets.routing import VersionRef
 _LOG = logging.getLogger(__name__)
 
 
-class ReleaseController(Door):
-    """Changes activation and records what decides about it; made by :meth:`open` or with the parts :class:`Door` takes."""
+class ReleaseController(PlatformControl):
+    """Changes activation and records what decides about it; made by :meth:`open` or with the parts :class:`~.door.Door` takes."""
 
     def launch_retrain(self, contract: Contract, retrain: str | None, trigger: Mapping[str, Any], actor: Actor) -> Event:
         """Begin a retrain.
@@ -272,13 +272,15 @@ class ReleaseController(Door):
         Raises:
             CustodyError: the registered bundle is not the recorded one.
         """
-        state = self.state(model)
+        states, platform = self.snapshot()
+        state = states.get(model) or ModelState(model)
         known = state.retrains.get(retrain)
         if known is None or known.decision is not None:
             return known.decision.verdicts if known is not None and known.decision is not None else ()
         toggle, contract = state.toggle_of(retrain), self._contract_of(model, retrain)
         manifest = self._manifest_of_candidate(state, retrain) if _about_to_promote(state, known) else known.subjects
-        return tuple(promotion_verdicts(known, toggle, toggle.terms if toggle else contract, manifest, self.clock.now()))
+        terms = toggle.terms if toggle else contract
+        return tuple(promotion_verdicts(known, toggle, terms, manifest, self.clock.now(), platform))
 
     def record_audit(
         self, model: str, retrain: str, evidence: str, actor: Actor = SYSTEM, detail: Mapping[str, Any] | None = None

@@ -21,6 +21,7 @@ from retrain_assets.release.policy import (
     require_gates,
     require_move,
     standing_approvals,
+    toggle_brakes,
 )
 from retrain_assets.release.promotion import promotion_verdicts
 from retrain_assets.release.ramping import roll_back
@@ -49,7 +50,7 @@ def approve(drafts: Drafts, key: str, *, typed_by: str, evidence: str | None) ->
             "its challenger was never armed, there is nothing to approve", where=where, remedy="take it through its ramp"
         )
     require_approver(toggle.terms, drafts.actor, where)
-    require_move(toggle, Move.APPROVE, drafts.actor, drafts.now)
+    require_move(toggle, Move.APPROVE, drafts.actor, drafts.now, drafts.platform)
     look = toggle.last_look
     if look is None or look.action != "ask_approval":
         raise Refused(
@@ -133,7 +134,7 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
         return retrain.decision
     toggle = drafts.state.toggle_of(key)
     terms = toggle.terms if toggle else contract
-    verdicts = promotion_verdicts(retrain, toggle, terms, manifest, drafts.now)
+    verdicts = promotion_verdicts(retrain, toggle, terms, manifest, drafts.now, drafts.platform)
     ending, reason = _cannot_be_promoted(retrain, toggle)
     if ending is not None:
         _end(drafts, retrain, toggle, verdicts, ending, reason)
@@ -179,7 +180,7 @@ def _waits_for(
         return f"{len(approvals)} of {toggle.terms.approval.required} approvals hold for the last look"
     if drafts.state.champion != toggle.previous_champion:
         return "the champion is not the one the challenger was compared with"
-    return ""
+    return "; ".join(brake.message for brake in toggle_brakes(toggle, Move.PROMOTE, drafts.now, drafts.platform))
 
 
 def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdicts: list[Verdict]) -> Decision:

@@ -13,7 +13,15 @@ from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger, ModelMoved
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.fold import fold
-from retrain_assets.release.projection import RegistryProtocol, file_lock, flag_bytes, write_flags, write_registry
+from retrain_assets.release.platform import PlatformState, fold_platform
+from retrain_assets.release.projection import (
+    RegistryProtocol,
+    file_lock,
+    flag_bytes,
+    shown_sequence,
+    write_flags,
+    write_registry,
+)
 from retrain_assets.release.state import ModelState, ToggleState
 from retrain_assets.routing import VersionRef
 
@@ -29,10 +37,12 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a reconciliation repaired: whether the flag document was written, and what was set in the registry."""
+    """What a reconciliation repaired: whether the flag document was written, what was set in the registry, and the toggles that
+    an engaged kill switch had still to roll back."""
 
     flags: bool
     registry: tuple[str, ...]
+    rolled_back: tuple[str, ...] = ()
 
 
 class Door:
@@ -59,6 +69,7 @@ class Door:
         self.home, self.ledger, self.evidence, self.clock = home, ledger, evidence, clock
         self._registry = registry
         self._states: dict[str, ModelState] = {}
+        self._platform = PlatformState()
         self._folded = 0
         self._lock = threading.Lock()
 
@@ -71,14 +82,23 @@ class Door:
         controller.catch_up()
         return controller
 
-    def states(self) -> dict[str, ModelState]:
-        """The state of every model, up to the ledger's last event."""
+    def snapshot(self) -> tuple[dict[str, ModelState], PlatformState]:
+        """The state of every model and what holds for all of them, both up to the same event, the ledger's last."""
         with self._lock:
             events = self.ledger.events(after=self._folded)
             if events:
                 self._states = fold(events, self._states)
+                self._platform = fold_platform(events, self._platform)
                 self._folded = events[-1].sequence
-            return dict(self._states)
+            return dict(self._states), self._platform
+
+    def states(self) -> dict[str, ModelState]:
+        """The state of every model, up to the ledger's last event."""
+        return self.snapshot()[0]
+
+    def platform(self) -> PlatformState:
+        """Engaged kill switches, declared freezes, owners who left."""
+        return self.snapshot()[1]
 
     def state(self, model: str) -> ModelState:
         """The state of one model; an empty one when nothing is recorded about it."""
@@ -103,21 +123,35 @@ class Door:
         expect_revision: tuple[str, int] | None = None,
     ) -> tuple[_Answer, list[Event]]:
         """Verify on the present state, append if nothing about the model was recorded meanwhile, else verify anew; project."""
+        answer, events = self._record(model, actor, reason, plan, expect_revision=expect_revision)
+        if events:
+            self.project()
+        return answer, events
+
+    def _record(
+        self,
+        model: str,
+        actor: Actor,
+        reason: str,
+        plan: Callable[[Drafts], _Answer],
+        *,
+        expect_revision: tuple[str, int] | None = None,
+    ) -> tuple[_Answer, list[Event]]:
+        """As :meth:`_change`, without projecting. What is recorded about all models counts as about this one."""
         for _ in range(ATTEMPTS):
-            state = self.state(model)
+            states, platform = self.snapshot()
+            state = states.get(model) or ModelState(model)
             if expect_revision is not None:
                 _require_revision(state, *expect_revision)
-            drafts = Drafts(state, actor, self.clock.now(), reason)
+            drafts = Drafts(state, actor, self.clock.now(), reason, platform)
             answer = plan(drafts)
             if not drafts.events:
                 return answer, []
+            seen = max(state.sequence, platform.sequence)
             try:
-                events = self.ledger.append_all(
-                    drafts.events, expect_revision=expect_revision, expect_model=(model, state.sequence)
-                )
+                events = self.ledger.append_all(drafts.events, expect_revision=expect_revision, expect_model=(model, seen))
             except ModelMoved:
                 continue
-            self.project()
             return answer, events
         raise StaleRevision(
             f"the record moved {ATTEMPTS} times while this was decided", where=model, remedy="repeat the action when it is calmer"
@@ -137,17 +171,17 @@ class Door:
             _LOG.warning("the registry is behind the ledger: %s; run retrain reconcile when it answers", error.line)
 
     def _project_flags(self) -> bool:
-        states = self.states()
-        due = max((state.activation_sequence for state in states.values()), default=0)
+        states, platform = self.snapshot()
+        due = shown_sequence(states, platform)
         if not due:
             return False
         path = self.home.flags_path
-        if self.ledger.projection("flags") >= due and path.is_file() and path.read_bytes() == flag_bytes(states):
+        if self.ledger.projection("flags") >= due and path.is_file() and path.read_bytes() == flag_bytes(states, platform):
             return False
         with file_lock(path.with_name(".flags.lock")):
-            states = self.states()
-            written = write_flags(path, flag_bytes(states))
-            self.ledger.set_projection("flags", max(state.activation_sequence for state in states.values()))
+            states, platform = self.snapshot()
+            written = write_flags(path, flag_bytes(states, platform))
+            self.ledger.set_projection("flags", shown_sequence(states, platform))
         return written
 
     def _project_registry(self, *, everything: bool = False) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from retrain_assets.contract import Refused
 from retrain_assets.ledger import Actor, EventDraft, EventKind
+from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import ModelState
 
 
@@ -21,12 +22,14 @@ class Drafts:
         actor: who acts.
         now: the clock's time.
         reason: why; the default of every event of the action.
+        platform: what holds for all models; the action is decided on it as well.
     """
 
     state: ModelState
     actor: Actor
     now: datetime
     reason: str
+    platform: PlatformState
     events: list[EventDraft] = field(default_factory=list)
     _revisions: dict[str, int] = field(default_factory=dict)
 
@@ -39,13 +42,13 @@ class Drafts:
     def add(
         self,
         kind: EventKind,
-        retrain: str,
+        retrain: str | None,
         payload: Mapping[str, Any] | None = None,
         *,
         toggle: str | None = None,
         reason: str | None = None,
     ) -> None:
-        """An event that leaves every toggle's revision alone."""
+        """An event that leaves every toggle's revision alone; without a retrain it is about the model, or about all."""
         self.events.append(self._draft(kind, retrain, payload, toggle=toggle, reason=reason))
 
     def move(
@@ -60,7 +63,7 @@ class Drafts:
     def _draft(
         self,
         kind: EventKind,
-        retrain: str,
+        retrain: str | None,
         payload: Mapping[str, Any] | None,
         *,
         toggle: str | None,

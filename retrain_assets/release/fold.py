@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from retrain_assets.contract import Gate, Verdict
-from retrain_assets.ledger import Event, EventKind
+from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.release.platform import PLATFORM_KINDS
 from retrain_assets.release.state import (
     ApprovalRecord,
     CheckRecord,
@@ -58,7 +59,7 @@ REGISTRY_KINDS = frozenset(
 
 
 def fold(events: Iterable[Event], start: Mapping[str, ModelState] | None = None) -> dict[str, ModelState]:
-    """The state of every model after some events.
+    """The state of every model after some events. What is about all models, or changes none, is ``platform``'s.
 
     Args:
         events: events in ascending sequence.
@@ -66,8 +67,11 @@ def fold(events: Iterable[Event], start: Mapping[str, ModelState] | None = None)
     """
     states = dict(start or {})
     for event in events:
+        if event.model == EVERY_MODEL:
+            continue
         state = states.get(event.model) or ModelState(event.model)
-        state = _MEANING[event.kind](state, event)
+        if event.kind not in PLATFORM_KINDS:
+            state = _MEANING[event.kind](state, event)
         states[event.model] = replace(
             state,
             sequence=event.sequence,

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from retrain_assets.contract import Contract, Gate, Outcome, Refused
 from retrain_assets.ledger import Actor
+from retrain_assets.release.brakes import Brake, brakes, require_free
+from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import ApprovalRecord, ModelState, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, require_possible
 from retrain_assets.routing import VersionRef
@@ -39,8 +41,8 @@ SYSTEM_MOVES = frozenset({Move.ARM, Move.STEP, Move.HOLD, Move.ASK_APPROVAL, Mov
 """Moves the system may make by itself. Promotion is among them because it needs people's approvals whoever carries it out."""
 
 
-def require_move(toggle: ToggleState, move: Move, actor: Actor, now: datetime) -> None:
-    """Refuse a move that the state, the actor or the toggle's expiry forbids.
+def require_move(toggle: ToggleState, move: Move, actor: Actor, now: datetime, platform: PlatformState) -> None:
+    """Refuse a move that the state, the actor, the toggle's expiry, a kill switch, a freeze or a missing owner forbids.
 
     Raises:
         Refused: naming what forbids it.
@@ -52,6 +54,12 @@ def require_move(toggle: ToggleState, move: Move, actor: Actor, now: datetime) -
         raise Refused(
             f"the toggle expired on {toggle.expires_at:%Y-%m-%d %H:%M} UTC", where=toggle.name, remedy="possible now: roll back"
         )
+    require_free(toggle_brakes(toggle, move, now, platform), move, toggle.name)
+
+
+def toggle_brakes(toggle: ToggleState, move: Move, now: datetime, platform: PlatformState) -> list[Brake]:
+    """What stops a toggle's move besides its own state; empty when nothing does."""
+    return brakes(platform, toggle.terms, move, now, toggle=toggle.name, owner=toggle.owner)
 
 
 def expired(toggle: ToggleState, now: datetime) -> bool:
@@ -59,13 +67,13 @@ def expired(toggle: ToggleState, now: datetime) -> bool:
     return toggle.active and toggle.expires_at is not None and now >= toggle.expires_at
 
 
-def require_launch(contract: Contract, now: datetime) -> None:
-    """Refuse to start a retrain in a change freeze.
+def require_launch(contract: Contract, now: datetime, platform: PlatformState) -> None:
+    """Refuse to start a retrain in a change freeze, the contract's or a declared one.
 
     Raises:
         Refused: naming the freeze.
     """
-    if (freeze := contract.cadence.freeze_at(now)) is not None:
+    if (freeze := platform.cadence(contract).freeze_at(now)) is not None:
         today = now.astimezone(UTC).date()
         raise Refused(
             f"{today} is in a change freeze ({freeze.reason})", where=contract.model, remedy=f"launch after {freeze.end}"
@@ -114,8 +122,8 @@ def require_gates(retrain: RetrainState, subjects: Mapping[str, str], gates: Ite
         raise Refused("; ".join(obstacles), where=f"{retrain.model} {retrain.key}", remedy="run these gates for this very bundle")
 
 
-def require_arming(state: ModelState, retrain: RetrainState) -> None:
-    """Refuse to arm without a champion, beside another active challenger, or a second time.
+def require_arming(state: ModelState, retrain: RetrainState, contract: Contract, now: datetime, platform: PlatformState) -> None:
+    """Refuse to arm without a champion, beside another active challenger, a second time, or while something stops it.
 
     Raises:
         Refused: naming what stands in the way.
@@ -133,6 +141,12 @@ def require_arming(state: ModelState, retrain: RetrainState) -> None:
         raise Refused(f"its toggle {own.name} is {own.state} already", where=where, remedy="launch a new retrain")
     if retrain.candidate == state.champion:
         raise Refused("its candidate is the champion itself", where=where, remedy="launch a new retrain")
+    require_free(arming_brakes(contract, now, platform), Move.ARM, where)
+
+
+def arming_brakes(contract: Contract, now: datetime, platform: PlatformState, move: Move = Move.ARM) -> list[Brake]:
+    """What stops a model's next toggle, or its first champion, besides the retrain's own gates; empty when nothing does."""
+    return brakes(platform, contract, move, now, toggle=None, owner=contract.toggle.owner)
 
 
 def require_approver(contract: Contract, actor: Actor, where: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import Ending, ModelState, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.routing import RoutingRule, flag_document
 
@@ -39,19 +40,31 @@ class RegistryProtocol(Protocol):
         ...
 
 
-def flag_bytes(states: Mapping[str, ModelState]) -> bytes:
+def flag_bytes(states: Mapping[str, ModelState], platform: PlatformState) -> bytes:
     """The flag document of the given states; the same states give the same bytes."""
     known = [state for state in states.values() if state.activation_sequence]
-    sequence = max((state.activation_sequence for state in known), default=0)
-    document = flag_document([routing_rule(state) for state in known], metadata={"ledger_sequence": sequence})
+    rules = [routing_rule(state, killed=platform.kill_switch(state.model) is not None) for state in known]
+    document = flag_document(rules, metadata={"ledger_sequence": shown_sequence(states, platform)})
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def routing_rule(state: ModelState) -> RoutingRule:
-    """How a model's traffic is divided: by its active toggle, else by the one that changed last, until it is retired."""
-    toggle = state.active_toggle or max(state.toggles.values(), key=lambda one: one.status_since, default=None)
+def shown_sequence(states: Mapping[str, ModelState], platform: PlatformState) -> int:
+    """The last event that the flag document shows; 0 while no model has anything to route."""
+    latest = max((state.activation_sequence for state in states.values()), default=0)
+    return max(latest, platform.switch_sequence) if latest else 0
+
+
+def routing_rule(state: ModelState, *, killed: bool = False) -> RoutingRule:
+    """How a model's traffic is divided: by its active toggle, else by the newest one, until that is retired.
+
+    Args:
+        state: the model's.
+        killed: a kill switch is engaged: the challenger gets nothing, also before its rollback is recorded.
+    """
+    toggle = state.active_toggle or next(iter([*state.toggles.values()][-1:]), None)
     if toggle is None or toggle.state is ToggleStatus.RETIRED:
         return RoutingRule(model=state.model, champion=state.champion)
+    routed = toggle.active and not killed
     return RoutingRule(
         model=state.model,
         champion=state.champion,
@@ -60,10 +73,10 @@ def routing_rule(state: ModelState) -> RoutingRule:
         revision=toggle.stage_revision,
         stage=toggle.stage,
         salt=toggle.salt,
-        share=toggle.share if toggle.active else 0.0,
+        share=toggle.share if routed else 0.0,
         cohort=toggle.contract["experiment"]["cohort"],
         expires_at=toggle.expires_at,
-        state=str(toggle.state),
+        state=str(toggle.state if routed or not toggle.active else ToggleStatus.ROLLED_BACK),
     )
 
 

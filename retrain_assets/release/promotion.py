@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from retrain_assets.contract import Contract, Gate, Verdict
+from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import GateRecord, RetrainState, ToggleState
 
 
 def promotion_verdicts(
-    retrain: RetrainState, toggle: ToggleState | None, contract: Contract, manifest: Mapping[str, str], now: datetime
+    retrain: RetrainState,
+    toggle: ToggleState | None,
+    contract: Contract,
+    manifest: Mapping[str, str],
+    now: datetime,
+    platform: PlatformState,
 ) -> list[Verdict]:
     """The verdicts of gate PROMOTION on the recorded state.
 
@@ -26,6 +32,7 @@ def promotion_verdicts(
         contract: the contract frozen in the toggle, or the present one before arming.
         manifest: digests ``dataset``, ``features`` and ``bundle`` of the registered bundle itself; empty when there is none.
         now: the clock's time.
+        platform: declared freezes count as the contract's own do.
     """
     from retrain_assets.gates.promotion import PromotionEvidence, RecordedApproval, RecordedGate, promotion_gate
 
@@ -44,7 +51,7 @@ def promotion_verdicts(
         policy=contract.approval,
         launched_by=retrain.launched_by,
         toggle_status=str(toggle.state) if toggle else None,
-        freezes=tuple(contract.cadence.freeze),
+        freezes=tuple(platform.cadence(contract).freeze),
         now=now,
     )
     return promotion_gate(evidence)

@@ -15,7 +15,15 @@ from retrain_assets.contract import Contract, Refused, StaleRevision, format_dur
 from retrain_assets.contract.quantities import Owner
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.policy import arming_subjects, expired, require_arming, require_candidate, require_gates, require_move
+from retrain_assets.release.policy import (
+    arming_subjects,
+    expired,
+    require_arming,
+    require_candidate,
+    require_gates,
+    require_move,
+    toggle_brakes,
+)
 from retrain_assets.release.state import ToggleState, ToggleStatus, stage_share
 from retrain_assets.release.toggle import Move, next_stage
 
@@ -26,7 +34,7 @@ EXPIRED = "expired"
 def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
     """The challenger gets its toggle, at 0 per cent. The contract is frozen into it."""
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_arming(drafts.state, retrain)
+    require_arming(drafts.state, retrain, contract, drafts.now, drafts.platform)
     require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract))
     challenger, champion = retrain.candidate, drafts.state.champion
     assert challenger is not None  # require_candidate
@@ -62,28 +70,28 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
 def step(drafts: Drafts, name: str) -> None:
     """On to the next stage of the approved ramp."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.STEP, drafts.actor, drafts.now)
+    require_move(toggle, Move.STEP, drafts.actor, drafts.now, drafts.platform)
     _step(drafts, toggle)
 
 
 def hold(drafts: Drafts, name: str) -> None:
     """The ramp stands still; the traffic stays divided as it is."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.HOLD, drafts.actor, drafts.now)
+    require_move(toggle, Move.HOLD, drafts.actor, drafts.now, drafts.platform)
     drafts.move(EventKind.TOGGLE_HELD, toggle.retrain, name, {"held_from": str(toggle.state)})
 
 
 def resume(drafts: Drafts, name: str) -> None:
     """Back to what the toggle was held from."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.RESUME, drafts.actor, drafts.now)
+    require_move(toggle, Move.RESUME, drafts.actor, drafts.now, drafts.platform)
     drafts.move(EventKind.TOGGLE_RESUMED, toggle.retrain, name, {"to": str(toggle.held_from)})
 
 
 def extend(drafts: Drafts, name: str, by: timedelta) -> None:
     """Later expiry, never beyond the removal date."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.EXTEND, drafts.actor, drafts.now)
+    require_move(toggle, Move.EXTEND, drafts.actor, drafts.now, drafts.platform)
     if toggle.expires_at is None or toggle.remove_by is None or by <= timedelta(0):
         raise Refused(f"{format_duration(by)} is no extension", where=name, remedy="write a positive duration, such as 7d")
     later = toggle.expires_at + by
@@ -100,7 +108,7 @@ def extend(drafts: Drafts, name: str, by: timedelta) -> None:
 def transfer(drafts: Drafts, name: str, owner: str) -> None:
     """Another owner."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.TRANSFER, drafts.actor, drafts.now)
+    require_move(toggle, Move.TRANSFER, drafts.actor, drafts.now, drafts.platform)
     try:
         TypeAdapter(Owner).validate_python(owner)
     except ValidationError as error:
@@ -111,7 +119,7 @@ def transfer(drafts: Drafts, name: str, owner: str) -> None:
 def retire(drafts: Drafts, name: str) -> None:
     """The toggle is gone; a promoted one can no longer be rolled back."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.RETIRE, drafts.actor, drafts.now)
+    require_move(toggle, Move.RETIRE, drafts.actor, drafts.now, drafts.platform)
     drafts.move(EventKind.TOGGLE_RETIRED, toggle.retrain, name, {"from": str(toggle.state)})
 
 
@@ -122,7 +130,7 @@ def roll_back(drafts: Drafts, name: str, *, cause: str) -> None:
     back in the same transaction.
     """
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.ROLL_BACK, drafts.actor, drafts.now)
+    require_move(toggle, Move.ROLL_BACK, drafts.actor, drafts.now, drafts.platform)
     state = drafts.state
     if toggle.state is ToggleStatus.PROMOTED and toggle.challenger != state.champion:
         now_champion = f"version {state.champion.version}" if state.champion else "nobody"
@@ -146,7 +154,7 @@ def roll_back(drafts: Drafts, name: str, *, cause: str) -> None:
 def ask_approval(drafts: Drafts, name: str) -> None:
     """The ramp is through; people decide."""
     toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.ASK_APPROVAL, drafts.actor, drafts.now)
+    require_move(toggle, Move.ASK_APPROVAL, drafts.actor, drafts.now, drafts.platform)
     look = toggle.last_look
     if look is None:
         raise Refused("there is no look at the canary to approve on", where=name, remedy="materialise canary_report first")
@@ -175,18 +183,23 @@ def follow(drafts: Drafts, key: str, look: Mapping[str, Any], evidence: str) -> 
             where=toggle.name,
             remedy="look again",
         )
+    action, reason = str(look["action"]), look["reason"]
+    stopped = _stops(drafts, toggle, action)
+    if stopped:
+        action, reason = "hold", f"{'; '.join(stopped)}; the look calls for {action.replace('_', ' ')}: {reason}"
     payload = {
         "evidence": evidence,
-        "action": str(look["action"]),
-        "reason": look["reason"],
+        "action": action,
+        "reason": reason,
         "stage": look["stage"],
         "revision": look["revision"],
         "cause": look.get("cause"),
         "again_at": look.get("again_at"),
+        **({"called_for": str(look["action"])} if stopped else {}),
     }
-    drafts.add(EventKind.CANARY_LOOKED, key, payload, toggle=toggle.name)
+    drafts.add(EventKind.CANARY_LOOKED, key, payload, toggle=toggle.name, reason=reason if stopped else None)
     why = {name: look["failure"][name] for name in ("mode", "sentence")} if look.get("failure") else None
-    _carry_out(drafts, toggle, str(look["action"]), {"evidence": evidence, "failure": why}, cause=look.get("cause"))
+    _carry_out(drafts, toggle, action, {"evidence": evidence, "failure": why}, cause=look.get("cause"))
 
 
 def expire(drafts: Drafts) -> None:
@@ -208,6 +221,24 @@ def known_toggle(drafts: Drafts, name: str) -> ToggleState:
     return drafts.state.toggles[name]
 
 
+def _stops(drafts: Drafts, toggle: ToggleState, action: str) -> list[str]:
+    """Why the next step or request for approval that a look calls for is not made now; empty when it is, or none is due."""
+    move = _called_for(toggle, action)
+    if move is None:
+        return []
+    return [brake.message for brake in toggle_brakes(toggle, move, drafts.now, drafts.platform)]
+
+
+def _called_for(toggle: ToggleState, action: str) -> Move | None:
+    """The move that a look's action means in the toggle's state; None for none, and for what leads back."""
+    ramp_goes_on = next_stage(toggle) is not None
+    if action == "step" and toggle.state in (ToggleStatus.SHADOW, ToggleStatus.RAMPING) and ramp_goes_on:
+        return Move.STEP
+    if action == "ask_approval" and toggle.state is ToggleStatus.RAMPING and not ramp_goes_on:
+        return Move.ASK_APPROVAL
+    return None
+
+
 def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, found: Mapping[str, Any], *, cause: str | None) -> None:
     if expired(toggle, drafts.now):
         payload = _rollback_payload(toggle, cause=EXPIRED)
@@ -217,9 +248,9 @@ def _carry_out(drafts: Drafts, toggle: ToggleState, action: str, found: Mapping[
         drafts.move(EventKind.ROLLED_BACK, toggle.retrain, toggle.name, {**payload, **found})
         if action == "reject":
             drafts.move(EventKind.REJECTED, toggle.retrain, toggle.name, dict(found))
-    elif action == "step" and toggle.state in (ToggleStatus.SHADOW, ToggleStatus.RAMPING) and next_stage(toggle) is not None:
+    elif _called_for(toggle, action) is Move.STEP:
         _step(drafts, toggle)
-    elif action == "ask_approval" and toggle.state is ToggleStatus.RAMPING and next_stage(toggle) is None:
+    elif _called_for(toggle, action) is Move.ASK_APPROVAL:
         drafts.move(EventKind.APPROVAL_REQUESTED, toggle.retrain, toggle.name, {"evidence": found["evidence"]})
     elif action not in ("hold", "step", "ask_approval"):
         raise Refused(f"{action!r} is not what a look can call for", where=toggle.name)

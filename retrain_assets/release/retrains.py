@@ -11,9 +11,11 @@ from typing import Any
 
 from retrain_assets.contract import Contract, Gate, Refused, Verdict, overall
 from retrain_assets.ledger import EventKind
+from retrain_assets.release.brakes import require_free
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.policy import require_approver, require_candidate, require_gates, require_launch
+from retrain_assets.release.policy import arming_brakes, require_approver, require_candidate, require_gates, require_launch
 from retrain_assets.release.state import Ending, RetrainState
+from retrain_assets.release.toggle import Move
 
 CANDIDATE_SUBJECTS = ("dataset", "features", "bundle")
 
@@ -32,7 +34,7 @@ def next_retrain_key(existing: Iterable[str], cutoff: date) -> str:
 
 def launch(drafts: Drafts, contract: Contract, key: str | None, trigger: Mapping[str, Any]) -> None:
     """A retrain begins. Without a key the next free one of today is taken; one that exists is refused."""
-    require_launch(contract, drafts.now)
+    require_launch(contract, drafts.now, drafts.platform)
     existing = drafts.state.retrains
     if key is None:
         key = next_retrain_key(existing, drafts.now.date())
@@ -138,6 +140,7 @@ def bootstrap(drafts: Drafts, contract: Contract, key: str) -> None:
             remedy="a bootstrap is for the first one only; take the retrain through its toggle",
         )
     require_approver(contract, drafts.actor, where)
+    require_free(arming_brakes(contract, drafts.now, drafts.platform, Move.PROMOTE), Move.PROMOTE, where)
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
     require_gates(retrain, retrain.subjects)
     candidate = retrain.candidate

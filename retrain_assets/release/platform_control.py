@@ -1,0 +1,278 @@
+"""The changes that concern many models: kill switches, declared freezes, owners who leave and come back."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date
+
+from pydantic import TypeAdapter, ValidationError
+
+from retrain_assets.contract import Refused, first_line
+from retrain_assets.contract.quantities import Owner
+from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Actor, EventKind
+from retrain_assets.release import ramping
+from retrain_assets.release.door import Door, Reconciled
+from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft
+from retrain_assets.release.state import ToggleState
+
+KILLED = "kill_switch"
+"""Cause of a rollback by a kill switch."""
+
+_LOG = logging.getLogger(__name__)
+_MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Engaged:
+    """What engaging a kill switch did.
+
+    Args:
+        switch: the switch, as it was engaged first.
+        newly: False when it was engaged already.
+        rolled_back: the toggles that were rolled back now.
+        faults: what could not be done, one line each: no challenger gets traffic all the same, unless it is the flag document
+            that could not be written.
+    """
+
+    switch: KillSwitch
+    newly: bool
+    rolled_back: tuple[ToggleState, ...]
+    faults: tuple[str, ...]
+
+
+class PlatformControl(Door):
+    """Engages and releases kill switches, declares and lifts freezes, marks owners."""
+
+    def engage_kill_switch(self, model: str | None, actor: Actor, reason: str) -> Engaged:
+        """Give all traffic to the champion, at once, and keep it there until a person releases the switch.
+
+        The switch is recorded first: from then on nothing is armed, stepped, resumed, put to approval or promoted, and the flag
+        document routes to no challenger, also where a rollback cannot be recorded. Then every active toggle is rolled back; one
+        that fails does not keep the others. Engaging again rolls back what is active still.
+
+        Args:
+            model: the model, which need not be known yet; None for all models, those to come included.
+            actor: anybody, the system too.
+            reason: why.
+
+        Raises:
+            Refused: for what cannot be a model's name, or without a reason.
+        """
+        scope = EVERY_MODEL if model is None else model
+        if model is not None and not _MODEL_NAME.fullmatch(model):
+            raise Refused(f"{model!r} is not a model's name", remedy="write the model's name, or none for all models")
+
+        def plan(drafts: Drafts) -> KillSwitch | None:
+            if (known := drafts.platform.kill_switches.get(scope)) is None:
+                drafts.add(EventKind.KILL_SWITCH_ENGAGED, None)
+            return known
+
+        known, events = self._record(scope, actor, reason, plan)
+        switch = known or KillSwitch(scope, events[0].at, str(actor), reason, events[0].sequence)
+        faults: list[str] = []
+        _attempt(faults, "flag document", self._project_flags)
+        rolled_back = self._roll_back_killed(actor, reason, faults)
+        if rolled_back:
+            _attempt(faults, "flag document", self._project_flags)
+            _attempt(faults, "registry", self._project_registry)
+        return Engaged(switch, known is None, tuple(rolled_back), tuple(dict.fromkeys(faults)))
+
+    def release_kill_switch(self, model: str | None, actor: Actor, reason: str) -> KillSwitch:
+        """Let challengers be armed again; what was rolled back stays rolled back.
+
+        Raises:
+            Refused: for anyone but a person, when the switch is not engaged, or while a toggle under it is still active: its
+                challenger would get traffic again.
+        """
+        scope = EVERY_MODEL if model is None else model
+        _require_person(actor, "releasing a kill switch")
+        self._enforce_kill_switches()
+
+        def plan(drafts: Drafts) -> KillSwitch:
+            switches = drafts.platform.kill_switches
+            if scope not in switches:
+                also = f"; that of {' and '.join(one.scope for one in switches.values())} is" if switches else ""
+                whose = "all models" if model is None else model
+                raise Refused(f"the kill switch of {whose} is not engaged{also}", remedy="retrain status shows what is engaged")
+            active = [one.active_toggle for name, one in self.states().items() if scope in (EVERY_MODEL, name)]
+            if still := [toggle.name for toggle in active if toggle is not None]:
+                raise Refused(
+                    f"{', '.join(still)} could not be rolled back and would get traffic again",
+                    where=f"kill switch of {switches[scope].scope}",
+                    remedy="roll it back first: retrain toggle rollback",
+                )
+            drafts.add(EventKind.KILL_SWITCH_RELEASED, None, {"engaged": switches[scope].sequence})
+            return switches[scope]
+
+        return self._change(scope, actor, reason, plan)[0]
+
+    def declare_freeze(self, start: date, end: date, actor: Actor, reason: str, *, model: str | None = None) -> DeclaredFreeze:
+        """Declare days on which nothing is launched, armed, stepped, resumed, extended or promoted; rolling back always is.
+
+        Args:
+            start: first day, UTC.
+            end: last day, included.
+            actor: a person.
+            reason: why.
+            model: the model; None for all.
+
+        Raises:
+            Refused: for anyone but a person, and for days that end before they begin or are over.
+        """
+        _require_person(actor, "declaring a freeze")
+
+        def plan(drafts: Drafts) -> None:
+            where = f"freeze {start} to {end}"
+            if end < start:
+                raise Refused("it ends before it begins", where=where, remedy="write the first day and the last one")
+            if end < drafts.now.astimezone(UTC).date():
+                raise Refused("it is over already", where=where, remedy="write days that are still to come")
+            drafts.add(EventKind.FREEZE_DECLARED, None, {"start": start.isoformat(), "end": end.isoformat()})
+
+        _, (event,) = self._change(EVERY_MODEL if model is None else model, actor, reason, plan)
+        return next(one for one in self.platform().freezes if one.number == event.sequence)
+
+    def lift_freeze(self, number: int, actor: Actor, reason: str) -> DeclaredFreeze:
+        """Take a declared freeze back.
+
+        Args:
+            number: its number, the ledger event that declared it.
+            actor: a person.
+            reason: why.
+
+        Raises:
+            Refused: for anyone but a person, or when there is no such freeze; one of a contract is lifted in the contract.
+        """
+        _require_person(actor, "lifting a freeze")
+        known = _freeze(self.platform().freezes, number)
+
+        def plan(drafts: Drafts) -> None:
+            _freeze(drafts.platform.freezes, number)
+            drafts.add(EventKind.FREEZE_LIFTED, None, {"number": number})
+
+        self._change(known.model, actor, reason, plan)
+        return known
+
+    def mark_owner_left(self, owner: str, actor: Actor, reason: str) -> OwnerLeft:
+        """Record that an owner left: toggles that are the owner's go nowhere until somebody else answers for them.
+
+        Args:
+            owner: ``team:name`` or an e-mail address.
+            actor: a person.
+            reason: why.
+
+        Raises:
+            Refused: for anyone but a person, or for what is no owner.
+        """
+        _require_person(actor, "saying that an owner left")
+        require_owner(owner, "owner")
+
+        def plan(drafts: Drafts) -> None:
+            if drafts.platform.left(owner) is None:
+                drafts.add(EventKind.OWNER_LEFT, None, {"owner": owner})
+
+        self._change(EVERY_MODEL, actor, reason, plan)
+        gone = self.platform().left(owner)
+        if gone is None:
+            raise Refused(f"{owner} was marked as back meanwhile", remedy="repeat it if it is still meant")
+        return gone
+
+    def mark_owner_back(self, owner: str, actor: Actor, reason: str) -> None:
+        """Record that an owner who left is back.
+
+        Raises:
+            Refused: for anyone but a person, or when the owner has not left.
+        """
+        _require_person(actor, "saying that an owner is back")
+
+        def plan(drafts: Drafts) -> None:
+            if drafts.platform.left(owner) is None:
+                gone = ", ".join(one.owner for one in drafts.platform.owners_left.values()) or "nobody"
+                raise Refused(f"{owner} has not left", remedy=f"who left: {gone}")
+            drafts.add(EventKind.OWNER_BACK, None, {"owner": owner})
+
+        self._change(EVERY_MODEL, actor, reason, plan)
+
+    def reconcile(self, *, everything: bool = False) -> Reconciled:
+        """As :meth:`Door.reconcile`; what a kill switch was to roll back when its process died is rolled back first."""
+        rolled_back = self._enforce_kill_switches()
+        done = super().reconcile(everything=everything)
+        return Reconciled(done.flags, done.registry, tuple(toggle.name for toggle in rolled_back))
+
+    def catch_up(self) -> None:
+        """As :meth:`Door.catch_up`; what a kill switch was to roll back when its process died is rolled back first."""
+        self._enforce_kill_switches()
+        super().catch_up()
+
+    def _enforce_kill_switches(self) -> list[ToggleState]:
+        """Roll back what is active under an engaged switch; what fails is logged and tried again at the next occasion."""
+        if not self.platform().kill_switches:
+            return []
+        faults: list[str] = []
+        rolled_back = self._roll_back_killed(SYSTEM, None, faults)
+        for fault in faults:
+            _LOG.warning("the kill switch is engaged, and %s", fault)
+        return rolled_back
+
+    def _roll_back_killed(self, actor: Actor, reason: str | None, faults: list[str]) -> list[ToggleState]:
+        """Roll back every active toggle under an engaged switch; the projections are the caller's."""
+        states, platform = self.snapshot()
+        rolled_back: list[ToggleState] = []
+        for model, state in states.items():
+            toggle, switch = state.active_toggle, platform.kill_switch(model)
+            if toggle is None or switch is None:
+                continue
+            because = f"kill switch of {switch.scope}: {reason or switch.reason}"
+            _attempt(
+                faults,
+                f"rollback of {toggle.name}",
+                lambda model=model, because=because: self._record(model, actor, because, _roll_back_active),  # type: ignore[misc]
+            )
+            if not (after := self.state(model).toggles[toggle.name]).active:
+                rolled_back.append(after)
+        return rolled_back
+
+
+def require_owner(owner: str, where: str) -> None:
+    """Refuse what is no owner.
+
+    Raises:
+        Refused: naming the forms an owner has.
+    """
+    try:
+        TypeAdapter(Owner).validate_python(owner)
+    except ValidationError as error:
+        raise Refused(f"{owner!r} is not an owner", where=where, remedy="write team:NAME or an e-mail address") from error
+
+
+def _roll_back_active(drafts: Drafts) -> None:
+    if (toggle := drafts.state.active_toggle) is not None and drafts.platform.kill_switch(drafts.state.model) is not None:
+        ramping.roll_back(drafts, toggle.name, cause=KILLED)
+
+
+def _attempt(faults: list[str], what: str, action: Callable[[], object]) -> None:
+    """Do it, or note that it failed: an emergency brake goes on whatever one part of it meets."""
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001 any fault of ledger, disk or registry; it is reported, and the brake goes on
+        faults.append(f"{what}: {first_line(error)}")
+
+
+def _freeze(freezes: tuple[DeclaredFreeze, ...], number: int) -> DeclaredFreeze:
+    for one in freezes:
+        if one.number == number:
+            return one
+    known = ", ".join(str(one.number) for one in freezes) or "none"
+    raise Refused(
+        f"there is no declared freeze {number}",
+        remedy=f"declared: {known}; a contract's own freeze is lifted in the contract",
+    )
+
+
+def _require_person(actor: Actor, what: str) -> None:
+    if not actor.is_person:
+        raise Refused(f"{what} is for a person, not for {actor}", remedy="have a person do it, with a reason")
