@@ -36,7 +36,7 @@ def route(model: str, source: str, as_json: bool) -> None:
     assign, now = compile_rule(_rule(home, model)), home.clock.now()
     shown = _as_json if as_json else _as_line
     for unit, attributes in _units(source):
-        sys.stdout.write(shown(assign(unit, attributes, now)))
+        sys.stdout.write(shown(unit, assign(unit, attributes, now)))
 
 
 def _rule(home: Home, model: str) -> RoutingRule:
@@ -83,14 +83,14 @@ def _unit(line: str, where: str) -> tuple[str | None, dict[str, Any]]:
     return None if unit is None else str(unit), attributes
 
 
-def _as_line(given: Assignment) -> str:
-    unit = NOTHING if given.unit is None else plain(given.unit)
-    return f"{unit}\t{given.arm}\t{given.version or NOTHING}\t{given.reason}\n"
+def _as_line(unit: str | None, given: Assignment) -> str:
+    named = NOTHING if unit is None else plain(unit)
+    return f"{named}\t{given.arm}\t{given.version or NOTHING}\t{given.reason}\n"
 
 
-def _as_json(given: Assignment) -> str:
+def _as_json(unit: str | None, given: Assignment) -> str:
     value = {
-        "unit": given.unit,
+        "unit": unit,
         "arm": given.arm,
         "version": given.version or None,
         "reason": str(given.reason),

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import mmh3
-
 from retrain_assets.contract import RetrainError
-from retrain_assets.routing.bucketing import TOTAL_WEIGHT, first_hash_beyond, routing_key, weight_of
+from retrain_assets.routing.bucketing import HASHES, cohort_salt, hash_below, routing_key
 from retrain_assets.routing.cohort import meeting
 from retrain_assets.routing.router import expiry_moment, settled_reason, standing_reason, whole_seconds
 from retrain_assets.routing.rule import Reason, RoutingRule
@@ -16,8 +14,8 @@ from retrain_assets.routing.rule import Reason, RoutingRule
 if TYPE_CHECKING:
     import polars as pl
 
-CHUNK = 16_384
-"""Keys that are Python texts at one time; more would only leave the processor's cache."""
+CHUNK = 65_536
+"""Salted keys that are in memory at one time; more would only leave the processor's cache."""
 
 
 def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetime | pl.Series) -> pl.DataFrame:
@@ -43,16 +41,17 @@ def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetim
             remedy=f"give the unit column and the cohort attributes: {', '.join((unit, *rule.cohort))}",
         )
     units = _text(frame.get_column(unit), rule.model)
+    expired = _expired(rule, now, frame.height)
     settled = settled_reason(rule)
     if settled is not None:
         return frame.with_columns(arm=pl.lit("champion"), reason=pl.lit(settled.value))
-    expired = _expired(rule, now, frame.height)
     named = (units != "").fill_null(False)
-    inside = pl.repeat(True, frame.height, eager=True)
+    inside = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
     for name, condition in rule.cohort.items():
         inside &= meeting(frame.get_column(name), condition)
-    deciding = ~expired & named & inside
-    challenged = deciding.scatter(deciding.arg_true(), _challenged(rule, units.filter(deciding)))
+    keys = _routing_keys(units)
+    inside &= _below(keys, cohort_salt(rule.salt), hash_below(rule.cohort_share))
+    challenged = _below(keys, rule.salt, hash_below(rule.effective_share)) & ~expired & named & inside
     return frame.with_columns(
         arm=pl.when(challenged).then(pl.lit("challenger")).otherwise(pl.lit("champion")),
         reason=pl.when(expired)
@@ -65,19 +64,26 @@ def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetim
     )
 
 
-def _challenged(rule: RoutingRule, units: pl.Series) -> pl.Series:
-    """Whether each unit's bucket is the challenger's."""
-    import numpy as np
-    import polars as pl
+def _routing_keys(units: pl.Series) -> pl.Series:
+    """The text that is hashed for each unit; only units that are not ASCII are looked at one by one."""
+    foreign = (units.str.len_bytes() != units.str.len_chars()).fill_null(False)
+    return units.scatter(foreign.arg_true(), [routing_key(one) for one in units.filter(foreign)]) if foreign.any() else units
 
-    limit = first_hash_beyond(weight_of(rule.effective_share), TOTAL_WEIGHT)
-    hashes = np.empty(len(units), dtype=np.int64)
-    for start in range(0, len(units), CHUNK):
-        part = units.slice(start, CHUNK)
-        plain = (part.str.len_bytes() == part.str.len_chars()).all()
-        keys = (rule.salt + part).to_list() if plain else [rule.salt + routing_key(one) for one in part]
-        hashes[start : start + CHUNK] = np.fromiter(map(mmh3.hash, keys), dtype=np.int64, count=len(keys))
-    return pl.Series((hashes & 0xFFFF_FFFF) < limit)
+
+def _below(keys: pl.Series, salt: str, limit: int) -> pl.Series:
+    """Whether the hash of salt and key is below a limit; False without a key."""
+    import polars as pl
+    import polars_hash
+
+    if limit in (0, HASHES):
+        return pl.repeat(limit == HASHES, len(keys), dtype=pl.Boolean, eager=True)
+    salted = pl.format("{}{}", pl.lit(salt), pl.col("key"))
+    hashed = polars_hash.concat_str(salted).nchash.murmur32(seed=0)
+    parts = [
+        keys.slice(start, CHUNK).alias("key").to_frame().select((hashed < limit).fill_null(False)).to_series()
+        for start in range(0, max(len(keys), 1), CHUNK)
+    ]
+    return pl.concat(parts)
 
 
 def _expired(rule: RoutingRule, now: datetime | pl.Series, height: int) -> pl.Series:

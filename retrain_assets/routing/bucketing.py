@@ -7,9 +7,13 @@ The rule is that of flagd's ``fractional`` operator (flagd reference, "Fractiona
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from urllib.parse import quote
 
 import mmh3
+
+HASHES = 1 << 32
+"""How many values a hash can take."""
 
 TOTAL_WEIGHT = 10_000
 """Weights are parts per 10,000, so that a ramp can step by 0.01 %. Only with a constant total does a ramp only ever add units."""
@@ -24,10 +28,22 @@ def routing_key(unit: str) -> str:
     """The text that is hashed for a unit: ASCII as it stands, every other character as its percent-encoded UTF-8 bytes.
 
     flagd implementations hash non-ASCII text differently (UTF-8 bytes in Python, UTF-16 code units in JavaScript); after this
-    encoding there is nothing left to disagree on. No Unicode normalisation is applied. Clients of other languages send this key
-    as their targeting key.
+    encoding there is nothing left to disagree on. No Unicode normalisation is applied; half a surrogate pair, which no UTF-8
+    can carry, counts as U+FFFD. Clients of other languages send this key as their targeting key.
     """
-    return unit if unit.isascii() else quote(unit, safe=_ASCII, errors="surrogatepass")
+    if unit.isascii():
+        return unit
+    try:
+        return quote(unit, safe=_ASCII)
+    except UnicodeEncodeError:
+        return quote(unit.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"), safe=_ASCII)
+
+
+def unit_text(unit: object) -> str | None:
+    """A unit id as text: text as it is, an integer as its decimal digits; None where it names no unit (nothing, empty, other)."""
+    if isinstance(unit, str):
+        return unit or None
+    return str(int(unit)) if isinstance(unit, Integral) and not isinstance(unit, bool) else None
 
 
 def weight_of(share: float) -> int:
@@ -43,6 +59,16 @@ def bucket_of(key: str, total_weight: int) -> int:
 def first_hash_beyond(weight: int, total_weight: int) -> int:
     """The smallest 32-bit hash whose bucket is not below ``weight``, so that one comparison says what :func:`bucket_of` would."""
     return -(-(weight << 32) // total_weight)
+
+
+def hash_below(share: float) -> int:
+    """The 32-bit hashes that a share (0..1) of the units has are those below this; 0 for nobody, ``HASHES`` for everybody."""
+    return first_hash_beyond(weight_of(share), TOTAL_WEIGHT)
+
+
+def cohort_salt(salt: str) -> str:
+    """What is hashed before a unit to say whether it takes part; made of the toggle's salt, independent of the arm's bucket."""
+    return f"{salt}cohort:"
 
 
 def fractional(key: str, weights: Sequence[tuple[str, int]]) -> str | None:

@@ -1,15 +1,14 @@
-"""Cohort conditions in three forms with one meaning: a Python predicate, the same over a column, JsonLogic for flagd.
+"""Who is in a cohort: conditions as predicates of one value and over whole columns, with one meaning.
 
 All conditions must hold. A missing or null attribute meets none of them. Values are compared within their type: text with text,
-numbers with numbers, booleans with booleans; ``at_least`` and ``below`` hold for numbers only. flagd implementations disagree
-wherever types would be converted (``true`` and 1, ``"5"`` and 5, an error for text in arithmetic), so the rules never let it
-come to that.
+numbers with numbers, booleans with booleans; ``at_least`` and ``below`` hold for numbers only, ``any_of`` for lists only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Predicate = Callable[[Any], bool]
-Rule = dict[str, Any]
+
+EXACT_DIGITS = 15
+"""Decimals of so many digits become floats without rounding twice."""
 
 
 def predicates(cohort: Mapping[str, Mapping[str, Any]]) -> dict[str, Predicate]:
@@ -38,7 +39,7 @@ def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
     """For each value of a column what the predicate of the condition says: one boolean a row, never null.
 
     Args:
-        values: the attribute, any type.
+        values: the attribute, any type; texts may be categories, ``any_of`` wants a column of lists.
         condition: JSON form of ``contract.Condition``.
 
     Raises:
@@ -47,50 +48,47 @@ def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
     import polars as pl
 
     stated = Condition.model_validate(condition)
-    meets = _predicate(stated)
-    if values.dtype == pl.String:  # a text is asked about once, however often it stands there
-        accepted = [value for value in values.unique() if meets(value)]
-        return values.is_in(accepted).fill_null(False)
-    bounds = [bound for bound in (stated.at_least, stated.below) if bound is not None]
-    if values.dtype.is_float() and bounds and stated.in_ is None and not stated.not_in and all(map(math.isfinite, bounds)):
-        inside = values.is_not_nan().fill_null(False)
-        if stated.at_least is not None:
-            inside &= values >= stated.at_least
-        if stated.below is not None:
-            inside &= values < stated.below
-        return inside.fill_null(False)
-    return pl.Series([meets(value) for value in values], dtype=pl.Boolean)
-
-
-def json_logic(cohort: Mapping[str, Mapping[str, Any]]) -> list[Rule]:
-    """The same conditions as JsonLogic rules, to be joined by ``and`` in this order; attributes in alphabetical order."""
-    rules: list[Rule] = []
-    for name in sorted(cohort):
-        rules += _rules({"var": name}, Condition.model_validate(cohort[name]))
-    return rules
+    kind = values.dtype
+    if stated.any_of is not None:
+        met = _holding(values, stated.any_of)
+    elif kind in (pl.String, pl.Categorical, pl.Enum):
+        met = _texts(values.cast(pl.String), stated)
+    elif kind == pl.Boolean:
+        met = _among(values, stated, _of(bool, stated.in_), _of(bool, stated.not_in)) if not _measures(stated) else None
+    elif kind.is_integer():
+        met = _integers(values, stated)
+    elif kind.is_float():
+        met = _floats(values.cast(pl.Float64), stated)
+    elif isinstance(kind, pl.Decimal):
+        met = _decimals(values, stated)
+    else:
+        met = None if _measures(stated) or stated.in_ is not None else values.is_not_null()
+    return _nobody(values) if met is None else met.fill_null(False)
 
 
 def _predicate(condition: Condition) -> Predicate:
+    if condition.any_of is not None:
+        return _holds_one_of(frozenset(condition.any_of))
     allowed = None if condition.in_ is None else frozenset(map(_typed, condition.in_))
     denied = frozenset(map(_typed, condition.not_in or ()))
     floor = -math.inf if condition.at_least is None else condition.at_least
     ceiling = condition.below
     measures = condition.at_least is not None or ceiling is not None
-    texts = None if allowed is None else frozenset(option for kind, option in allowed if kind == "text")
-    only_measures = measures and allowed is None and not denied
-    denied_texts = frozenset(option for kind, option in denied if kind == "text")
 
     def meets(value: Any) -> bool:
         if value is None:
             return False
-        if type(value) is str:  # most attributes; the rest says the same for every type
-            return not measures and (texts is None or value in texts) and value not in denied_texts
-        if only_measures and type(value) is float:
-            return value >= floor and (ceiling is None or value < ceiling)
-        typed = _typed(value)
+        kind, plain = typed = _typed(value)
         if (allowed is not None and typed not in allowed) or typed in denied:
             return False
-        return not measures or (typed[0] == "number" and value >= floor and (ceiling is None or value < ceiling))
+        return not measures or (kind == "number" and plain >= floor and (ceiling is None or plain < ceiling))
+
+    return meets
+
+
+def _holds_one_of(options: frozenset[str]) -> Predicate:
+    def meets(value: Any) -> bool:
+        return isinstance(value, list | tuple) and any(isinstance(held, str) and held in options for held in value)
 
     return meets
 
@@ -100,40 +98,101 @@ def _typed(value: Any) -> tuple[str, Any]:
         return "boolean", value
     if isinstance(value, Real):
         return "number", value
+    if isinstance(value, Decimal):  # what a JSON number of the same digits is to every other implementation
+        return "number", math.nan if value.is_nan() else float(value)
     return ("text", value) if isinstance(value, str) else ("other", None)
 
 
-def _rules(value: Rule, condition: Condition) -> list[Rule]:
-    rules: list[Rule] = [{"!==": [value, None]}]
-    if condition.in_ is not None:
-        rules.append(_is_one_of(value, condition.in_))
-    if condition.not_in is not None:
-        rules.append({"!": [_is_one_of(value, condition.not_in)]})
-    if condition.at_least is not None or condition.below is not None:
-        rules += [{"!==": [_as_text(value), value]}, {"!": [_is_boolean(value)]}]
-    if condition.at_least is not None:
-        rules.append({">=": [value, condition.at_least]})
-    if condition.below is not None:
-        rules.append({"<": [value, condition.below]})
-    return rules
+def _texts(values: pl.Series, stated: Condition) -> pl.Series | None:
+    return None if _measures(stated) else _among(values, stated, _of(str, stated.in_), _of(str, stated.not_in))
 
 
-def _is_one_of(value: Rule, options: Sequence[str | float | bool]) -> Rule:
-    texts = [option for option in options if isinstance(option, str)]
-    booleans = [option for option in options if isinstance(option, bool)]
-    numbers = [option for option in options if not isinstance(option, (str, bool))]
-    rule: Rule = {"in": [value, texts]}
-    if numbers:
-        rule = {"or": [rule, {"and": [{"!": [_is_boolean(value)]}, {"in": [value, numbers]}]}]}
-    if booleans:
-        rule = {"or": [rule, {"and": [_is_boolean(value), {"in": [value, booleans]}]}]}
-    return rule
+def _integers(values: pl.Series, stated: Condition) -> pl.Series | None:
+    """Whole numbers against bounds rounded up, so that none is rounded to a float on the way."""
+    import polars as pl
+
+    def within(options: Sequence[Any] | None) -> list[int]:
+        return [int(option) for option in _numbers(options) if float(option).is_integer() and lowest <= option <= highest]
+
+    lowest, highest = (pl.select(bound).item() for bound in (values.dtype.min(), values.dtype.max()))  # type: ignore[attr-defined]
+    met = _among(values, stated, within(stated.in_), within(stated.not_in))
+    for bound, is_floor in ((stated.at_least, True), (stated.below, False)):
+        if bound is None:
+            continue
+        if math.isnan(bound):
+            return None
+        if bound > highest or bound <= lowest:
+            if (bound > highest) == is_floor:
+                return None
+            continue
+        met &= (values >= math.ceil(bound)) if is_floor else (values < math.ceil(bound))
+    return met
 
 
-def _is_boolean(value: Rule) -> Rule:
-    """True for booleans and, which the rules allow for, their text; ``cat`` writes them in either case."""
-    return {"in": [_as_text(value), ["true", "false", "True", "False"]]}
+def _floats(values: pl.Series, stated: Condition) -> pl.Series:
+    """Numbers with IEEE's order: a missing number (NaN) is in no list, at or below no bound."""
+    number = values.is_not_nan()
+    met = _among(values, stated, _numbers(stated.in_), _numbers(stated.not_in))
+    if stated.in_ is not None or _measures(stated):
+        met &= number
+    if stated.at_least is not None:
+        met &= values >= stated.at_least
+    if stated.below is not None:
+        met &= values < stated.below
+    return met if not any(map(_is_nan, (stated.at_least, stated.below))) else met & False
 
 
-def _as_text(value: Rule) -> Rule:
-    return {"cat": [value, ""]}
+def _decimals(values: pl.Series, stated: Condition) -> pl.Series:
+    import polars as pl
+
+    if values.dtype.precision <= EXACT_DIGITS:  # type: ignore[attr-defined]
+        return _floats(values.cast(pl.Float64), stated)
+    meets = _predicate(stated)
+    different = values.unique()
+    return values.is_in(different.filter(pl.Series([meets(value) for value in different], dtype=pl.Boolean)).implode())
+
+
+def _holding(values: pl.Series, options: Sequence[str]) -> pl.Series | None:
+    """Whether a list holds one of the texts; asked of every element at once."""
+    import polars as pl
+
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    if not isinstance(values.dtype, pl.List) or values.dtype.inner not in (pl.String, pl.Categorical, pl.Enum):
+        return None
+    held = values.cast(pl.List(pl.String))
+    return held.list.eval(pl.element().is_in(list(options)).any(ignore_nulls=True)).list.first()
+
+
+def _among(values: pl.Series, stated: Condition, allowed: Sequence[Any], denied: Sequence[Any]) -> pl.Series:
+    """Not null, in the allowed ones where any are stated, and in none of the denied ones."""
+    import polars as pl
+
+    met = values.is_not_null()
+    if stated.in_ is not None:
+        met &= values.is_in(pl.Series(allowed, dtype=values.dtype).implode())
+    if denied:
+        met &= ~values.is_in(pl.Series(denied, dtype=values.dtype).implode())
+    return met
+
+
+def _nobody(values: pl.Series) -> pl.Series:
+    import polars as pl
+
+    return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
+
+
+def _measures(stated: Condition) -> bool:
+    return stated.at_least is not None or stated.below is not None
+
+
+def _of(kind: type, options: Sequence[Any] | None) -> list[Any]:
+    return [option for option in options or () if type(option) is kind]
+
+
+def _numbers(options: Sequence[Any] | None) -> list[float]:
+    return [option for option in options or () if not isinstance(option, (str, bool)) and not _is_nan(option)]
+
+
+def _is_nan(number: float | None) -> bool:
+    return number is not None and math.isnan(number)

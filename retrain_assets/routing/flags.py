@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain_assets.contract import CustodyError, RetrainError
-from retrain_assets.routing.bucketing import TOTAL_WEIGHT, weight_of
-from retrain_assets.routing.cohort import json_logic
+from retrain_assets.routing.bucketing import TOTAL_WEIGHT, cohort_salt, weight_of
+from retrain_assets.routing.cohort_logic import json_logic
 from retrain_assets.routing.router import whole_seconds
 from retrain_assets.routing.rule import RoutingRule, VersionRef
 
@@ -71,17 +71,21 @@ def _targeting(rule: RoutingRule) -> dict[str, Any]:
     if rule.expires_at is not None:
         conditions.append({"<": [{"var": "$flagd.timestamp"}, whole_seconds(rule.expires_at)]})
     conditions += json_logic(rule.cohort)
-    weight = weight_of(rule.effective_share)
-    buckets = [
-        {"cat": [rule.salt, {"var": "targetingKey"}]},
-        ["challenger", weight],
-        ["champion", TOTAL_WEIGHT - weight],
-    ]
-    return {"if": [{"and": conditions}, {"fractional": buckets}, "champion"]}
+    if rule.cohort_share < 1:
+        drawn = _fractional(cohort_salt(rule.salt), "taking_part", "left_out", rule.cohort_share)
+        conditions.append({"===": [drawn, "taking_part"]})
+    return {"if": [{"and": conditions}, _fractional(rule.salt, "challenger", "champion", rule.effective_share), "champion"]}
+
+
+def _fractional(salt: str, first: str, second: str, share: float) -> dict[str, Any]:
+    """The first text for a share of the units, the second for the rest."""
+    weight = weight_of(share)
+    key = {"cat": [salt, {"var": "targetingKey"}]}
+    return {"fractional": [key, [first, weight], [second, TOTAL_WEIGHT - weight]]}
 
 
 def _flag_metadata(rule: RoutingRule) -> dict[str, str | int | float]:
-    """Everything of the rule, flat; what is None is left out because flagd knows no null here."""
+    """Everything of the rule, flat; what is None is left out because flagd knows no null; so is a whole cohort's share."""
     values: dict[str, str | int | float | None] = {
         "champion_version": rule.champion.version if rule.champion else None,
         "champion_bundle": rule.champion.bundle if rule.champion else None,
@@ -93,6 +97,7 @@ def _flag_metadata(rule: RoutingRule) -> dict[str, str | int | float]:
         "salt": rule.salt,
         "share": rule.share,
         "cohort": json.dumps(rule.cohort, sort_keys=True, default=dict),
+        "cohort_share": rule.cohort_share if rule.cohort_share < 1 else None,
         "expires_at": rule.expires_at.astimezone(UTC).isoformat() if rule.expires_at else None,
         "state": rule.state,
     }
@@ -113,6 +118,7 @@ def _rule(model: str, flag: Mapping[str, Any]) -> RoutingRule:
             salt=values["salt"],
             share=values["share"],
             cohort=json.loads(values["cohort"]),
+            cohort_share=values.get("cohort_share", 1.0),
             expires_at=datetime.fromisoformat(values["expires_at"]) if "expires_at" in values else None,
             state=values["state"],
         )

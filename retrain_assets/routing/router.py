@@ -10,11 +10,12 @@ from typing import Any
 import mmh3
 
 from retrain_assets.contract import RetrainError
-from retrain_assets.routing.bucketing import TOTAL_WEIGHT, first_hash_beyond, routing_key, weight_of
+from retrain_assets.routing.bucketing import cohort_salt, hash_below, routing_key, unit_text
 from retrain_assets.routing.cohort import predicates
 from retrain_assets.routing.rule import SHADOW, Arm, Assignment, Reason, RoutingRule, VersionRef
+from retrain_assets.routing.shortcut import Answers, shortcut
 
-Router = Callable[[str | None, Mapping[str, Any], datetime], Assignment]
+Router = Callable[[str | int | None, Mapping[str, Any], datetime], Assignment]
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -22,39 +23,39 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 def compile_rule(rule: RoutingRule) -> Router:
     """A function ``(unit, attributes, now) -> Assignment``; everything that does not depend on the request is done here.
 
-    The function never raises for a request: a unit that cannot take part gets the champion and the reason. ``now`` must be aware.
+    The function never raises for a request: a unit that cannot take part gets the champion and the reason. An integer counts as
+    its decimal text; anything else that is no text names no unit. ``now`` must be aware.
     """
     settled = settled_reason(rule)
     if settled is not None:
         answer = _answer(rule, "champion", settled)
-        return lambda unit, attributes, now: tuple.__new__(Assignment, (unit, *answer))
-
+        return lambda unit, attributes, now: answer
     expired, nobody, excluded = (
         _answer(rule, "champion", reason) for reason in (Reason.EXPIRED, Reason.NO_UNIT, Reason.COHORT_EXCLUDED)
     )
     champion, challenger = (_answer(rule, arm, standing_reason(rule)) for arm in ("champion", "challenger"))
     conditions = tuple(predicates(rule.cohort).items())
     expiry = expiry_moment(rule)
-    limit = first_hash_beyond(weight_of(rule.effective_share), TOTAL_WEIGHT)
-    salt = rule.salt
-    make, hashed = tuple.__new__, mmh3.hash
+    taking_part = hash_below(rule.cohort_share)
+    challenged = hash_below(rule.effective_share)
+    own_salt = cohort_salt(rule.salt)
 
-    def assign(unit: str | None, attributes: Mapping[str, Any], now: datetime) -> Assignment:
-        try:
-            if now >= expiry:
-                return make(Assignment, (unit, *expired))
-        except TypeError:
-            whole_seconds(now)  # says that the time has no zone
-            raise
-        if not unit:
-            return make(Assignment, (unit, *nobody))
-        for name, meets in conditions:
-            if not meets(attributes.get(name)):
-                return make(Assignment, (unit, *excluded))
-        key = salt + unit if unit.isascii() else salt + routing_key(unit)
-        return make(Assignment, (unit, *(challenger if hashed(key, 0, False) < limit else champion)))
+    def assign(unit: object, attributes: object, now: datetime) -> Assignment:
+        if whole_seconds(now) >= whole_seconds(expiry):
+            return expired
+        text = unit_text(unit)
+        if text is None:
+            return nobody
+        known = attributes if isinstance(attributes, Mapping) else {}
+        if not all(meets(known.get(name)) for name, meets in conditions):
+            return excluded
+        key = routing_key(text)
+        if mmh3.hash(own_salt + key, signed=False) >= taking_part:
+            return excluded
+        return challenger if mmh3.hash(rule.salt + key, signed=False) < challenged else champion
 
-    return assign
+    answers = Answers(expired=expired, excluded=excluded, champion=champion, challenger=challenger)
+    return shortcut(rule, answers, expiry=expiry, otherwise=assign)
 
 
 def settled_reason(rule: RoutingRule) -> Reason | None:
@@ -89,8 +90,7 @@ def whole_seconds(moment: datetime) -> int:
     return math.floor(moment.timestamp())
 
 
-def _answer(rule: RoutingRule, arm: Arm, reason: Reason) -> tuple[Any, ...]:
-    """The fields of an assignment after its unit."""
+def _answer(rule: RoutingRule, arm: Arm, reason: Reason) -> Assignment:
     version = (rule.challenger if arm == "challenger" else rule.champion) or VersionRef(version="", bundle="")
     toggle, revision, stage = (rule.toggle, rule.revision, rule.stage) if reason.in_experiment else (None, 0, None)
-    return arm, version.version, version.bundle, toggle, revision, stage, reason
+    return Assignment(arm, version.version, version.bundle, toggle, revision, stage, reason)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from retrain_assets.contract import RetrainError
-from retrain_assets.routing.bucketing import weight_of
+from retrain_assets.routing.bucketing import TOTAL_WEIGHT, weight_of
 
 Arm = Literal["champion", "challenger"]
 
@@ -35,7 +35,7 @@ class Reason(StrEnum):
     ARMED = "armed"
     """There is a challenger, but no stage has begun."""
     COHORT_EXCLUDED = "cohort_excluded"
-    """The unit's attributes do not meet the cohort's conditions."""
+    """The unit's attributes do not meet the cohort's conditions, or the unit is not in the share of them that takes part."""
     NO_UNIT = "no_unit"
     """The request names no unit, so nothing could keep it sticky."""
     EXPIRED = "expired"
@@ -76,13 +76,15 @@ class RoutingRule:
         stage: ``shadow``, ``5``, … ``100`` as in the ramp; None before the first stage.
         salt: ASCII text hashed before the unit; a new one re-randomises, the same one keeps every unit where it was.
         share: part of the cohort routed to the challenger, 0..1, in steps of 0.0001; counts only in a numbered stage.
-        cohort: condition per attribute, the JSON form of ``contract.Condition`` (``in``, ``not_in``, ``at_least``, ``below``).
+        cohort: condition per attribute, the JSON form of ``contract.Condition`` (``in``, ``not_in``, ``at_least``, ``below``,
+            ``any_of``).
         expires_at: when the toggle rolls back by itself, aware; counted in whole seconds as flagd does.
         state: the toggle's state; ``none`` without one.
+        cohort_share: part of the units meeting the cohort that takes part at all, 0.0001..1; drawn independently of the arm.
 
     Raises:
-        RetrainError: for a share outside 0..1 or finer than 0.01 %, a salt with non-ASCII characters, an expiry without a
-            time zone, an unknown state, or an attribute name that flagd would take apart.
+        RetrainError: for a share or cohort share outside 0..1 or finer than 0.01 %, a salt with non-ASCII characters, an expiry
+            without a time zone, an unknown state, or an attribute name that flagd would take apart.
     """
 
     model: str
@@ -96,6 +98,7 @@ class RoutingRule:
     cohort: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expires_at: datetime | None = None
     state: str = NO_TOGGLE_STATE
+    cohort_share: float = 1.0
 
     def __post_init__(self) -> None:
         where = f"routing rule of {self.model}"
@@ -106,6 +109,10 @@ class RoutingRule:
                 f"share {self.share} is finer than the smallest step 0.0001",
                 where=where,
                 remedy="write a stage of at least 0.01 %",
+            )
+        if not 1 / TOTAL_WEIGHT <= self.cohort_share <= 1:
+            raise RetrainError(
+                f"cohort_share {self.cohort_share} is not between 0.0001 and 1", where=where, remedy="write 0.1 for a tenth"
             )
         if not self.salt.isascii():
             raise RetrainError(f"salt {self.salt!r} is not ASCII", where=where, remedy="use ASCII characters only")
@@ -136,14 +143,13 @@ class RoutingRule:
 
 
 class Assignment(NamedTuple):
-    """The answer for one unit; a named tuple because one is made for every request.
+    """The answer for one unit. Units with the same answer get the same object: it is made when the rule is compiled.
 
     ``toggle``, ``revision`` and ``stage`` are set only where the exposure belongs to the experiment
     (``reason.in_experiment``); elsewhere they are None, 0 and None, so that no analysis counts it. ``version`` and ``bundle`` are
     empty where ``reason`` is ``no_champion``.
     """
 
-    unit: str | None
     arm: Arm
     version: str
     bundle: str

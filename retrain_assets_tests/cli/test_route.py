@@ -19,7 +19,7 @@ def test_each_unit_gets_the_arm_that_serving_gives_it(run: Run, ramping: World, 
     file.write_text("\n".join(json.dumps({"unit": name, "region": "north"}) for name in names))
     lines = [line.split("\t") for line in run("route", MODEL, "--units", str(file)).stdout.splitlines()]
     expected = [assign(name, {"region": "north"}, now) for name in names]
-    assert lines == [[one.unit, one.arm, one.version, one.reason.value] for one in expected]
+    assert lines == [[name, one.arm, one.version, one.reason.value] for name, one in zip(names, expected, strict=True)]
     assert {arm for _, arm, _, _ in lines} == {"champion", "challenger"}
 
 
