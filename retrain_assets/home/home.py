@@ -76,6 +76,19 @@ class Home:
         """Directory of a model's outcome files."""
         return self.root / "traffic" / model / "outcomes"
 
+    @property
+    def traffic_dir(self) -> Path:
+        """Directory of all models' traffic, one folder each."""
+        return self.root / "traffic"
+
+    def journal_dir(self, model: str) -> Path:
+        """Directory of a model's journal: traffic that is not in exposure and outcome files yet."""
+        return self.traffic_dir / model / ".journal"
+
     def canary_cache_dir(self, toggle: str) -> Path:
         """What is known of a toggle's traffic; derived, may be deleted at any time."""
         return self.root / "cache" / "canary" / toggle
+
+    def serving_cache_dir(self, model: str) -> Path:
+        """Verified copies of a model's bundles that serving keeps, one folder per digest; derived, may be deleted at any time."""
+        return self.root / "cache" / "serving" / model

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.routing import Arm, Reason
+from retrain_assets.serving.journal.values import LogUnavailable as LogUnavailable
 
 Scalar = str | float | int | bool | None
 Attribute = Scalar | list[str]
@@ -28,8 +29,8 @@ class ModelFailed(RetrainError):
     """The champion raised, gave no finite score or took longer than its deadline; nobody else could answer."""
 
 
-class LogUnavailable(RetrainError):
-    """Exposures cannot be written now: too many wait, or the disk refuses; the request may be repeated later."""
+class ModelLate(ModelFailed):
+    """The champion took longer than its deadline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""The thread that seals: segments of this process when they are full or old, and those of processes that ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from retrain_assets.contract import first_line
+from retrain_assets.home import Home
+from retrain_assets.serving.journal.sealing import FAULTS, seal
+from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
+from retrain_assets.serving.journal.tally import Tally
+
+_LOG = logging.getLogger("retrain_assets.serving.journal")
+_LONGEST_PAUSE = 600.0
+
+
+class Sealer:
+    """Seals one segment after the other; what cannot be sealed stays and is tried again, ever more rarely.
+
+    Args:
+        home: where the traffic is.
+        tally: what is told of it.
+        every: how often it looks for segments of processes that ended.
+    """
+
+    def __init__(self, home: Home, tally: Tally, *, every: timedelta) -> None:
+        self._home = home
+        self._tally = tally
+        self._every = every.total_seconds()
+        self._queue: SimpleQueue[tuple[str, Segment] | None] = SimpleQueue()
+        self._held: dict[Segment, str] = {}
+        self._refused: dict[Path, tuple[float, float]] = {}
+        self._closing = False
+        self._thread = Thread(target=self._run, name="journal sealing", daemon=True)
+        self._thread.start()
+
+    def put(self, model: str, segment: Segment) -> None:
+        """Take a segment that is written."""
+        self._held[segment] = model
+        self._queue.put((model, segment))
+
+    def held(self) -> list[Segment]:
+        """The segments taken and not sealed yet."""
+        return list(self._held)
+
+    def close(self) -> None:
+        """Seal what was taken; returns when that is done."""
+        self._closing = True
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while True:
+            try:
+                taken = self._queue.get(timeout=max(due - time.monotonic(), 0))
+            except Empty:
+                self._round()
+                due = time.monotonic() + self._every
+                continue
+            if taken is None:
+                return
+            self._seal(*taken)
+
+    def _round(self) -> None:
+        for segment, model in list(self._held.items()):
+            if segment.path in self._refused:
+                self._seal(model, segment)
+        now = time.monotonic()
+        not_yet = {path for path, (again, _) in self._refused.items() if again > now}
+        for model, directory in journal_directories(self._home.traffic_dir):
+            for segment in orphans(directory, without=not_yet):
+                if self._closing:
+                    segment.release()
+                    return
+                self._seal(model, segment)
+
+    def _seal(self, model: str, segment: Segment) -> None:
+        about, path = f"sealing {segment.path}", segment.path
+        try:
+            sealed = seal(self._home, model, segment)
+        except FAULTS as fault:
+            self._tally.fault(about, f"{path}: cannot be sealed, its rows are kept there; {first_line(fault)}")
+            _, pause = self._refused.get(path, (0.0, self._every / 2))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            self._refused[path] = (time.monotonic() + pause, pause)
+            self._release(segment)
+            return
+        self._held.pop(segment, None)
+        self._refused.pop(path, None)
+        self._tally.well(about)
+        self._tally.sealed(sealed.rows, sealed.repeated, sealed.shadow_unjoined, sealed.damaged)
+        if sealed.aside:
+            _LOG.error("%s: %d damaged lines of the journal were put aside; see there what is lost", sealed.aside, sealed.damaged)
+
+    def _release(self, segment: Segment) -> None:
+        try:
+            segment.release()
+        except OSError:
+            return
+        self._held.pop(segment, None)

@@ -1,0 +1,139 @@
+"""From a segment to Parquet files under the segment's name. Repeating it changes nothing, so it may be interrupted anywhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from retrain_assets.contract import SourceError, first_line
+from retrain_assets.home import Home
+from retrain_assets.serving.exposure_log import ExposureLog
+from retrain_assets.serving.journal.lines import Found
+from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans, synchronised_directory
+from retrain_assets.serving.journal.values import TrafficKind
+from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, OUTCOME_COLUMNS, Dtype
+
+SHADOW_COLUMNS: dict[str, Dtype] = {"request_id": pl.String, "shadow_score": pl.Float64}
+FAULTS = (SourceError, OSError, MemoryError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What sealing may fail of; the segment stays."""
+
+_DOCUMENTED = {"exposures": EXPOSURE_COLUMNS, "outcomes": OUTCOME_COLUMNS, "shadow": SHADOW_COLUMNS}
+_KINDS: dict[str | None, Dtype] = {"text": pl.String, "number": pl.Float64, "bool": pl.Boolean, None: pl.Null}
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What became of a segment.
+
+    Args:
+        files: the Parquet files.
+        rows: rows in them.
+        repeated: exposures left out because the same request and unit stood there before.
+        shadow_unjoined: shadow scores that found no exposure.
+        damaged: lines put aside.
+        aside: the file they are in; None without any.
+    """
+
+    files: tuple[Path, ...]
+    rows: int
+    repeated: int
+    shadow_unjoined: int
+    damaged: int
+    aside: Path | None
+
+
+def recover(home: Home) -> list[Path]:
+    """Seal every segment whose process has ended; safe beside live processes, and again.
+
+    Returns:
+        The Parquet files.
+
+    Raises:
+        SourceError: when a segment could not be sealed; it stays, and all others were sealed.
+    """
+    files: list[Path] = []
+    faults: list[str] = []
+    for model, directory in journal_directories(home.traffic_dir):
+        for segment in orphans(directory):
+            try:
+                files += seal(home, model, segment).files
+            except FAULTS as fault:
+                faults.append(f"{segment.path}: {first_line(fault)}")
+                segment.release()
+    if faults:
+        raise SourceError(
+            f"{len(faults)} segments of the journal cannot be sealed, {faults[0]}", remedy="nothing is lost; repeat it"
+        )
+    return files
+
+
+def seal(home: Home, model: str, segment: Segment) -> Sealed:
+    """Write what a held segment holds to Parquet files of its name, and remove it.
+
+    Raises:
+        SourceError: for rows that are not as documented or a name that holds others; the segment stays, still held.
+        OSError: when the disk refuses; likewise.
+        polars.exceptions.PolarsError: for rows that cannot be read together; likewise.
+    """
+    found, log, files = segment.read(), ExposureLog(home), []
+    aside = _put_aside(segment.path.with_suffix(".damaged"), found.damaged)
+    exposures = _frame(found, "exposures")
+    first = exposures.sort("exposed_at", maintain_order=True).unique(["request_id", "unit_id"], keep="first", maintain_order=True)
+    joined, unjoined = _with_shadow(first, _frame(found, "shadow"))
+    outcomes = _frame(found, "outcomes")
+    if joined.height:
+        _sweep(home.exposures_dir(model), segment.name)
+        files.append(log.append_exposures(model, joined, segment.name))
+    if outcomes.height:
+        _sweep(home.outcomes_dir(model), segment.name)
+        files.append(log.append_outcomes(model, outcomes, segment.name))
+    segment.remove()
+    return Sealed(
+        tuple(files), joined.height + outcomes.height, exposures.height - first.height, unjoined, len(found.damaged), aside
+    )
+
+
+def _frame(found: Found, kind: TrafficKind) -> pl.DataFrame:
+    documented, further = _DOCUMENTED[kind], {name: _KINDS[one] for name, one in found.columns[kind].items()}
+    if kind not in found.rows:
+        return pl.DataFrame(schema=documented)
+    if not found.damaged:
+        return pl.read_ndjson(found.rows[kind], schema={**documented, **further})
+    guessed = pl.read_ndjson(found.rows[kind], schema_overrides={**documented, **further}, infer_schema_length=None)
+    return guessed.cast(
+        {name: pl.Float64 for name, dtype in guessed.schema.items() if name not in documented and dtype.is_integer()}
+    )
+
+
+def _with_shadow(exposures: pl.DataFrame, shadow: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The exposures with the scores that came later, and how many scores have no exposure here, or more than one to belong to."""
+    if shadow.is_empty():
+        return exposures, 0
+    scores = shadow.unique("request_id", keep="last", maintain_order=True).select("request_id", later="shadow_score")
+    own = exposures.filter(pl.col("request_id").is_unique()).select("request_id")
+    scores = scores.join(own, on="request_id", how="semi")
+    joined = exposures.join(scores, on="request_id", how="left", maintain_order="left")
+    joined = joined.with_columns(pl.coalesce("shadow_score", "later").alias("shadow_score")).drop("later")
+    return joined, shadow["request_id"].n_unique() - scores.height
+
+
+def _put_aside(path: Path, lines: list[bytes]) -> Path | None:
+    if not lines:
+        return None
+    scratch = path.with_suffix(".damaged.tmp")
+    with scratch.open("wb") as file:
+        file.write(b"\n".join(lines) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    synchronised_directory(path.parent)
+    return path
+
+
+def _sweep(directory: Path, name: str) -> None:
+    """Remove what an interrupted sealing of this segment left; whoever holds the segment is the only one to write there."""
+    for scratch in directory.glob(f".{name}.parquet.*.tmp"):
+        scratch.unlink(missing_ok=True)
