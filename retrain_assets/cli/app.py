@@ -13,6 +13,7 @@ from retrain_assets.cli.audit import audit
 from retrain_assets.cli.canary import canary
 from retrain_assets.cli.completion import completion
 from retrain_assets.cli.exits import OneLineErrors
+from retrain_assets.cli.export import export
 from retrain_assets.cli.plan import plan
 from retrain_assets.cli.route import route
 from retrain_assets.cli.status import status
@@ -33,7 +34,7 @@ def app() -> None:
 
 
 LOOKING = (status, canary, plan, route, audit, runbook)
-ACTING = (toggle, approve, reject, withdraw, bootstrap, token, reconcile)
+ACTING = (toggle, approve, reject, withdraw, bootstrap, token, export, reconcile)
 BESIDE = (demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):

@@ -1,0 +1,108 @@
+"""``retrain export …``: the split of a model's traffic, projected to serving systems of others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from retrain_assets.cli.options import Order, changing, model_argument
+from retrain_assets.cli.show import say, say_json
+from retrain_assets.contract import CustodyError, Refused, parse_duration
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.serving.databricks_split import Split
+
+TAG_LENGTH = 255
+
+
+@click.group()
+def export() -> None:
+    """The split of a model's traffic, for serving systems of others."""
+
+
+@export.command()
+@model_argument
+@click.option("--endpoint", required=True, metavar="NAME", help="The serving endpoint; it is made where there is none.")
+@click.option("--entity", metavar="NAME", help="The registered model on Databricks, such as main.flights.delay. [default: MODEL]")
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option("--ignore-cohort", is_flag=True, help="Requests from outside the cohort may get the challenger, too.")
+@click.option(
+    "--wait", default="30m", show_default=True, metavar="DURATION", help="How long the update may take; 0s: not waited for."
+)
+@changing
+def databricks(
+    model: str, endpoint: str, entity: str | None, dry_run: bool, ignore_cohort: bool, wait: str, order: Order
+) -> None:
+    """Make a Databricks Model Serving endpoint serve MODEL's split.
+
+    Champion and challenger by registered version, traffic in whole per cent; shadow is 0 %. Doing it again changes nothing. Do it
+    again after every change of the toggle: Databricks does not know its expiry.
+
+    Not sticky per unit: Databricks draws anew for every request.
+    """
+    from retrain_assets.cli.opening import known_model, open_controller
+
+    limit, home, actor = _duration(wait), Home.from_environment(), order.actor
+    if entity is None and not home.mlflow_uri.startswith("databricks"):
+        raise Refused(
+            "this home's registry is not Databricks', so its versions are not known there",
+            where=home.mlflow_uri,
+            remedy="set MLFLOW_TRACKING_URI=databricks, or name with --entity the model that has the same versions there",
+        )
+    controller = open_controller(home)
+    state = known_model(controller, model)
+    from retrain_assets.serving.databricks_endpoint import export_split, open_workspace
+    from retrain_assets.serving.databricks_split import NOT_STICKY, split_of
+
+    split = split_of(state, entity or model, controller.clock.now(), ignore_cohort=ignore_cohort)
+    _require_recorded_bundles(home, split)
+    tags = {"retrain_split": f"{split.toggle or model} revision {split.revision}", "retrain_by": str(actor)}
+    tags["retrain_reason"] = order.reason[:TAG_LENGTH]
+    done = export_split(open_workspace(), endpoint, split, tags=tags, dry_run=dry_run, wait=limit)
+    if order.as_json:
+        say_json(
+            {
+                "model": model,
+                "endpoint": endpoint,
+                "entity": split.entity,
+                "toggle": split.toggle,
+                "revision": split.revision,
+                "served": {one.version.version: one.per_cent for one in split.served},
+                "created": done.created,
+                "changed": list(done.differences),
+                "dry_run": dry_run,
+                "sticky": False,
+                "note": NOT_STICKY,
+            }
+        )
+        return
+    for difference in done.differences:
+        say(f"{endpoint}: {difference}{' (not done)' if dry_run else ''}")
+    if not done.differences:
+        say(f"{endpoint}: nothing changed; it was so already")
+    say(f"note: {NOT_STICKY}")
+
+
+def _require_recorded_bundles(home: Home, split: Split) -> None:
+    """What is served must be what the ledger vouches for: the registry's versions carry the recorded digests."""
+    from retrain_assets.cli.opening import registry_of
+
+    registry = registry_of(home)
+    for one in split.served:
+        found = registry.version(split.model, one.version.version).bundle
+        if found != one.version.bundle:
+            raise CustodyError(
+                f"the registry says {found}, the ledger {one.version.bundle}",
+                where=f"{split.model} version {one.version.version}",
+                remedy="nothing was exported; restore the registry",
+            )
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return timedelta() if text.strip() in ("0", "0s") else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--wait") from error
