@@ -10,16 +10,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from retrain_assets import __version__
+from retrain_assets.release.access import Scope
+from retrain_assets.serving.gateway.access import SECURITY_SCHEMES, security_of
 from retrain_assets.serving.gateway.schemas import FaultAnswer, request_schemas
 
 Responses = dict[int | str, dict[str, Any]]
 
-MODEL_PATH: dict[str, Any] = {
-    "parameters": [
-        {"name": "model", "in": "path", "required": True, "description": "Name of the model.", "schema": {"type": "string"}}
-    ]
-}
-"""What a route below ``/v1/models/{model}`` adds to its description."""
+MODEL = {"name": "model", "in": "path", "required": True, "description": "Name of the model.", "schema": {"type": "string"}}
+"""The parameter of every path below ``/v1/models/{model}``."""
 
 ABOUT = """Predictions by the arm each unit is in, their exposures on record, and what became of them.
 
@@ -29,6 +27,8 @@ Every answer has the header `X-Request-Id`: the one the request came with, or on
 
 MEANINGS: Mapping[int, tuple[str, str]] = {
     400: ("not_json", "The body is not JSON"),
+    401: ("unauthorized", "A token is needed (`unauthorized`), or is unknown, revoked or expired (`invalid_token`)."),
+    403: ("forbidden", "The token does not allow this, or not for this model."),
     404: ("unknown_model", "No flag names the model"),
     408: ("body_too_late", "The body did not arrive in time"),
     413: ("body_too_large", "The body is larger than the gateway takes"),
@@ -54,8 +54,13 @@ def faults(*statuses: int) -> Responses:
     return {status: _fault(status) for status in statuses}
 
 
+def below_model(scope: Scope | str) -> dict[str, Any]:
+    """The description of a path below ``/v1/models/{model}`` that asks for a scope."""
+    return {"parameters": [MODEL], **security_of(scope)}
+
+
 def takes(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of a body that is checked by hand, and of the model in the path.
+    """The description of a body that is checked by hand.
 
     Args:
         model: its schema, among ``schemas.REQUESTS``.
@@ -65,7 +70,7 @@ def takes(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]
         "schema": {"$ref": f"#/components/schemas/{model.__name__}"},
         "examples": {summary.replace(" ", "_"): {"summary": summary, "value": value} for summary, value in examples.items()},
     }
-    return {**MODEL_PATH, "requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def gives(description: str, example: Any) -> Responses:
@@ -81,7 +86,8 @@ def describe(app: FastAPI) -> None:
             made = get_openapi(
                 title="retrain gateway", version=__version__, description=ABOUT, routes=app.routes, tags=app.openapi_tags
             )
-            made.setdefault("components", {}).setdefault("schemas", {}).update(request_schemas())
+            made["components"]["schemas"].update(request_schemas())
+            made["components"]["securitySchemes"] = dict(SECURITY_SCHEMES)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -12,12 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retrain_assets.serving.gateway.errors import BodyTooLarge, BodyTooLate, HttpFault, answer_of, unexpected
+from retrain_assets.serving.gateway.options import BODY_SECONDS, MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = b"x-request-id"
-MAX_BODY_BYTES = 1024 * 1024
-BODY_SECONDS = 30.0
 
 _ID = re.compile(rb"[!-~]{1,200}")
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from retrain_assets.contract import CustodyError, Refused, RetrainError, StaleRevision
-from retrain_assets.serving.live.values import BadRequest, LogUnavailable, ModelFailed, NotReady, UnknownModel
+from retrain_assets.serving.live.values import BadRequest, LogUnavailable, ModelFailed, ModelLate, NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ KINDS: Sequence[tuple[type[RetrainError], int, str, Headers]] = (
     (BadRequest, 422, "bad_row", {}),
     (NotReady, 503, "not_ready", SOON),
     (LogUnavailable, 503, "log_unavailable", SOON),
+    (ModelLate, 504, "model_timeout", {}),
     (ModelFailed, 500, "model_failed", {}),
     (StaleRevision, 409, "stale_revision", {}),
     (Refused, 409, "refused", {}),

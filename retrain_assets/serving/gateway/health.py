@@ -35,14 +35,14 @@ def readiness(parts: Parts) -> Readiness:
 
     A record that cannot be kept is a problem where a contract says that requests are refused then, elsewhere a warning.
     """
-    problems, warnings = list(parts.models.problems()), list[str]()
-    if not parts.models.names():
-        problems.append(f"no model is routed: {parts.home.flags_path} names none; bootstrap one, then run retrain reconcile")
+    problems, warnings = list(parts.models.problems()), list(parts.models.warnings())
+    if (unreadable := parts.tokens.problem()) is not None:
+        warnings.append(f"no token is accepted: {unreadable}")
+    warnings += parts.answering.warnings()
     if (fault := parts.journal.state().fault) is not None:
-        refusing = [name for name in parts.models.names() if parts.models.current(name).terms.serving.when_log_fails == "refuse"]
-        what = f"traffic cannot be recorded: {fault}"
-        if refusing:
-            problems.append(f"{what}; requests to {', '.join(sorted(refusing))} are refused")
+        live = (parts.models.current(name) for name in parts.models.names())
+        if refusing := [one.rule.model for one in live if one.terms.serving.when_log_fails == "refuse"]:
+            problems.append(f"traffic cannot be recorded, requests to {', '.join(refusing)} are refused: {fault}")
         else:
-            warnings.append(f"{what}; requests are served outside the experiment")
+            warnings.append(f"traffic cannot be recorded: {fault}")
     return Readiness(ready=not problems, problems=problems, warnings=warnings)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from retrain_assets.serving.gateway.access import requires
 from retrain_assets.serving.gateway.bodies import json_of
-from retrain_assets.serving.gateway.document import faults, gives, takes
+from retrain_assets.serving.gateway.document import below_model, faults, gives, takes
 from retrain_assets.serving.gateway.parts import parts_of
 from retrain_assets.serving.gateway.rows import outcome_rows
 from retrain_assets.serving.gateway.schemas import OutcomeRequest, Recorded
@@ -24,8 +24,11 @@ ROW = {"request_id": "r-1", "unit": "N14228", "observed_at": "2013-07-02T06:00:0
     summary="Record what happened",
     dependencies=[Depends(requires("outcomes"))],
     response_model=Recorded,
-    responses={**gives("Every row is on record.", {"recorded": 1}), **faults(400, 404, 408, 413, 415, 422, 500, 503)},
-    openapi_extra=takes(OutcomeRequest, {"one outcome": ROW, "several outcomes": {"rows": [ROW]}}),
+    responses={**gives("Every row is on record.", {"recorded": 1}), **faults(400, 401, 403, 404, 408, 413, 415, 422, 500, 503)},
+    openapi_extra={
+        **below_model("outcomes"),
+        **takes(OutcomeRequest, {"one outcome": ROW, "several outcomes": {"rows": [ROW]}}),
+    },
 )
 async def outcomes(request: Request) -> Response:
     """Outcomes may come late, twice or never; of one request and measure the latest observation counts."""

@@ -7,18 +7,25 @@ from typing import Protocol, cast
 from starlette.requests import HTTPConnection
 
 from retrain_assets.home import Home
+from retrain_assets.release import ReleaseController
+from retrain_assets.serving.gateway.metrics import PrometheusMeter
+from retrain_assets.serving.gateway.options import Options
+from retrain_assets.serving.gateway.tokens import TokenFile
 from retrain_assets.serving.journal import TrafficJournal
-from retrain_assets.serving.live import Answering, LiveModels, Meter
+from retrain_assets.serving.live import Answering, LiveModels
 
 
 class Parts(Protocol):
     """The attributes of ``app.state``."""
 
     home: Home
+    options: Options
+    controller: ReleaseController | None
+    tokens: TokenFile
     models: LiveModels
     journal: TrafficJournal
     answering: Answering
-    meter: Meter
+    meter: PrometheusMeter
 
 
 def parts_of(request: HTTPConnection) -> Parts:

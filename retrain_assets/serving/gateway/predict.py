@@ -6,9 +6,10 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from retrain_assets.contract import RetrainError
 from retrain_assets.serving.gateway.access import requires
 from retrain_assets.serving.gateway.bodies import json_of
-from retrain_assets.serving.gateway.document import faults, gives, takes
+from retrain_assets.serving.gateway.document import below_model, faults, gives, takes
 from retrain_assets.serving.gateway.parts import parts_of
 from retrain_assets.serving.gateway.rows import predict_rows
 from retrain_assets.serving.gateway.schemas import PredictAnswer, PredictRequest
@@ -38,12 +39,12 @@ PREDICTION = {
     response_model=PredictAnswer,
     responses={
         **gives("One prediction a row; the exposures are on record.", {"predictions": [PREDICTION]}),
-        **faults(400, 404, 408, 413, 415, 422, 500, 503, 504),
+        **faults(400, 401, 403, 404, 408, 413, 415, 422, 500, 503, 504),
     },
-    openapi_extra=takes(
-        PredictRequest,
-        {"one row": ROW, "several rows": {"rows": [ROW, {"unit": "N24211", "features": ROW["features"]}]}},
-    ),
+    openapi_extra={
+        **below_model("predict"),
+        **takes(PredictRequest, {"one row": ROW, "several rows": {"rows": [ROW, ROW | {"request_id": "r-2"}]}}),
+    },
 )
 async def predict(request: Request) -> Response:
     """Each row is answered by the arm its unit is in, and its exposure is on record before the answer leaves.
@@ -52,6 +53,10 @@ async def predict(request: Request) -> Response:
     """
     parts, model = parts_of(request), request.path_params["model"]
     terms = parts.models.current(model).terms
-    rows = predict_rows(await json_of(request), terms.serving.max_rows)
+    try:
+        rows = predict_rows(await json_of(request), terms.serving.max_rows)
+    except RetrainError:
+        parts.meter.refused(model, "bad_request")
+        raise
     predictions = await parts.answering.predict(model, rows)
     return Response(orjson.dumps({"predictions": predictions}), media_type="application/json")

@@ -33,12 +33,12 @@ def predict_rows(body: Any, max_rows: int) -> list[Row]:
         BadRequest: naming row and field.
         TooManyRows: for more than ``max_rows``.
     """
-    rows = _each(body, max_rows, _predict_row)
+    rows = each(body, max_rows, _predict_row)
     if len(rows) > 1:
         seen: set[str] = set()
         for index, row in enumerate(rows):
             if row.request_id in seen:
-                raise _bad(index, "request_id", f"{row.request_id!r} stands there twice", "give each row its own, or none")
+                raise bad(index, "request_id", f"{row.request_id!r} stands there twice", "give each row its own, or none")
             seen.add(row.request_id)
     return rows
 
@@ -55,7 +55,7 @@ def outcome_rows(body: Any, max_rows: int, now: datetime) -> list[Mapping[str, A
         BadRequest: naming row and field.
         TooManyRows: for more than ``max_rows``.
     """
-    return _each(body, max_rows, lambda value, index: _outcome_row(value, index, now))
+    return each(body, max_rows, lambda value, index: _outcome_row(value, index, now))
 
 
 def moment_of(value: Any, index: int, field: str) -> datetime:
@@ -69,7 +69,7 @@ def moment_of(value: Any, index: int, field: str) -> datetime:
         if moment.tzinfo is None:
             raise ValueError
     except (TypeError, ValueError):
-        raise _bad(index, field, f"{_shown(value)} is no time with a zone", "write it like 2024-05-01T12:00:00Z") from None
+        raise bad(index, field, f"{shown(value)} is no time with a zone", "write it like 2024-05-01T12:00:00Z") from None
     return moment
 
 
@@ -82,8 +82,8 @@ def text_of(value: Any, index: int, field: str) -> str:
     if type(value) is str and 0 < len(value) <= LONGEST_ID:
         return value
     if type(value) is not str:
-        raise _bad(index, field, f"{_shown(value)} is no text", f'write it as text: "{field}": "…"')
-    raise _bad(index, field, f"has {len(value)} characters", f"write 1 to {LONGEST_ID}")
+        raise bad(index, field, f"{shown(value)} is no text", f'write it as text: "{field}": "…"')
+    raise bad(index, field, f"has {len(value)} characters", f"write 1 to {LONGEST_ID}")
 
 
 def object_of(value: Any, index: int, fields: frozenset[str], required: tuple[str, ...]) -> dict[str, Any]:
@@ -93,13 +93,13 @@ def object_of(value: Any, index: int, fields: frozenset[str], required: tuple[st
         BadRequest: naming the first that is not.
     """
     if type(value) is not dict:
-        raise _bad(index, "", f"{_shown(value)} is no object", f"write an object with {', '.join(required)}")
+        raise bad(index, "", f"{shown(value)} is no object", f"write an object with {', '.join(required)}")
     if not value.keys() <= fields:
         unknown = min(value.keys() - fields)
-        raise _bad(index, unknown, "there is no such field", f"a row has {', '.join(sorted(fields))}")
+        raise bad(index, unknown, "there is no such field", f"a row has {', '.join(sorted(fields))}")
     for name in required:
         if name not in value:
-            raise _bad(index, name, "is missing", "add it")
+            raise bad(index, name, "is missing", "add it")
     return value
 
 
@@ -112,17 +112,23 @@ def attributes_of(value: Any, index: int) -> Mapping[str, Attribute]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise _bad(index, "attributes", f"{_shown(value)} is no object", "write an object of name and value")
+        raise bad(index, "attributes", f"{shown(value)} is no object", "write an object of name and value")
     for name, one in value.items():
         if type(one) not in _SCALARS and not (type(one) is list and all(type(text) is str for text in one)):
-            what, remedy = f"{_shown(one)} is no attribute", "write text, a number, a boolean, null or a list of texts"
-            raise _bad(index, f"attributes.{name}", what, remedy)
+            what, remedy = f"{shown(one)} is no attribute", "write text, a number, a boolean, null or a list of texts"
+            raise bad(index, f"attributes.{name}", what, remedy)
     return value
 
 
-def _each(body: Any, max_rows: int, row_of: Callable[[Any, int], One]) -> list[One]:
+def each(body: Any, max_rows: int, row_of: Callable[[Any, int], One]) -> list[One]:
+    """Every row of a body that is one row, or ``{"rows": [...]}``.
+
+    Raises:
+        BadRequest: where it is neither.
+        TooManyRows: for more than ``max_rows``.
+    """
     if type(body) is not dict:
-        raise BadRequest(f"the body is {_shown(body)}", remedy='send one row as an object, or {"rows": [...]}')
+        raise BadRequest(f"the body is {shown(body)}", remedy='send one row as an object, or {"rows": [...]}')
     if "rows" not in body:
         return [row_of(body, 0)]
     rows = body["rows"]
@@ -139,7 +145,7 @@ def _predict_row(value: Any, index: int) -> Row:
     row = object_of(value, index, _PREDICT, ("features",))
     features, request_id, unit = row["features"], row.get("request_id"), row.get("unit")
     if type(features) is not dict:
-        raise _bad(index, "features", f"{_shown(features)} is no object", "write every feature of the model by name")
+        raise bad(index, "features", f"{shown(features)} is no object", "write every feature of the model by name")
     return Row(
         request_id=uuid4().hex if request_id is None else text_of(request_id, index, "request_id"),
         unit=None if unit is None else text_of(unit, index, "unit"),
@@ -152,10 +158,10 @@ def _outcome_row(value: Any, index: int, now: datetime) -> Mapping[str, Any]:
     row = object_of(value, index, _OUTCOME, ("request_id", "unit", "measures"))
     observed_at, measures = row.get("observed_at"), row["measures"]
     if type(measures) is not dict or not measures:
-        raise _bad(index, "measures", f"{_shown(measures)} is no object of measures", "write at least one measure by name")
+        raise bad(index, "measures", f"{shown(measures)} is no object of measures", "write at least one measure by name")
     for name, one in measures.items():
         if type(one) not in _NUMBERS:
-            raise _bad(index, f"measures.{name}", f"{_shown(one)} is no number", "write a number, 0 or 1 for no or yes, or null")
+            raise bad(index, f"measures.{name}", f"{shown(one)} is no number", "write a number, 0 or 1 for no or yes, or null")
     return {
         "request_id": text_of(row["request_id"], index, "request_id"),
         "unit_id": text_of(row["unit"], index, "unit"),
@@ -164,11 +170,12 @@ def _outcome_row(value: Any, index: int, now: datetime) -> Mapping[str, Any]:
     }
 
 
-def _bad(index: int, field: str, what: str, remedy: str) -> BadRequest:
+def bad(index: int, field: str, what: str, remedy: str) -> BadRequest:
+    """The refusal of a row."""
     return BadRequest(what, where=f"row {index}, {field}" if field else f"row {index}", remedy=remedy)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in a message: short, and of containers only the kind."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"

@@ -102,6 +102,39 @@ class OutcomeRequest(RootModel[OutcomeRow | OutcomeRows]):
     """One outcome, or several."""
 
 
+class ExposureRow(Part):
+    """Which arm answered one request of a service that scores with models of its own."""
+
+    request_id: Identified
+    unit: Unit | None = None
+    attributes: Attributes | None = None
+    arm: Arm
+    version: Annotated[Id, Field(description="Registered version of that arm, as the toggle said it.")]
+    bundle: Annotated[Id, Field(description="Digest of its bundle, as the toggle said it.")]
+    toggle: Annotated[Id | None, Field(description="The toggle; null outside the experiment.")] = None
+    revision: Annotated[int | None, Field(ge=0, le=2**63 - 1, description="Its revision; 0 outside the experiment.")] = (
+        None
+    )
+    stage: Annotated[Id | None, Field(description="Its stage; null outside the experiment.")] = None
+    exposed_at: Annotated[
+        AwareDatetime | None, Field(description="The moment of the request, ISO 8601 with a time zone; now, if not given.")
+    ] = None
+    latency_ms: Annotated[float | None, Field(ge=0, description="Time of the scoring call.")] = None
+    error: Annotated[bool | None, Field(description="Whether the arm's model failed.")] = None
+    score: float | None = None
+    decision: bool | None = None
+
+
+class ExposureRows(Part):
+    """Several exposures."""
+
+    rows: Annotated[list[ExposureRow], Field(min_length=1)]
+
+
+class ExposureRequest(RootModel[ExposureRow | ExposureRows]):
+    """One exposure, or several."""
+
+
 class Recorded(Part):
     """The rows survive what the contract's ``serving.durability`` says."""
 
@@ -178,7 +211,7 @@ class FaultAnswer(Part):
     error: Fault
 
 
-REQUESTS: tuple[type[BaseModel], ...] = (PredictRequest, OutcomeRequest)
+REQUESTS: tuple[type[BaseModel], ...] = (PredictRequest, OutcomeRequest, ExposureRequest)
 """Bodies that are checked by hand and stand in the document all the same."""
 
 

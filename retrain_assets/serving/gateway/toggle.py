@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Depends, Request
 
 from retrain_assets.bundle import Bundle
 from retrain_assets.routing import Arm, VersionRef
-from retrain_assets.serving.gateway.access import requires
-from retrain_assets.serving.gateway.document import MODEL_PATH, faults
+from retrain_assets.serving.gateway.access import Caller, requires, security_of
+from retrain_assets.serving.gateway.document import below_model, faults
 from retrain_assets.serving.gateway.parts import parts_of
 from retrain_assets.serving.gateway.schemas import ArmAnswer, ModelAnswer, ModelsAnswer, ToggleAnswer
 from retrain_assets.serving.live import LiveModel
 
-router = APIRouter(tags=["models"], dependencies=[Depends(requires("predict"))])
+router = APIRouter(tags=["models"])
 
 
-@router.get("/v1/models", summary="Every model")
-async def models(request: Request) -> ModelsAnswer:
-    """Every model the flag document names, whether it is ready or not."""
+@router.get("/v1/models", summary="Every model", responses=faults(401, 403, 503), openapi_extra=security_of("predict"))
+async def models(request: Request, caller: Annotated[Caller, Depends(requires("predict"))]) -> ModelsAnswer:
+    """Every model the flag document names and the token is for, whether it is ready or not."""
     live = parts_of(request).models
-    return ModelsAnswer(models=[_model(live.current(name)) for name in sorted(live.names())])
+    return ModelsAnswer(models=[_model(live.current(name)) for name in sorted(live.names()) if caller.may_see(name)])
 
 
-@router.get("/v1/models/{model}/toggle", summary="How traffic is divided", responses=faults(404), openapi_extra=MODEL_PATH)
+@router.get(
+    "/v1/models/{model}/toggle",
+    summary="How traffic is divided",
+    dependencies=[Depends(requires("predict"))],
+    responses=faults(401, 403, 404, 503),
+    openapi_extra=below_model("predict"),
+)
 async def toggle(request: Request) -> ToggleAnswer:
     """The toggle as this process routes by it now: state, stage, share, revision, expiry, and what of it is loaded."""
     live = parts_of(request).models.current(request.path_params["model"])
