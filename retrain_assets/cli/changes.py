@@ -72,7 +72,7 @@ def report(change: Change, controller: ReleaseController, order: Order, *, note:
         say_json(
             {
                 "model": model,
-                "toggle": toggle_view(known, controller.clock.now()) if known else None,
+                "toggle": toggle_view(known, controller.clock.now(), controller.platform()) if known else None,
                 "changed": change.differences,
                 "actor": str(order.actor),
                 "reason": order.reason,

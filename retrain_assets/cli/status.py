@@ -52,12 +52,12 @@ def _models(home: Home, model: str | None) -> list[dict[str, Any]]:
     from retrain_assets.release import status as view
     from retrain_assets.release import toggle_view
 
-    now = controller.clock.now()
+    now, platform = controller.clock.now(), controller.platform()
     states = [known_model(controller, model)] if model else list(controller.states().values())
     return [
         {
-            **view(state, now),
-            "toggles": [toggle_view(toggle, now) for toggle in state.toggles.values()],
+            **view(state, now, platform),
+            "toggles": [toggle_view(toggle, now, platform) for toggle in state.toggles.values()],
             "due": _due(state, now),
             "last_look_in_words": _last_look(controller, state.active_toggle),
         }

@@ -1,12 +1,13 @@
 """The one door to activation: controller, toggle state machine, policy over recorded verdicts."""
 
 from retrain_assets.release.controller import ReleaseController
+from retrain_assets.release.debt import Debt, DebtKind, toggle_debt
 from retrain_assets.release.door import Reconciled
 from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft, PlatformState, fold_platform
 from retrain_assets.release.platform_control import Engaged
 from retrain_assets.release.projection import RegistryProtocol
-from retrain_assets.release.questions import audit_trail, recorded_evidence, retrain_view, status, toggle_view
+from retrain_assets.release.questions import audit_trail, platform_view, recorded_evidence, retrain_view, status, toggle_view
 from retrain_assets.release.retrains import next_retrain_key
 from retrain_assets.release.state import (
     ACTIVE,
@@ -21,6 +22,7 @@ from retrain_assets.release.state import (
     RetrainState,
     ToggleState,
     ToggleStatus,
+    TransferOffer,
     stage_label,
     stage_share,
 )
@@ -31,6 +33,8 @@ __all__ = [
     "ACTIVE",
     "ApprovalRecord",
     "CheckRecord",
+    "Debt",
+    "DebtKind",
     "Decision",
     "DeclaredFreeze",
     "Ending",
@@ -49,15 +53,18 @@ __all__ = [
     "RetrainState",
     "ToggleState",
     "ToggleStatus",
+    "TransferOffer",
     "VersionRef",
     "audit_trail",
     "fold",
     "fold_platform",
     "next_retrain_key",
+    "platform_view",
     "recorded_evidence",
     "retrain_view",
     "stage_label",
     "stage_share",
     "status",
+    "toggle_debt",
     "toggle_view",
 ]

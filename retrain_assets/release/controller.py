@@ -8,13 +8,13 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from retrain_assets.contract import Contract, CustodyError, Gate, RegistryUnavailable, Verdict, digest_of, finite
-from retrain_assets.ledger import SYSTEM, Actor, Event
-from retrain_assets.release import deciding, ramping, retrains
+from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
+from retrain_assets.release import deciding, ownership, ramping, retirement, retrains
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.platform_control import PlatformControl
 from retrain_assets.release.promotion import promotion_verdicts
@@ -176,9 +176,25 @@ class ReleaseController(PlatformControl):
         """Let the toggle expire later, not after its removal date."""
         return self._flip(toggle, actor, reason, revision, lambda drafts: ramping.extend(drafts, toggle, by))
 
-    def transfer(self, toggle: str, owner: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
-        """Give the toggle another owner."""
-        return self._flip(toggle, actor, reason, revision, lambda drafts: ramping.transfer(drafts, toggle, owner))
+    def offer_transfer(self, toggle: str, owner: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
+        """Offer the toggle to another owner, who has to accept it; the present owner withdraws an offer by offering it back.
+
+        Raises:
+            Refused: for anyone but a person of the present owner's side; when the owner left, for anyone but an approver.
+        """
+        return self._flip(toggle, actor, reason, revision, lambda drafts: ownership.offer_transfer(drafts, toggle, owner))
+
+    def accept_transfer(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
+        """Take over a toggle that is offered.
+
+        Raises:
+            Refused: for anyone but the person it is offered to; for a team, for the one who offered it.
+        """
+        return self._flip(toggle, actor, reason, revision, lambda drafts: ownership.accept_transfer(drafts, toggle))
+
+    def review(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
+        """Say that the toggle is still needed; counts until the contract's ``toggle.review_every`` has passed."""
+        return self._flip(toggle, actor, reason, revision, lambda drafts: ownership.review(drafts, toggle))
 
     def retire(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
         """Close a promoted or rejected toggle for good."""
@@ -219,6 +235,25 @@ class ReleaseController(PlatformControl):
             if toggle is not None and self._change(model, SYSTEM, ramping.EXPIRED, ramping.expire)[1]:
                 gone.append(self._toggle(toggle.name))
         return gone
+
+    def retire_abandoned(self) -> list[ToggleState]:
+        """Retire, as the system, what ended and is past its removal date, and end candidates that were never armed.
+
+        One transaction a model; when nothing is due nothing is recorded.
+
+        Returns:
+            The toggles that were retired.
+        """
+        retired: list[ToggleState] = []
+        for model, state in self.states().items():
+            contracts = self._contracts_of(state, retirement.waiting_candidates(state))
+
+            def plan(drafts: Drafts, contracts: Mapping[str, Contract] = contracts) -> None:
+                retirement.retire_abandoned(drafts, contracts)
+
+            _, events = self._change(model, SYSTEM, "retired by policy", plan)
+            retired += [self._toggle(event.toggle or "") for event in events if event.kind is EventKind.TOGGLE_RETIRED]
+        return retired
 
     def approve(self, model: str, retrain: str, actor: Actor, reason: str, *, evidence: str | None = None) -> ApprovalRecord:
         """Approve a promotion, bound to version, bundle and the last look at the canary.
@@ -290,6 +325,16 @@ class ReleaseController(PlatformControl):
             model, actor, "evidence pack made", lambda drafts: retrains.audit_recorded(drafts, retrain, evidence, detail or {})
         )
         return self.state(model).retrains[retrain]
+
+    def _contracts_of(self, state: ModelState, keys: Iterable[str]) -> dict[str, Contract]:
+        """The contracts of some retrains; one whose evidence is gone or damaged is told in the log and left out."""
+        contracts = {}
+        for key in keys:
+            try:
+                contracts[key] = self._contract_of(state.model, key)
+            except CustodyError as error:
+                _LOG.warning("%s %s stays open: %s", state.model, key, error.line)
+        return contracts
 
     def _flip(
         self, toggle: str, actor: Actor, reason: str, revision: int | None, plan: Callable[[Drafts], object]

@@ -117,7 +117,7 @@ def reject(drafts: Drafts, key: str, contract: Contract) -> None:
         )
     if retrain.rejected is not None:
         raise Refused(f"it was rejected already: {retrain.rejected}", where=where)
-    _end(drafts, retrain, toggle, [], Ending.REJECTED, f"rejected by {drafts.actor.name}: {drafts.reason}")
+    end(drafts, retrain, toggle, [], Ending.REJECTED, f"rejected by {drafts.actor.name}: {drafts.reason}")
 
 
 def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, str]) -> Decision:
@@ -137,7 +137,7 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
     verdicts = promotion_verdicts(retrain, toggle, terms, manifest, drafts.now, drafts.platform)
     ending, reason = _cannot_be_promoted(retrain, toggle)
     if ending is not None:
-        _end(drafts, retrain, toggle, verdicts, ending, reason)
+        end(drafts, retrain, toggle, verdicts, ending, reason)
         return Decision("reject", tuple(verdicts), (), reason)
     if toggle is None:
         missing = (
@@ -201,7 +201,7 @@ def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdict
     return Decision("promote", tuple(verdicts), approvals, reason)
 
 
-def _end(
+def end(
     drafts: Drafts, retrain: RetrainState, toggle: ToggleState | None, verdicts: list[Verdict], ending: Ending, reason: str
 ) -> None:
     """Reject: an active toggle is rolled back first, a rolled back one becomes rejected, and the decision is recorded."""

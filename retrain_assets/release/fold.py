@@ -22,6 +22,7 @@ from retrain_assets.release.state import (
     RetrainState,
     ToggleState,
     ToggleStatus,
+    TransferOffer,
     stage_share,
 )
 from retrain_assets.routing import VersionRef
@@ -145,6 +146,8 @@ def _toggle_registered(state: ModelState, event: Event) -> ModelState:
         owner=payload["owner"],
         purpose=payload["purpose"],
         status_since=event.at,
+        created_at=event.at,
+        created_by=str(event.actor),
     )
     return replace(state, toggles={**state.toggles, toggle.name: toggle})
 
@@ -189,8 +192,20 @@ def _toggle_extended(state: ModelState, event: Event) -> ModelState:
     return _with_toggle(state, event, expires_at=datetime.fromisoformat(event.payload["expires_at"]))
 
 
+def _transfer_offered(state: ModelState, event: Event) -> ModelState:
+    owner = event.payload["owner"]
+    if owner == state.toggles[event.toggle or ""].owner:
+        return _with_toggle(state, event, offer=None)
+    offer = TransferOffer(owner, event.actor.name, event.at, event.reason, event.sequence)
+    return _with_toggle(state, event, offer=offer)
+
+
 def _toggle_transferred(state: ModelState, event: Event) -> ModelState:
-    return _with_toggle(state, event, owner=event.payload["owner"])
+    return _with_toggle(state, event, owner=event.payload["owner"], offer=None)
+
+
+def _toggle_reviewed(state: ModelState, event: Event) -> ModelState:
+    return _with_toggle(state, event, reviewed_at=event.at, reviewed_by=event.actor.name)
 
 
 def _canary_looked(state: ModelState, event: Event) -> ModelState:
@@ -310,7 +325,9 @@ _MEANING: Mapping[EventKind, Callable[[ModelState, Event], ModelState]] = {
     EventKind.TOGGLE_HELD: _toggle_held,
     EventKind.TOGGLE_RESUMED: _toggle_resumed,
     EventKind.TOGGLE_EXTENDED: _toggle_extended,
+    EventKind.TRANSFER_OFFERED: _transfer_offered,
     EventKind.TOGGLE_TRANSFERRED: _toggle_transferred,
+    EventKind.TOGGLE_REVIEWED: _toggle_reviewed,
     EventKind.CANARY_LOOKED: _canary_looked,
     EventKind.APPROVAL_REQUESTED: _approval_requested,
     EventKind.APPROVED: _approved,

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from pydantic import TypeAdapter, ValidationError
-
 from retrain_assets.contract import Refused, first_line
-from retrain_assets.contract.quantities import Owner
 from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Actor, EventKind
 from retrain_assets.release import ramping
 from retrain_assets.release.door import Door, Reconciled
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.ownership import require_owner
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft
 from retrain_assets.release.state import ToggleState
 
@@ -235,18 +233,6 @@ class PlatformControl(Door):
             if not (after := self.state(model).toggles[toggle.name]).active:
                 rolled_back.append(after)
         return rolled_back
-
-
-def require_owner(owner: str, where: str) -> None:
-    """Refuse what is no owner.
-
-    Raises:
-        Refused: naming the forms an owner has.
-    """
-    try:
-        TypeAdapter(Owner).validate_python(owner)
-    except ValidationError as error:
-        raise Refused(f"{owner!r} is not an owner", where=where, remedy="write team:NAME or an e-mail address") from error
 
 
 def _roll_back_active(drafts: Drafts) -> None:

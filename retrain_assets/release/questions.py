@@ -6,29 +6,35 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.ledger import Event, EventKind
-from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, expired, standing_approvals
+from retrain_assets.contract import Freeze
+from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.release.debt import Debt, debt_of, review_due
+from retrain_assets.release.platform import KillSwitch, PlatformState
+from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, expired, standing_approvals, toggle_brakes
 from retrain_assets.release.state import ModelState, RetrainState, ToggleState
-from retrain_assets.release.toggle import next_stage, possible
+from retrain_assets.release.toggle import Move, next_stage, possible
 
 
-def status(state: ModelState, now: datetime) -> dict[str, Any]:
-    """A model at a glance: champion, active toggle, retrains."""
+def status(state: ModelState, now: datetime, platform: PlatformState) -> dict[str, Any]:
+    """A model at a glance: champion, active toggle, retrains, and what stops releases of it."""
     active = state.active_toggle
     return {
         "model": state.model,
+        "kill_switch": _switch(platform.kill_switch(state.model)),
         "champion": _version(state.champion),
         "champion_since": state.champion_history[-1].since.isoformat() if state.champion_history else None,
         "champion_retrain": state.champion_history[-1].retrain if state.champion_history else None,
-        "active_toggle": toggle_view(active, now) if active else None,
+        "active_toggle": toggle_view(active, now, platform) if active else None,
         "retrains": [retrain_view(state, retrain) for retrain in state.retrains.values()],
         "ledger_sequence": state.sequence,
     }
 
 
-def toggle_view(toggle: ToggleState, now: datetime) -> dict[str, Any]:
-    """One toggle with what can be done to it."""
+def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> dict[str, Any]:
+    """One toggle: its terms, its state, what is owed about it, what can be done to it and what stops that."""
     standing = standing_approvals(toggle, now)
+    stopped = {move: toggle_brakes(toggle, move, now, platform) for move in possible(toggle)}
+    experiment, due = toggle.contract["experiment"], review_due(toggle)
     return {
         "toggle": toggle.name,
         "model": toggle.model,
@@ -43,12 +49,35 @@ def toggle_view(toggle: ToggleState, now: datetime) -> dict[str, Any]:
         "challenger": _version(toggle.challenger),
         "previous_champion": _version(toggle.previous_champion),
         "owner": toggle.owner,
+        "owner_left": platform.left(toggle.owner) is not None,
+        "offered_to": {
+            "owner": toggle.offer.owner,
+            "by": toggle.offer.by,
+            "at": toggle.offer.at.isoformat(),
+            "reason": toggle.offer.reason,
+        }
+        if toggle.offer
+        else None,
         "purpose": toggle.purpose,
+        "cohort": experiment.get("cohort", {}),
+        "cohort_share": experiment.get("cohort_share", 1.0),
+        "guardrails": experiment["guardrails"],
+        "rolls_back_to": _version(toggle.previous_champion) if Move.ROLL_BACK in possible(toggle) else None,
+        "created_at": _moment(toggle.created_at),
+        "created_by": toggle.created_by,
+        "age_days": (now - toggle.created_at).days if toggle.created_at else None,
         "armed_at": _moment(toggle.armed_at),
         "stage_started_at": _moment(toggle.stage_started_at),
         "expires_at": _moment(toggle.expires_at),
         "expired": expired(toggle, now),
         "remove_by": _moment(toggle.remove_by),
+        "reviewed_at": _moment(toggle.reviewed_at),
+        "reviewed_by": toggle.reviewed_by,
+        "review_due": _moment(due),
+        "review_overdue": due is not None and due <= now,
+        "debt": [debt_view(debt) for debt in debt_of(toggle, platform, now)],
+        "kill_switch": _switch(platform.kill_switch(toggle.model)),
+        "freeze": _freeze(platform.cadence(toggle.terms).freeze_at(now)),
         "held_from": str(toggle.held_from) if toggle.held_from else None,
         "ended_because": toggle.ended_because,
         "last_look": {
@@ -71,7 +100,43 @@ def toggle_view(toggle: ToggleState, now: datetime) -> dict[str, Any]:
             }
             for item in toggle.approvals
         ],
-        "possible": [str(move) for move in possible(toggle)],
+        "possible": [str(move) for move, found in stopped.items() if not found],
+        "stopped": {str(move): [brake.message for brake in found] for move, found in stopped.items() if found},
+    }
+
+
+def debt_view(debt: Debt) -> dict[str, Any]:
+    """One debt."""
+    return {
+        "toggle": debt.toggle,
+        "kind": str(debt.kind),
+        "since": debt.since.isoformat(),
+        "days": debt.days,
+        "message": debt.message,
+        "remedy": debt.remedy,
+    }
+
+
+def platform_view(platform: PlatformState) -> dict[str, Any]:
+    """What holds for many models: engaged kill switches, declared freezes, owners who left."""
+    return {
+        "kill_switches": [_switch(one) for one in platform.kill_switches.values()],
+        "freezes": [
+            {
+                "number": one.number,
+                "model": None if one.model == EVERY_MODEL else one.model,
+                "start": one.start.isoformat(),
+                "end": one.end.isoformat(),
+                "reason": one.reason,
+                "by": one.by,
+                "declared_at": one.declared_at.isoformat(),
+            }
+            for one in platform.freezes
+        ],
+        "owners_left": [
+            {"owner": one.owner, "since": one.since.isoformat(), "by": one.by, "reason": one.reason}
+            for one in platform.owners_left.values()
+        ],
     }
 
 
@@ -116,6 +181,21 @@ def recorded_evidence(events: Iterable[Event]) -> set[str]:
         elif event.kind in (EventKind.GATE_EVALUATED, EventKind.CANARY_LOOKED):
             digests.add(event.payload["evidence"])
     return digests
+
+
+def _switch(switch: KillSwitch | None) -> dict[str, Any] | None:
+    if switch is None:
+        return None
+    return {
+        "model": None if switch.model == EVERY_MODEL else switch.model,
+        "engaged_at": switch.engaged_at.isoformat(),
+        "by": switch.by,
+        "reason": switch.reason,
+    }
+
+
+def _freeze(freeze: Freeze | None) -> dict[str, str] | None:
+    return {"start": f"{freeze.start}", "end": f"{freeze.end}", "reason": freeze.reason} if freeze else None
 
 
 def _version(version: Any) -> dict[str, str] | None:

@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from retrain_assets.contract import Contract, Refused, StaleRevision, format_duration
-from retrain_assets.contract.quantities import Owner
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.policy import (
@@ -103,17 +100,6 @@ def extend(drafts: Drafts, name: str, by: timedelta) -> None:
             remedy=f"extend by at most {format_duration(longest)}",
         )
     drafts.move(EventKind.TOGGLE_EXTENDED, toggle.retrain, name, {"expires_at": later.isoformat(), "by": format_duration(by)})
-
-
-def transfer(drafts: Drafts, name: str, owner: str) -> None:
-    """Another owner."""
-    toggle = known_toggle(drafts, name)
-    require_move(toggle, Move.TRANSFER, drafts.actor, drafts.now, drafts.platform)
-    try:
-        TypeAdapter(Owner).validate_python(owner)
-    except ValidationError as error:
-        raise Refused(f"{owner!r} is not an owner", where=name, remedy="write team:NAME or an e-mail address") from error
-    drafts.move(EventKind.TOGGLE_TRANSFERRED, toggle.retrain, name, {"owner": owner, "from": toggle.owner})
 
 
 def retire(drafts: Drafts, name: str) -> None:

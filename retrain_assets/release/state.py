@@ -150,6 +150,25 @@ class LookRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferOffer:
+    """A toggle offered to another owner, who has not accepted it yet.
+
+    Args:
+        owner: to whom.
+        by: principal of the person who offers it.
+        at: when (clock time).
+        reason: why.
+        sequence: the ledger event.
+    """
+
+    owner: str
+    by: str
+    at: datetime
+    reason: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class ToggleState:
     """One toggle as it stands.
 
@@ -167,6 +186,11 @@ class ToggleState:
         shares: challenger's share of each split, by stage revision.
         held_from: status to which a held toggle resumes.
         status_since: when the present status began.
+        created_at: when it was registered.
+        created_by: who registered it, the actor as text.
+        offer: the pending offer to another owner.
+        reviewed_at: when a person last said that it is still needed.
+        reviewed_by: who.
     """
 
     name: str
@@ -193,6 +217,11 @@ class ToggleState:
     approvals: tuple[ApprovalRecord, ...] = ()
     last_look: LookRecord | None = None
     ended_because: str | None = None
+    created_at: datetime | None = None
+    created_by: str | None = None
+    offer: TransferOffer | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
 
     @property
     def active(self) -> bool:

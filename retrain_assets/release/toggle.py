@@ -18,6 +18,8 @@ class Move(StrEnum):
     RESUME = "resume"
     EXTEND = "extend"
     TRANSFER = "transfer"
+    ACCEPT = "accept"
+    REVIEW = "review"
     ASK_APPROVAL = "ask approval"
     APPROVE = "approve"
     PROMOTE = "promote"
@@ -32,7 +34,9 @@ ALLOWED: Mapping[Move, frozenset[ToggleStatus]] = {
     Move.HOLD: ACTIVE - {ToggleStatus.HELD},
     Move.RESUME: frozenset({ToggleStatus.HELD}),
     Move.EXTEND: ACTIVE,
-    Move.TRANSFER: ACTIVE,
+    Move.TRANSFER: ACTIVE | {ToggleStatus.PROMOTED},
+    Move.ACCEPT: ACTIVE | {ToggleStatus.PROMOTED},
+    Move.REVIEW: ACTIVE | {ToggleStatus.PROMOTED},
     Move.ASK_APPROVAL: frozenset({ToggleStatus.RAMPING}),
     Move.APPROVE: frozenset({ToggleStatus.AWAITING_APPROVAL}),
     Move.PROMOTE: frozenset({ToggleStatus.AWAITING_APPROVAL}),
@@ -46,6 +50,8 @@ ALLOWED: Mapping[Move, frozenset[ToggleStatus]] = {
 def possible(toggle: ToggleState) -> tuple[Move, ...]:
     """The moves the toggle's state leaves open, in the order of :class:`Move`."""
     closed = {Move.ASK_APPROVAL} if next_stage(toggle) is not None else {Move.STEP}
+    if toggle.offer is None:
+        closed.add(Move.ACCEPT)
     return tuple(move for move in Move if toggle.state in ALLOWED[move] and move not in closed)
 
 
@@ -63,6 +69,8 @@ def require_possible(toggle: ToggleState, move: Move) -> None:
         why = ": it is the last stage below 100, and 100 is the promotion"
     if move is Move.ASK_APPROVAL and toggle.state in ALLOWED[Move.ASK_APPROVAL]:
         why = f": the ramp goes on to stage {next_stage(toggle)} first"
+    if move is Move.ACCEPT and toggle.state in ALLOWED[Move.ACCEPT]:
+        why = ": it is offered to nobody"
     listed = ", ".join(open_moves) or "nothing; launch a new retrain"
     raise Refused(
         f"{move} is not possible while the toggle is {toggle.state}{at}{why}", where=toggle.name, remedy=f"possible now: {listed}"
