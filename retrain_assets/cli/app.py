@@ -16,6 +16,7 @@ from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export
 from retrain_assets.cli.plan import plan
 from retrain_assets.cli.route import route
+from retrain_assets.cli.serve import serve
 from retrain_assets.cli.status import status
 from retrain_assets.cli.toggle import toggle
 from retrain_assets.cli.token import token
@@ -35,7 +36,7 @@ def app() -> None:
 
 LOOKING = (status, canary, plan, route, audit, runbook)
 ACTING = (toggle, approve, reject, withdraw, bootstrap, token, export, reconcile)
-BESIDE = (demo, completion)
+BESIDE = (serve, demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):
     app.add_command(command)

@@ -70,18 +70,18 @@ def serve(
     require_tokens: bool,
     require_tokens_for_metrics: bool,
 ) -> None:
-    """Serve predictions, outcomes and toggles over HTTP, until SIGTERM.
+    """The gateway: predictions, outcomes, toggles over HTTP.
 
-    Prints one line with the address as soon as every worker answers. At the end requests under way are answered and every
-    exposure is brought into its file.
+    Prints one line with the address as soon as every worker answers, and serves until SIGTERM. Then requests under way are
+    answered, and every exposure is brought into its file.
     """
-    from retrain_assets.serving.gateway import Options, run_gateway
-
     home = Home.from_environment()
     if not home.flags_path.exists():
         from retrain_assets.cli.opening import open_controller
 
         open_controller(home)
+    from retrain_assets.serving.gateway import Options, run_gateway
+
     options = Options(
         max_body_bytes=max_body,
         rotate_after_seconds=rotate_after,
