@@ -11,7 +11,7 @@ from retrain_assets.home import Home
 UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """Bytes, with ``k``, ``m`` or ``g`` for multiples of 1024."""
 
     name = "size"
@@ -26,7 +26,7 @@ class Size(click.ParamType):
         return int(found[1]) * UNITS[found[2]]
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]
     """A time with its unit, as in the contract."""
 
     name = "duration"

@@ -44,7 +44,10 @@ def create_app(home: Home, options: Options | None = None, *, controller: Releas
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        """Parts end in the opposite order of their start: shadow rows are scored, then the journal is sealed."""
+        """Parts end in the opposite order of their start: shadow rows are scored, then the journal is sealed.
+
+        What belongs to one group of routes only is started by its router.
+        """
         async with AsyncExitStack() as ends:
             state = app.state
             state.home, state.options, state.controller = home, told, controller

@@ -34,6 +34,6 @@ async def outcomes(request: Request) -> Response:
     """Outcomes may come late, twice or never; of one request and measure the latest observation counts."""
     parts, model = parts_of(request), request.path_params["model"]
     terms = parts.models.current(model).terms
-    rows = outcome_rows(await json_of(request), terms.serving.max_rows, parts.home.clock.now())
+    rows = outcome_rows(await json_of(request), terms.serving.max_rows)
     await parts.answering.record_outcomes(model, rows)
     return Response(orjson.dumps({"recorded": len(rows)}), media_type="application/json")

@@ -43,19 +43,18 @@ def predict_rows(body: Any, max_rows: int) -> list[Row]:
     return rows
 
 
-def outcome_rows(body: Any, max_rows: int, now: datetime) -> list[Mapping[str, Any]]:
-    """Outcomes with the keys ``request_id``, ``unit_id``, ``observed_at`` (aware) and ``measures`` (floats or None by name).
+def outcome_rows(body: Any, max_rows: int) -> list[Mapping[str, Any]]:
+    """Outcomes with the keys ``request_id``, ``unit_id``, ``measures`` (float or None by name), ``observed_at`` if it is given.
 
     Args:
         body: one outcome, or ``{"rows": [...]}``.
         max_rows: most rows of one request.
-        now: when an outcome without a time was observed.
 
     Raises:
         BadRequest: naming row and field.
         TooManyRows: for more than ``max_rows``.
     """
-    return each(body, max_rows, lambda value, index: _outcome_row(value, index, now))
+    return each(body, max_rows, _outcome_row)
 
 
 def moment_of(value: Any, index: int, field: str) -> datetime:
@@ -154,7 +153,7 @@ def _predict_row(value: Any, index: int) -> Row:
     )
 
 
-def _outcome_row(value: Any, index: int, now: datetime) -> Mapping[str, Any]:
+def _outcome_row(value: Any, index: int) -> Mapping[str, Any]:
     row = object_of(value, index, _OUTCOME, ("request_id", "unit", "measures"))
     observed_at, measures = row.get("observed_at"), row["measures"]
     if type(measures) is not dict or not measures:
@@ -162,12 +161,12 @@ def _outcome_row(value: Any, index: int, now: datetime) -> Mapping[str, Any]:
     for name, one in measures.items():
         if type(one) not in _NUMBERS:
             raise bad(index, f"measures.{name}", f"{shown(one)} is no number", "write a number, 0 or 1 for no or yes, or null")
-    return {
+    found = {
         "request_id": text_of(row["request_id"], index, "request_id"),
         "unit_id": text_of(row["unit"], index, "unit"),
-        "observed_at": now if observed_at is None else moment_of(observed_at, index, "observed_at"),
         "measures": {name: None if one is None else float(one) for name, one in measures.items()},
     }
+    return found if observed_at is None else found | {"observed_at": moment_of(observed_at, index, "observed_at")}
 
 
 def bad(index: int, field: str, what: str, remedy: str) -> BadRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
@@ -43,10 +44,14 @@ async def toggle(request: Request) -> ToggleAnswer:
         stage=rule.stage,
         share=rule.effective_share,
         expires_at=rule.expires_at,
-        cohort={name: dict(condition) for name, condition in rule.cohort.items()},
+        cohort={name: _stated(condition) for name, condition in rule.cohort.items()},
         champion=_arm(live, "champion", rule.champion, live.champion),
         challenger=_arm(live, "challenger", rule.challenger, live.challenger),
     )
+
+
+def _stated(condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {operator: value for operator, value in condition.items() if value is not None}
 
 
 def _model(live: LiveModel) -> ModelAnswer:

@@ -22,7 +22,7 @@ from retrain_assets.contract import Contract
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import ReleaseController
 from retrain_assets.serving.gateway import Options, create_app
-from retrain_assets_tests.release.world import MODEL, RUTH, MemoryRegistry, SettableClock, World, contract, manifest
+from retrain_assets_tests.release.world import CONTRACT, MODEL, RUTH, MemoryRegistry, SettableClock, World, manifest
 
 FIRST, SECOND = "2013-04-01", "2013-07-01"
 NUMBERS = tuple(f"x{number}" for number in range(9))
@@ -64,7 +64,7 @@ class Served(World):
     @classmethod
     def at(cls, root: Path, terms: Mapping[str, dict[str, Any]] = TERMS) -> Served:
         """A world in a folder, with some terms of its contract changed."""
-        return cls(root, SettableClock(datetime.now(UTC) - timedelta(hours=1)), contract(**terms))
+        return cls(root, SettableClock(datetime.now(UTC) - timedelta(hours=1)), contract_with(terms))
 
     def champion_only(self) -> Served:
         """There is a champion, and nothing is tried."""
@@ -101,6 +101,11 @@ async def running(app: FastAPI) -> AsyncIterator[FastAPI]:
     """The application between its start and its end."""
     async with app.router.lifespan_context(app):
         yield app
+
+
+def contract_with(terms: Mapping[str, dict[str, Any]]) -> Contract:
+    """The contract of the release's tests, with some fields of some sections changed."""
+    return Contract.model_validate(CONTRACT | {name: {**CONTRACT.get(name, {}), **changes} for name, changes in terms.items()})
 
 
 def row(unit: str | None = "N14228", **changes: Any) -> dict[str, Any]:
