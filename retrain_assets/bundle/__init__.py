@@ -4,6 +4,7 @@ from retrain_assets.bundle.calibration import Calibration, fit_calibration
 from retrain_assets.bundle.encoding import Encoding
 from retrain_assets.bundle.manifest import Manifest, environment
 from retrain_assets.bundle.model_file import EstimatorPredictor, LightGBMPredictor, Predictor
+from retrain_assets.bundle.rows import RowEncoder, Scalar, SignatureError
 from retrain_assets.bundle.signature import signature_columns
 from retrain_assets.bundle.store import IMPORTANCE, SKETCH, Bundle, load_bundle, save_bundle, verify_bundle
 
@@ -17,6 +18,9 @@ __all__ = [
     "LightGBMPredictor",
     "Manifest",
     "Predictor",
+    "RowEncoder",
+    "Scalar",
+    "SignatureError",
     "environment",
     "fit_calibration",
     "load_bundle",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -26,11 +26,15 @@ class Curve:
     y: tuple[float, ...] = ()
     a: float = 0.0
     b: float = 0.0
+    _knots: tuple[Floats, Floats] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_knots", (np.array(self.x, dtype=np.float64), np.array(self.y, dtype=np.float64)))
 
     def apply(self, scores: Floats) -> Floats:
         """Calibrated probabilities of raw ones (any shape)."""
         if self.kind == "isotonic":
-            return np.asarray(np.interp(scores, self.x, self.y), dtype=np.float64)
+            return np.asarray(np.interp(scores, *self._knots), dtype=np.float64)
         if self.kind == "sigmoid":
             return np.asarray(1.0 / (1.0 + np.exp(np.clip(self.a * _logit(scores) + self.b, -700, 700))))
         return scores

@@ -91,8 +91,13 @@ class EstimatorPredictor:
         return "none", np.zeros(0)
 
 
-def read_model(directory: Path, task: str) -> Predictor:
+def read_model(directory: Path, task: str, threads: int | None = None) -> Predictor:
     """The model of a bundle directory.
+
+    Args:
+        directory: the bundle's directory.
+        task: its task.
+        threads: threads a LightGBM model scores with; see :class:`LightGBMPredictor`.
 
     Raises:
         CustodyError: when there is no model file or it is not one this product wrote.
@@ -101,7 +106,7 @@ def read_model(directory: Path, task: str) -> Predictor:
         import lightgbm
 
         try:
-            return LightGBMPredictor(lightgbm.Booster(model_str=path.read_text()))
+            return LightGBMPredictor(lightgbm.Booster(model_str=path.read_text()), threads)
         except lightgbm.basic.LightGBMError as error:
             raise CustodyError(f"is not a LightGBM model ({error})", where=str(path)) from error
     if (path := directory / SKOPS_FILE).exists():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from retrain_assets.bundle.calibration import Calibration
 from retrain_assets.bundle.encoding import Encoding
 from retrain_assets.bundle.manifest import Manifest
 from retrain_assets.bundle.model_file import Predictor, read_model
+from retrain_assets.bundle.rows import RowEncoder, Scalar
 from retrain_assets.contract import CustodyError, StageError, canonical_json, sha256_hex
 
 MANIFEST = "manifest.json"
@@ -53,10 +55,30 @@ class Bundle:
         Raises:
             StageError: when a feature is missing or of another kind than in training.
         """
-        if features.is_empty():
+        return self.score_matrix(self.encoding.matrix(features))
+
+    @cached_property
+    def rows(self) -> RowEncoder:
+        """Makes the model's matrix of rows."""
+        return RowEncoder(self.encoding)
+
+    def score_rows(self, rows: Sequence[Mapping[str, Scalar]]) -> npt.NDArray[np.float64]:
+        """Scores of rows that carry the features by name, to the last bit what :meth:`score` gives for a frame of them.
+
+        Args:
+            rows: exactly the features ``manifest.feature_names`` by name; None for a value that is not known.
+
+        Raises:
+            SignatureError: naming row and feature, where a row has not the model's features or a value is of another kind.
+        """
+        return self.score_matrix(self.rows.matrix(rows))
+
+    def score_matrix(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Scores of a matrix that :attr:`encoding` or :attr:`rows` made; shapes as of :meth:`score`."""
+        if not len(matrix):
             shape = (0, len(self.manifest.classes)) if self.manifest.task == "multiclass" else (0,)
             return np.empty(shape)
-        return self.calibration.apply(self.predictor.predict(self.encoding.matrix(features)))
+        return self.calibration.apply(self.predictor.predict(matrix))
 
     def decide(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """The positive decision per score: at or above the threshold of the manifest.
@@ -116,12 +138,13 @@ def save_bundle(
     return complete
 
 
-def load_bundle(directory: Path, expected_digest: str | None = None) -> Bundle:
+def load_bundle(directory: Path, expected_digest: str | None = None, *, threads: int | None = None) -> Bundle:
     """Read a bundle and check every file against the manifest before anything in it is used.
 
     Args:
         directory: the bundle's directory.
         expected_digest: the digest on record (ledger, registry tag); compared when given.
+        threads: threads a LightGBM model scores with; None: one for few rows, all cores otherwise.
 
     Raises:
         CustodyError: when the digest differs, a file is missing, added or changed, or nothing readable is there.
@@ -129,7 +152,7 @@ def load_bundle(directory: Path, expected_digest: str | None = None) -> Bundle:
     manifest = verify_bundle(directory, expected_digest)
     encoding = Encoding.from_json(manifest.feature_names, manifest.feature_dtypes, _json(directory / CATEGORIES))
     calibration = Calibration.from_json(_json(directory / CALIBRATION))
-    return Bundle(manifest, encoding, read_model(directory, manifest.task), calibration, directory)
+    return Bundle(manifest, encoding, read_model(directory, manifest.task, threads), calibration, directory)
 
 
 def verify_bundle(directory: Path, expected_digest: str | None = None) -> Manifest:

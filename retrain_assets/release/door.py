@@ -104,6 +104,11 @@ class Door:
         """The state of one model; an empty one when nothing is recorded about it."""
         return self.states().get(model) or ModelState(model)
 
+    @property
+    def registry(self) -> RegistryProtocol:
+        """The registry, opened when it is first needed."""
+        return self._opened_registry()
+
     def reconcile(self, *, everything: bool = False) -> Reconciled:
         """Bring flag document and registry up to the ledger; cheap, and without the registry, when nothing is due.
 

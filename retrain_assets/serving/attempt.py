@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 Places = npt.NDArray[np.intp]
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -93,26 +94,57 @@ def fill(answers: Answers, bundle: ScoringBundle, label: str, features: pl.DataF
         answers.decisions[batch] = decisions
 
 
-def _attempt(bundle: ScoringBundle, label: str, features: pl.DataFrame) -> tuple[Floats, Objects]:
-    """(n,) scores and decisions; a batch that fails is halved until the failing rows stand alone."""
+def in_parts(answer: Callable[[Any], Answer], batch: Any, label: str) -> Iterator[Answer | None]:
+    """The answers for consecutive parts of a batch, in order; a part that fails is halved until the failing rows stand alone.
+
+    Args:
+        answer: what is asked; may raise anything.
+        batch: rows; has a length and can be sliced.
+        label: who answers, for the log.
+
+    Returns:
+        One answer per part; None for a single row that failed.
+    """
     try:
-        return _answer(bundle, label, features)
+        whole = answer(batch)
     except Exception as fault:  # noqa: BLE001 (a model may raise anything; the request is still answered and the error recorded)
-        if features.height == 1:
+        if len(batch) == 1:
             log.warning("%s failed on a request: %r", label, fault)
-            return np.full(1, np.nan), np.full(1, None)
-    half = features.height // 2
-    first, second = _attempt(bundle, label, features[:half]), _attempt(bundle, label, features[half:])
-    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+            yield None
+            return
+    else:
+        yield whole
+        return
+    half = len(batch) // 2
+    yield from in_parts(answer, batch[:half], label)
+    yield from in_parts(answer, batch[half:], label)
+
+
+def one_score_a_row(scores: Floats, rows: int, label: str) -> Floats:
+    """(rows,) scores as they are logged: of several classes the probability of the likeliest.
+
+    Raises:
+        StageError: when there is not one score, or one of each class, for every row.
+    """
+    found = np.asarray(scores, dtype=np.float64)
+    if found.ndim == 2 and len(found) == rows:
+        found = found.max(axis=1)
+    if found.shape != (rows,):
+        raise StageError(f"{rows} rows gave scores of shape {found.shape}", where=label)
+    return found
+
+
+def _attempt(bundle: ScoringBundle, label: str, features: pl.DataFrame) -> tuple[Floats, Objects]:
+    """(n,) scores and decisions; NaN and None where the model failed."""
+    failed = np.full(1, np.nan), np.full(1, None)
+    parts = [part or failed for part in in_parts(lambda rows: _answer(bundle, label, rows), features, label)]
+    scores, decisions = zip(*parts, strict=True)
+    return np.concatenate(scores), np.concatenate(decisions)
 
 
 def _answer(bundle: ScoringBundle, label: str, features: pl.DataFrame) -> tuple[Floats, Objects]:
-    """Of several classes the score is the probability of the likeliest; a score that is not finite is no answer."""
-    scores = np.asarray(bundle.score(features), dtype=np.float64)
-    if scores.ndim == 2 and len(scores) == features.height:
-        scores = scores.max(axis=1)
-    if scores.shape != (features.height,):
-        raise StageError(f"{features.height} rows gave scores of shape {scores.shape}", where=label)
+    """A score that is not finite is no answer."""
+    scores = one_score_a_row(bundle.score(features), features.height, label)
     answered = np.isfinite(scores)
     decisions = np.full(features.height, None)
     if bundle.manifest.decision is not None and answered.any():
