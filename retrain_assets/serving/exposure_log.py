@@ -15,9 +15,11 @@ import polars as pl
 from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
+from retrain_assets.serving.directories import made_directory, synchronised_directory
 from retrain_assets.serving.traffic_schema import (
     EXPOSURE_COLUMNS,
     OUTCOME_COLUMNS,
+    REQUEST,
     Dtype,
     check_exposures,
     check_outcomes,
@@ -61,7 +63,7 @@ class ExposureLog:
     def read_exposures(
         self, model: str, since: datetime | None = None, toggle: str | None = None, revision: int | None = None
     ) -> pl.DataFrame:
-        """Exposures in the order they happened, one row per request (the earliest, should a request be logged twice).
+        """Exposures in the order they happened, one row per request and unit (the earliest, should it be logged twice).
 
         Args:
             model: the model.
@@ -80,7 +82,7 @@ class ExposureLog:
         if revision is not None:
             rows = rows.filter(pl.col("revision") == revision)
         found = _collect(rows, self.home.exposures_dir(model))
-        return found.sort("exposed_at", "request_id").unique("request_id", keep="first", maintain_order=True)
+        return found.sort("exposed_at", "request_id").unique(list(REQUEST), keep="first", maintain_order=True)
 
     def exposure_batches(self, model: str) -> list[Batch]:
         """Every file of exposures, by name, to be read one at a time.
@@ -146,7 +148,7 @@ def _file(directory: Path, name: str) -> Path:
 
 
 def _write(rows: pl.DataFrame, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_directory(path.parent)
     scratch = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex}.tmp")
     try:
         rows.write_parquet(scratch)
@@ -155,6 +157,7 @@ def _write(rows: pl.DataFrame, path: Path) -> Path:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+    synchronised_directory(path.parent)
     return path
 
 

@@ -33,6 +33,9 @@ EXPOSURE_COLUMNS: Mapping[str, Dtype] = {
 EXPOSURE_NULLABLE = frozenset({"unit_id", "toggle", "stage", "score", "shadow_score"})
 """Exposure columns that may be null: no unit named, outside the experiment, no answer, one arm scored alone."""
 
+REQUEST = ("request_id", "unit_id")
+"""What one request is told by: callers may number the requests of each unit from 1."""
+
 OUTCOME_COLUMNS: Mapping[str, Dtype] = {"request_id": pl.String, "unit_id": pl.String, "observed_at": MOMENT}
 """Columns every outcome has; every further column is a measure."""
 
@@ -59,7 +62,7 @@ def check_exposures(frame: pl.DataFrame, model: str, where: str) -> None:
             a negative latency.
     """
     _no_nulls(frame, [name for name in EXPOSURE_COLUMNS if name not in EXPOSURE_NULLABLE], where)
-    if twice := frame.filter(pl.col("request_id").is_duplicated())["request_id"].unique().sort().to_list():
+    if twice := frame.filter(pl.struct(REQUEST).is_duplicated())["request_id"].unique().sort().to_list():
         raise _refusal(f"request_id {twice[0]!r} stands there twice", where, "write one row per scored request")
     for column, known in (("model", [model]), ("arm", ["champion", "challenger"])):
         if strange := frame.filter(~pl.col(column).is_in(known))[column].unique().sort().to_list():
@@ -139,6 +142,7 @@ __all__ = [
     "EXPOSURE_NULLABLE",
     "MOMENT",
     "OUTCOME_COLUMNS",
+    "REQUEST",
     "check_exposures",
     "check_outcomes",
     "conform_exposures",

@@ -12,8 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
-from retrain_assets.contract import first_line
-from retrain_assets.serving.journal.lines import Columns, columns_line
+from retrain_assets.serving.journal.lines import Columns, together
 from retrain_assets.serving.journal.segment import Segment
 from retrain_assets.serving.journal.shapes import Shapes, clashing, merged
 from retrain_assets.serving.journal.values import LogUnavailable, TrafficKind
@@ -134,13 +133,15 @@ class Lane:
             if self.segment is None:
                 self.segment = Segment.create(self._directory, datetime.now(UTC))
             changed = {kind: found for kind, found in columns.items() if found != self.segment.columns.get(kind, {})}
-            lines = [columns_line(changed)] if changed else []
-            self.segment.write(
-                b"".join((*lines, *(call.lines for call in group))), synchronised=any(c.synchronised for c in group)
-            )
+            pieces = []
+            for kind in dict.fromkeys(call.kind for call in group):
+                calls = [call for call in group if call.kind == kind]
+                lines = b"".join([call.lines for call in calls])
+                pieces.append(together(kind, lines, sum(call.rows for call in calls), changed.get(kind)))
+            self.segment.write(b"".join(pieces), synchronised=any(call.synchronised for call in group))
             self.segment.columns |= changed
             self.segment.rows += sum(call.rows for call in group)
-        except OSError as refusal:
+        except (OSError, MemoryError) as refusal:
             fault = _unavailable(refusal, self._directory)
             if self.segment and self.segment.rows:
                 self._rotate()
@@ -168,9 +169,10 @@ class Lane:
             self._full(self.model, segment)
 
 
-def _unavailable(fault: OSError, directory: Path) -> LogUnavailable:
+def _unavailable(fault: OSError | MemoryError, directory: Path) -> LogUnavailable:
+    why = fault.strerror if isinstance(fault, OSError) else "no memory"
     return LogUnavailable(
-        f"the journal cannot be written ({fault.strerror or first_line(fault)})",
+        f"the journal cannot be written ({why})",
         where=str(directory),
         remedy="free space or repair the disk",
     )

@@ -1,11 +1,13 @@
-"""The lines of a segment: newline-delimited JSON, each line with a checksum of what follows it.
+"""The lines of a segment: newline-delimited JSON in which every line proves itself.
 
-``{"crc32":"1a2b3c4d","exposures":{…}}``; besides the kinds of traffic there are lines ``columns``, which name the kind of each
-further column of the rows after them: ``text``, ``number``, ``bool``, or null while only nulls were seen.
+A line is a row as a flat object whose last key, the empty one, holds a letter for what it is and the CRC-32 of the line so far:
+``{"request_id":"r1",…,"":"e1a2b3c4d"}``. Before many rows that were written together stands a heading with their bytes and
+CRC-32, so that they are checked at once; before rows with further columns, one that says of what kind these are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +18,15 @@ import orjson
 from retrain_assets.serving.journal.values import TrafficKind
 
 Columns = dict[str, str | None]
-"""Kind of each further column of one kind of traffic."""
+"""Kind of each further column of one kind of traffic: ``text``, ``number``, ``bool``; None while only nulls were seen."""
 
-_BEGINNING = b'{"crc32":"'
-"""Stands nowhere but at the beginning of a line: within a row a quotation mark is escaped or belongs to a name."""
-
-_HEAD, _CHECKED = len(_BEGINNING), len(b'{"crc32":"00000000"')
-_KINDS: tuple[TrafficKind, ...] = ("exposures", "outcomes", "shadow")
-_OPENINGS = {kind: f',"{kind}":'.encode() for kind in (*_KINDS, "columns")}
+_LETTERS: Mapping[TrafficKind, bytes] = {"exposures": b"e", "outcomes": b"o", "shadow": b"s"}
+_KINDS: Mapping[bytes, TrafficKind] = {letter: kind for kind, letter in _LETTERS.items()}
+_HEADING = b"h"
+_MANY = 8
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+_BEGINNING = re.compile(rb'(?=\{")')
+"""Stands nowhere but at the beginning of a row: within it a quotation mark is escaped or belongs to a name."""
 
 
 def row_line(kind: TrafficKind, row: Mapping[str, Any]) -> bytes:
@@ -33,17 +35,27 @@ def row_line(kind: TrafficKind, row: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: for a value JSON has no form for.
     """
-    return _line(_OPENINGS[kind], row)
+    return _line(row, _LETTERS[kind])
 
 
-def columns_line(columns: Mapping[TrafficKind, Columns]) -> bytes:
-    """The line that says what kind further columns are."""
-    return _line(_OPENINGS["columns"], columns)
+def together(kind: TrafficKind, lines: bytes, rows: int, columns: Columns | None) -> bytes:
+    """Lines that are written together, with their heading.
+
+    Args:
+        kind: what they are.
+        lines: the lines.
+        rows: how many.
+        columns: kind of each further column, if that is news.
+    """
+    if rows < _MANY and not columns:
+        return lines
+    heading = {"kind": kind, "bytes": len(lines), "crc32": crc32(lines), "columns": columns or {}}
+    return _line(heading, _HEADING) + lines
 
 
-def _line(opening: bytes, value: Mapping[Any, Any]) -> bytes:
-    checked = b"%b%b}" % (opening, orjson.dumps(value, option=_OPTIONS))
-    return b'{"crc32":"%08x"%b\n' % (crc32(checked), checked)
+def _line(value: Mapping[str, Any], letter: bytes) -> bytes:
+    proven = b'%b,"":"%b' % (orjson.dumps(value, option=_OPTIONS)[:-1], letter)
+    return b'%b%08x"}\n' % (proven, crc32(proven))
 
 
 @dataclass(slots=True)
@@ -51,57 +63,60 @@ class Found:
     """What a segment holds.
 
     Args:
-        rows: the rows of each kind as JSON, one a line.
-        counts: how many they are.
+        rows: the rows of each kind as newline-delimited JSON, each with the empty key.
         columns: kind of each further column of each kind of traffic.
-        damaged: complete lines that are not what was written.
+        damaged: lines, or parts of them, that are not what was written.
         torn: bytes at the end that are no complete line; nothing of it was acknowledged.
     """
 
     rows: dict[TrafficKind, bytes] = field(default_factory=dict)
-    counts: dict[TrafficKind, int] = field(default_factory=dict)
-    columns: dict[TrafficKind, Columns] = field(default_factory=lambda: {kind: {} for kind in _KINDS})
+    columns: dict[TrafficKind, Columns] = field(default_factory=lambda: {kind: {} for kind in _LETTERS})
     damaged: list[bytes] = field(default_factory=list)
     torn: int = 0
 
 
 def read_lines(data: bytes) -> Found:
     """What the bytes of a segment hold, damaged lines told apart."""
-    found, kept = Found(), _Kept()
-    *lines, tail = data.split(b"\n")
-    for line in lines:
-        if not kept.take(line):
-            found.damaged += kept.rescue(line)
-    found.torn = sum(map(len, kept.rescue(tail.rstrip(b"\0")))) if tail else 0
-    for kind in _KINDS:
-        if rows := kept.bodies[kind]:
-            found.rows[kind], found.counts[kind] = b"\n".join(rows), len(rows)
-    for line in kept.bodies["columns"]:
-        for kind, columns in orjson.loads(line).items():
-            found.columns[kind] |= columns
+    found, kept, view, at = Found(), _Kept(), memoryview(data), 0
+    while (end := data.find(b"\n", at)) >= 0:
+        line, at = data[at:end], end + 1
+        letter = _proven(line)
+        if letter == _HEADING:
+            heading = orjson.loads(line)
+            found.columns[heading["kind"]] |= heading["columns"]
+            lines = view[at : at + heading["bytes"]]
+            if crc32(lines) == heading["crc32"]:
+                kept.pieces[heading["kind"]].append(lines)
+                at += heading["bytes"]
+        elif letter:
+            kept.pieces[_KINDS[letter]] += (line, b"\n")
+        elif left := kept.rescue(line):
+            found.damaged.append(left)
+    found.torn = len(kept.rescue(data[at:]))
+    found.rows = {kind: b"".join(pieces) for kind, pieces in kept.pieces.items() if pieces}
     return found
 
 
+def _proven(line: bytes) -> bytes:
+    """The letter of a line that is what was written, else nothing."""
+    if line[-10:] == b'%08x"}' % crc32(line[:-10]):
+        return line[-11:-10]
+    return b""
+
+
 class _Kept:
-    """The good lines by what they hold, without their checksums."""
+    """The good rows, in pieces."""
 
     def __init__(self) -> None:
-        self.bodies: dict[str, list[bytes]] = {kind: [] for kind in _OPENINGS}
-        self._places = [(opening, _CHECKED + len(opening), self.bodies[kind].append) for kind, opening in _OPENINGS.items()]
+        self.pieces: dict[TrafficKind, list[bytes | memoryview]] = {kind: [] for kind in _LETTERS}
 
-    def take(self, line: bytes) -> bool:
-        """Keep the line, if it is what was written."""
-        if line[_HEAD : _CHECKED - 1] == b"%08x" % crc32(line[_CHECKED:]):
-            for opening, begin, keep in self._places:
-                if line.startswith(opening, _CHECKED):
-                    keep(line[begin:-1])
-                    return True
-        return False
-
-    def rescue(self, line: bytes) -> list[bytes]:
-        """Keep what good lines there are within one that lost its beginning or its end; gives the rest, if there is any."""
-        begin, *pieces = line.split(_BEGINNING)
-        rest = begin.strip(b"\0") + b"".join(
-            _BEGINNING + piece for piece in pieces if not self.take((_BEGINNING + piece).rstrip(b"\0"))
-        )
-        return [rest] if rest else []
+    def rescue(self, line: bytes) -> bytes:
+        """Keep what good rows there are within a line that lost its beginning or its end; gives the rest."""
+        left = []
+        for piece in _BEGINNING.split(line.replace(b"\0", b"")):
+            kind = _KINDS.get(_proven(piece))
+            if kind:
+                self.pieces[kind] += (piece, b"\n")
+            else:
+                left.append(piece)
+        return b"".join(left)

@@ -72,6 +72,9 @@ class Sealer:
             if segment.path in self._refused:
                 self._seal(model, segment)
         now = time.monotonic()
+        for path in [path for path in self._refused if not path.exists()]:
+            del self._refused[path]
+            self._tally.well(_about(path))
         not_yet = {path for path, (again, _) in self._refused.items() if again > now}
         for model, directory in journal_directories(self._home.traffic_dir):
             for segment in orphans(directory, without=not_yet):
@@ -81,7 +84,7 @@ class Sealer:
                 self._seal(model, segment)
 
     def _seal(self, model: str, segment: Segment) -> None:
-        about, path = f"sealing {segment.path}", segment.path
+        about, path = _about(segment.path), segment.path
         try:
             sealed = seal(self._home, model, segment)
         except FAULTS as fault:
@@ -104,3 +107,7 @@ class Sealer:
         except OSError:
             return
         self._held.pop(segment, None)
+
+
+def _about(path: Path) -> str:
+    return f"sealing {path}"

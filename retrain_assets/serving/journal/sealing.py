@@ -10,11 +10,12 @@ import polars as pl
 
 from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
+from retrain_assets.serving.directories import synchronised_directory
 from retrain_assets.serving.exposure_log import ExposureLog
 from retrain_assets.serving.journal.lines import Found
-from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans, synchronised_directory
+from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
 from retrain_assets.serving.journal.values import TrafficKind
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, OUTCOME_COLUMNS, Dtype
+from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype
 
 SHADOW_COLUMNS: dict[str, Dtype] = {"request_id": pl.String, "shadow_score": pl.Float64}
 FAULTS = (SourceError, OSError, MemoryError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -81,7 +82,7 @@ def seal(home: Home, model: str, segment: Segment) -> Sealed:
     found, log, files = segment.read(), ExposureLog(home), []
     aside = _put_aside(segment.path.with_suffix(".damaged"), found.damaged)
     exposures = _frame(found, "exposures")
-    first = exposures.sort("exposed_at", maintain_order=True).unique(["request_id", "unit_id"], keep="first", maintain_order=True)
+    first = _first_of_each(exposures)
     joined, unjoined = _with_shadow(first, _frame(found, "shadow"))
     outcomes = _frame(found, "outcomes")
     if joined.height:
@@ -100,12 +101,28 @@ def _frame(found: Found, kind: TrafficKind) -> pl.DataFrame:
     documented, further = _DOCUMENTED[kind], {name: _KINDS[one] for name, one in found.columns[kind].items()}
     if kind not in found.rows:
         return pl.DataFrame(schema=documented)
-    if not found.damaged:
-        return pl.read_ndjson(found.rows[kind], schema={**documented, **further})
-    guessed = pl.read_ndjson(found.rows[kind], schema_overrides={**documented, **further}, infer_schema_length=None)
-    return guessed.cast(
-        {name: pl.Float64 for name, dtype in guessed.schema.items() if name not in documented and dtype.is_integer()}
-    )
+    times = [name for name, dtype in documented.items() if dtype == MOMENT]
+    written = {**documented, **dict.fromkeys(times, pl.String)}
+    if found.damaged:  # a heading may be among what is lost
+        rows = pl.read_ndjson(found.rows[kind], schema_overrides=written, infer_schema_length=None).drop("")
+        guessed = {name: dtype for name, dtype in rows.schema.items() if name not in documented}
+        rows = rows.cast({name: _stated(dtype, further.get(name)) for name, dtype in guessed.items()})
+    else:
+        rows = pl.read_ndjson(found.rows[kind], schema={**written, **further})
+    return rows.with_columns(pl.col(times).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us").cast(MOMENT))
+
+
+def _stated(guessed: pl.DataType, said: Dtype | None) -> Dtype:
+    if guessed == pl.Null and said is not None:
+        return said
+    return pl.Float64 if guessed.is_integer() else guessed
+
+
+def _first_of_each(exposures: pl.DataFrame) -> pl.DataFrame:
+    """The exposures without repetitions: of a request that was sent again, what happened first."""
+    if exposures.select(pl.struct(REQUEST).n_unique()).item() == exposures.height:
+        return exposures
+    return exposures.sort("exposed_at", maintain_order=True).unique(list(REQUEST), keep="first", maintain_order=True)
 
 
 def _with_shadow(exposures: pl.DataFrame, shadow: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from retrain_assets.serving.directories import made_directory, synchronised_directory
 from retrain_assets.serving.journal.lines import Columns, Found, read_lines
 from retrain_assets.serving.journal.values import TrafficKind
 
@@ -102,7 +103,11 @@ class Segment:
         self.end += len(data)
 
     def read(self) -> Found:
-        """What it holds."""
+        """What it holds.
+
+        Raises:
+            OSError: when the disk refuses.
+        """
         pieces, at = [], 0
         while at < self.end and (piece := os.pread(self._file, self.end - at, at)):
             pieces.append(piece)
@@ -145,24 +150,6 @@ def orphans(directory: Path, *, without: Collection[Path] = ()) -> Iterator[Segm
 def journal_directories(traffic: Path) -> list[tuple[str, Path]]:
     """The models that have a journal, each with its directory."""
     return [(path.parent.name, path) for path in sorted(traffic.glob("*/.journal")) if re.fullmatch(r"\w+", path.parent.name)]
-
-
-def made_directory(directory: Path) -> None:
-    """Make a directory whose existence survives a loss of power."""
-    if directory.is_dir():
-        return
-    made_directory(directory.parent)
-    directory.mkdir(exist_ok=True)
-    synchronised_directory(directory.parent)
-
-
-def synchronised_directory(directory: Path) -> None:
-    """Make what was created, renamed or removed in a directory survive a loss of power."""
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _lock(file: int) -> bool:

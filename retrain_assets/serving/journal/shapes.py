@@ -32,6 +32,7 @@ _NULLABLE: Mapping[TrafficKind, frozenset[str]] = {
     "shadow": frozenset({"shadow_score"}),
 }
 _MOST_SHAPES = 1000
+_LARGEST = 1 << 63
 
 Shape = tuple[TrafficKind, tuple[str, ...], tuple[type, ...]]
 
@@ -95,6 +96,8 @@ class Shapes:
                 raise self._refusal(kind, f"model {row['model']!r} does not belong there")
             if row["arm"] not in ("champion", "challenger"):
                 raise self._refusal(kind, f"arm {row['arm']!r} does not belong there")
+            if not -_LARGEST <= row["revision"] < _LARGEST:
+                raise self._refusal(kind, "revision has more than 64 bits")
             if not row["latency_ms"] >= 0:
                 raise self._refusal(kind, "latency_ms is negative or not a number")
         if kind != "shadow" and row["exposed_at" if kind == "exposures" else "observed_at"].utcoffset() is None:
