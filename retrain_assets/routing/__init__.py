@@ -15,6 +15,7 @@ from retrain_assets.routing.rule import (
     RoutingRule,
     VersionRef,
 )
+from retrain_assets.routing.spark import assign_spark
 
 __all__ = [
     "NO_TOGGLE_STATE",
@@ -29,6 +30,7 @@ __all__ = [
     "RoutingRule",
     "VersionRef",
     "assign_frame",
+    "assign_spark",
     "bucket_of",
     "compile_rule",
     "flag_document",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,18 +34,12 @@ def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetim
     """
     import polars as pl
 
-    missing = [name for name in (unit, *rule.cohort) if name not in frame.columns]
-    if missing:
-        raise RetrainError(
-            f"column {', '.join(missing)} is missing",
-            where=f"units of {rule.model}",
-            remedy=f"give the unit column and the cohort attributes: {', '.join((unit, *rule.cohort))}",
-        )
+    refuse_missing(rule, frame.columns, [unit])
     units = _text(frame.get_column(unit), rule.model)
-    expired = _expired(rule, now, frame.height)
     settled = settled_reason(rule)
     if settled is not None:
         return frame.with_columns(arm=pl.lit("champion"), reason=pl.lit(settled.value))
+    expired = _expired(rule, now, frame.height)
     named = (units != "").fill_null(False)
     inside = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
     for name, condition in rule.cohort.items():
@@ -62,6 +57,21 @@ def assign_frame(rule: RoutingRule, frame: pl.DataFrame, unit: str, now: datetim
         .then(pl.lit(Reason.COHORT_EXCLUDED.value))
         .otherwise(pl.lit(standing_reason(rule).value)),
     )
+
+
+def refuse_missing(rule: RoutingRule, columns: Sequence[str], asked: Sequence[str]) -> None:
+    """Refuse a frame without the asked columns or an attribute of the cohort.
+
+    Raises:
+        RetrainError: naming what is missing.
+    """
+    needed = list(dict.fromkeys([*asked, *rule.cohort]))
+    if missing := [name for name in needed if name not in columns]:
+        raise RetrainError(
+            f"column {', '.join(missing)} is missing",
+            where=f"units of {rule.model}",
+            remedy=f"give the unit column and the cohort attributes: {', '.join(needed)}",
+        )
 
 
 def _routing_keys(units: pl.Series) -> pl.Series:

@@ -48,6 +48,8 @@ class Reason(StrEnum):
     """There is no challenger."""
     NO_CHAMPION = "no_champion"
     """The model has no champion yet; there is nothing to serve."""
+    NOT_LOGGED = "not_logged"
+    """Exposures cannot be written now and the contract says to serve all the same; no rule gives it, only the gateway."""
 
     @property
     def in_experiment(self) -> bool:

@@ -72,7 +72,7 @@ def shortcut(
     lines += [f"return challenger if {challenged} else champion"]
     hashes = any("hashed(" in line for line in lines)
     source = TEMPLATE.format(
-        is_plain="unit and unit.isascii()" if hashes else "unit and type(unit) is str",
+        is_plain="unit.isascii() and unit" if hashes else "type(unit) is str and unit",
         decision="\n            ".join(lines),
     )
     exec(compile(source, f"<routing rule of {rule.model}, revision {rule.revision}>", "exec"), known)

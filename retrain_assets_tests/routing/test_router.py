@@ -1,67 +1,74 @@
-"""A unit gets the same arm from our router, from the batch and from flagd itself; a ramp only adds units."""
+"""A unit gets the same arm from our router and from flagd itself, with its reason, and no request makes the router raise."""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from decimal import Decimal
 
-import polars as pl
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from retrain_assets.contract import RetrainError, digest_of
-from retrain_assets.routing import Reason, assign_frame, bucket_of, compile_rule, flag_document, routing_key
+from retrain_assets.contract import RetrainError
+from retrain_assets.routing import Reason, bucket_of, compile_rule, routing_key
+
+from .requests import NAMES, attributes, cohort_shares, cohorts, expiries, salts, shares, stages, states, units
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
 UNITS = [f"2013-07-01 UA {number} JFK" for number in range(4000)]
 
-values = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**6), 10**6),
-    st.floats(allow_nan=True, allow_infinity=True),
-    st.sampled_from(["JFK", "LGA", "EWR", "", "5", "0", "nan", "true", "é"]),
-    st.lists(st.just("JFK")),
-)
-allowed = st.lists(st.one_of(st.sampled_from(["JFK", "LGA", "5", "é"]), st.sampled_from([0.0, 1.0, 5.0, -2.5]), st.booleans()))
-conditions = st.fixed_dictionaries(
-    {},
-    optional={"in": allowed, "not_in": allowed, "at_least": st.sampled_from([0, 2.5, 5]), "below": st.sampled_from([1, 5.5])},
-).filter(bool)
-cohorts = st.dictionaries(st.sampled_from(["origin", "distance", "tier"]), conditions)
-attributes = st.dictionaries(st.sampled_from(["origin", "distance", "tier", "other"]), values)
-shares = st.one_of(st.sampled_from([0.0, 0.0001, 0.05, 0.25, 0.5, 1.0]), st.integers(0, 10_000).map(lambda parts: parts / 10_000))
-salts = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
-units = st.one_of(st.none(), st.text(), st.text(st.characters(max_codepoint=127), min_size=1), st.integers().map(str))
-stages = st.sampled_from([None, "shadow", "5", "25", "50", "100"])
-states = st.sampled_from(
-    ["registered", "armed", "shadow", "ramping", "held", "awaiting_approval", "promoted", "rolled_back", "rejected", "retired"]
-)
-expiries = st.sampled_from([None, datetime(2001, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)])
 
-
-@given(units, cohorts, attributes, shares, salts, stages, states, expiries)
-@example("7", {"origin": {"in": [1.0]}}, {"origin": True}, 1.0, "s", "5", "ramping", None)
-@example("7", {"distance": {"at_least": 0}}, {"distance": "5"}, 1.0, "s", "5", "ramping", None)
-@example("7", {"origin": {"not_in": ["JFK"]}}, {}, 1.0, "s", "5", "ramping", None)
+@settings(max_examples=600, deadline=None)
+@given(units, cohorts, attributes, shares, cohort_shares, salts, stages, states, expiries)
+@example("7", {"origin": {"in": [1.0]}}, {"origin": True}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("7", {"distance": {"at_least": 0}}, {"distance": "5"}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("7", {"distance": {"at_least": 0}}, {"distance": True}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("7", {"origin": {"not_in": ["JFK"]}}, {}, 1.0, 1.0, "s", "5", "ramping", None)
 @example(
     "7",
     {"origin": {"in": ["JFK", True]}, "tier": {"not_in": [1.0]}},
     {"origin": "True", "tier": True},
-    1.0,
+    1,
+    1,
     "s",
     "5",
     "held",
     None,
 )
-@example("", {}, {}, 1.0, "s", "5", "ramping", None)
-@example(None, {}, {}, 1.0, "s", "5", "ramping", None)
-def test_the_router_gives_the_arm_of_flagd(rule_of, flagd_arm, unit, cohort, given_attributes, share, salt, stage, state, expiry):
-    rule = rule_of(cohort=cohort, share=share, salt=salt, stage=stage, state=state, expires_at=expiry)
+@example("7", {"segments": {"any_of": ["JFK"]}}, {"segments": "JFK"}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("7", {"segments": {"any_of": ["JFK"]}}, {"segments": [None, ["LGA"], 5, "JFK"]}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("7", {"segments": {"any_of": [""]}}, {"segments": 5}, 1.0, 1.0, "s", "5", "ramping", None)
+@example("", {}, {}, 1.0, 1.0, "s", "5", "ramping", None)
+@example(None, {}, {}, 1.0, 1.0, "s", "5", "ramping", None)
+def test_the_router_gives_the_arm_of_flagd(
+    rule_of, flagd_arm, unit, cohort, given_attributes, share, cohort_share, salt, stage, state, expiry
+):
+    rule = rule_of(cohort=cohort, share=share, cohort_share=cohort_share, salt=salt, stage=stage, state=state, expires_at=expiry)
     now = datetime.now(UTC)
-    assert compile_rule(rule)(unit, given_attributes, now).arm == flagd_arm(rule, unit, given_attributes)
+    assert compile_rule(rule)(unit, given_attributes, now).arm == flagd_arm(rule, unit, given_attributes, now)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cohorts, shares.filter(bool), cohort_shares, salts, st.lists(attributes, min_size=1, max_size=10), st.integers(0, 10**6))
+def test_a_contract_routes_many_units_as_flagd_does(rule_of, flagd_arm, cohort, share, cohort_share, salt, facts, first):
+    rule = rule_of(cohort=cohort, share=share, cohort_share=cohort_share, salt=salt, stage="25")
+    route = compile_rule(rule)
+    asked = [(f"unit {first + number}", facts[number % len(facts)]) for number in range(200)]
+    assert [route(*one, NOW).arm for one in asked] == [flagd_arm(rule, *one, NOW) for one in asked]
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 500_000, 999_999])
+def test_a_toggle_expires_in_the_second_in_which_it_expires_for_flagd(rule_of, flagd_arm, microsecond) -> None:
+    rule = rule_of(share=1.0, stage="100", expires_at=NOW.replace(microsecond=microsecond))
+    route = compile_rule(rule)
+    seen = []
+    for step in (-1_000_001, -1_000_000, -1, 0, 1, 499_999, 500_000, 999_999, 1_000_000):
+        now = NOW + timedelta(microseconds=step)
+        assert route("u", {}, now).arm == flagd_arm(rule, "u", {}, now)
+        seen.append(route("u", {}, now).arm)
+    assert seen == ["challenger"] * 3 + ["champion"] * 6
 
 
 def test_units_of_any_script_get_the_arm_of_flagd(rule_of, flagd_arm) -> None:
@@ -82,83 +89,31 @@ def test_the_units_on_both_sides_of_the_share_get_the_arm_of_flagd(rule_of, flag
             assert compile_rule(rule)(unit, {}, NOW).arm == flagd_arm(rule, unit, {}) == arm
 
 
-def test_a_unit_keeps_its_arm_from_release_to_release(rule_of) -> None:
-    route = compile_rule(rule_of(share=0.05))
-    challenged = [unit for unit in UNITS if route(unit, {}, NOW).arm == "challenger"]
-    assert len(challenged) == 198
-    assert digest_of(challenged) == "sha256:04b01a27fbc89ff770aaacca4a5230498258c7ae55ef2b5aba8a9895b8885c62"
-
-
-def test_the_flagd_provider_in_file_mode_agrees_on_every_unit(rule_of, tmp_path) -> None:
-    from openfeature import api
-    from openfeature.contrib.provider.flagd import FlagdProvider
-    from openfeature.contrib.provider.flagd.config import ResolverType
+def test_the_flagd_provider_in_file_mode_agrees_on_every_unit(rule_of, flagd_provider) -> None:
     from openfeature.evaluation_context import EvaluationContext
 
-    rule = rule_of(share=0.25, cohort={"origin": {"in": ["JFK", "LGA"]}, "distance": {"at_least": 500}})
-    path = tmp_path / "flags.json"
-    path.write_text(json.dumps(flag_document([rule], metadata={"ledger_sequence": 12})))
-    api.set_provider_and_wait(FlagdProvider(resolver_type=ResolverType.FILE, offline_flag_source_path=str(path)))
-    try:
-        client = api.get_client()
-        route = compile_rule(rule)
-        arms = set()
-        for number, unit in enumerate([*UNITS[:600], "Zoë", "飞机"]):
-            facts = {"origin": ("JFK", "LGA", "EWR")[number % 3], "distance": number}
-            flagd = client.get_string_details(rule.model, "code default", EvaluationContext(routing_key(unit), facts))
-            ours = route(unit, facts, NOW)
-            assert (ours.arm, "4" if ours.arm == "challenger" else "3") == (flagd.value, ours.version)
-            arms.add((ours.arm, ours.reason))
-        assert flagd.flag_metadata["challenger_version"] == "4"
-        assert arms == {("challenger", Reason.RAMP), ("champion", Reason.RAMP), ("champion", Reason.COHORT_EXCLUDED)}
-    finally:
-        api.shutdown()
-
-
-@settings(deadline=None)  # the first batch of a process imports NumPy
-@given(st.lists(st.tuples(units, attributes), min_size=1, max_size=20), cohorts, shares, salts, stages, states, expiries)
-def test_a_batch_gives_what_each_single_call_gives(rule_of, rows, cohort, share, salt, stage, state, expiry):
-    rule = rule_of(cohort=cohort, share=share, salt=salt, stage=stage, state=state, expires_at=expiry)
-    origins = [str(facts.get("origin")) if "origin" in facts else None for _, facts in rows]
-    distances = [facts["distance"] if isinstance(facts.get("distance"), float) else None for _, facts in rows]
-    tiers = [facts["tier"] if isinstance(facts.get("tier"), bool) else None for _, facts in rows]
-    frame = pl.DataFrame(
-        {"unit": [_storable(unit) for unit, _ in rows], "origin": origins, "distance": distances, "tier": tiers},
-        schema={"unit": pl.String, "origin": pl.String, "distance": pl.Float64, "tier": pl.Boolean},
-    )
-    assigned = assign_frame(rule, frame, "unit", NOW)
-    route = compile_rule(rule)
-    single = [route(row["unit"], row, NOW) for row in frame.iter_rows(named=True)]
-    assert assigned["arm"].to_list() == [one.arm for one in single]
-    assert assigned["reason"].to_list() == [one.reason for one in single]
-
-
-@given(units.filter(bool), salts, shares, shares)
-def test_a_larger_share_never_takes_a_unit_from_the_challenger(rule_of, unit, salt, one, other):
-    small, large = sorted((one, other))
-    before = compile_rule(rule_of(salt=salt, share=small, stage="5"))(unit, {}, NOW)
-    after = compile_rule(rule_of(salt=salt, share=large, stage="25", revision=5))(unit, {}, NOW)
-    assert after.arm == "challenger" or before.arm == "champion"
-
-
-def test_every_stage_keeps_the_challengers_units_of_the_stage_before(rule_of) -> None:
-    reached: set[str] = set()
-    for share in (0.05, 0.25, 0.5, 1.0):
-        route = compile_rule(rule_of(share=share, stage=f"{share * 100:g}"))
-        now = {unit for unit in UNITS if route(unit, {}, NOW).arm == "challenger"}
-        assert reached <= now
-        assert abs(len(now) / len(UNITS) - share) < 0.03
-        reached = now
-    assert reached == set(UNITS)
-
-
-def test_a_new_salt_divides_the_units_independently(rule_of) -> None:
-    arms = [
-        {unit for unit in UNITS if compile_rule(rule_of(share=0.5, stage="50", salt=salt))(unit, {}, NOW).arm == "challenger"}
-        for salt in ("first:", "second:")
-    ]
-    both = len(arms[0] & arms[1]) / len(UNITS)
-    assert abs(both - 0.25) < 0.03
+    cohort = {
+        "origin": {"in": ["JFK", "LGA"]},
+        "distance": {"at_least": 100},
+        "segments": {"any_of": ["gold", "beta"]},
+        "tier": {"not_in": ["staff"]},
+    }
+    rule = rule_of(share=0.25, cohort=cohort, cohort_share=0.5)
+    client, route, arms = flagd_provider(rule), compile_rule(rule), set()
+    for number, unit in enumerate([*UNITS[:600], "Zoë", "飞机"]):
+        facts = {
+            "origin": ("JFK", "LGA", "EWR")[number % 3],
+            "distance": number,
+            "segments": ([], ["gold"], ["silver", "beta"], ["golden"])[number % 4],
+            "tier": ("staff", "a", "b", "c", "d")[number % 5],
+        }
+        flagd = client.get_string_details(rule.model, "code default", EvaluationContext(routing_key(unit), facts))
+        ours = route(unit, facts, NOW)
+        assert (ours.arm, "4" if ours.arm == "challenger" else "3") == (flagd.value, ours.version)
+        arms.add((ours.arm, ours.reason))
+    assert flagd.flag_metadata["challenger_version"] == "4"
+    assert flagd.flag_metadata["cohort_share"] == 0.5
+    assert arms == {("challenger", Reason.RAMP), ("champion", Reason.RAMP), ("champion", Reason.COHORT_EXCLUDED)}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +154,10 @@ def test_each_reason_names_its_cause(rule_of, changes, unit, facts, arm, reason,
         ({"state": "rampng"}, "unknown"),
         ({"expires_at": datetime(2013, 1, 1)}, "time zone"),  # noqa: DTZ001 (the missing zone is the point)
         ({"cohort": {"geo.country": {"in": ["US"]}}}, "geo.country"),
+        ({"cohort_share": 0.0}, "cohort_share"),
+        ({"cohort_share": 0.00009}, "cohort_share"),
+        ({"cohort_share": 1.01}, "cohort_share"),
+        ({"cohort_share": float("nan")}, "cohort_share"),
     ],
 )
 def test_a_rule_that_flagd_would_read_differently_is_refused(rule_of, changes, says) -> None:
@@ -206,21 +165,78 @@ def test_a_rule_that_flagd_would_read_differently_is_refused(rule_of, changes, s
         rule_of(**changes)
 
 
-def test_a_frame_without_the_columns_of_the_rule_is_refused(rule_of) -> None:
-    rule = rule_of(cohort={"tier": {"in": ["gold"]}})
-    with pytest.raises(RetrainError, match="column tier is missing"):
-        assign_frame(rule, pl.DataFrame({"unit": ["a"]}), "unit", NOW)
-    with pytest.raises(RetrainError, match="text or integers"):
-        assign_frame(rule_of(), pl.DataFrame({"unit": [1.5]}), "unit", NOW)
+odd_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.decimals(),
+    st.fractions(),
+    st.complex_numbers(),
+    st.binary(),
+    st.datetimes(),
+    st.text(st.characters(categories=["Cs", "L"])),
+    st.tuples(st.text()),
+    st.sets(st.text()),
+    st.dictionaries(st.text(), st.integers(), max_size=1),
+    st.sampled_from([Decimal("sNaN"), np.float32(1), np.int64(5), np.bool_(True), np.array([1.0, 2.0]), np.str_("JFK"), 10**400]),
+)
 
 
-def test_integer_units_count_as_their_decimal_text_and_each_row_may_have_its_own_time(rule_of) -> None:
-    rule = rule_of(share=1.0, stage="100", expires_at=NOW)
-    moments = pl.Series([NOW - timedelta(seconds=1), NOW]).dt.cast_time_unit("us")
-    assigned = assign_frame(rule, pl.DataFrame({"unit": [17, 17]}), "unit", moments)
-    assert assigned["arm"].to_list() == ["challenger", "champion"]
-    assert assigned["reason"].to_list() == ["ramp", "expired"]
+@settings(max_examples=500, deadline=None)
+@given(odd_values, cohorts, st.one_of(st.dictionaries(st.sampled_from(NAMES), odd_values), st.none(), st.just("JFK")), shares)
+def test_no_request_makes_the_router_raise(rule_of, unit, cohort, facts, share) -> None:
+    answer = compile_rule(rule_of(cohort=cohort, share=share, cohort_share=0.5))(unit, facts, NOW)
+    assert answer.arm in ("champion", "challenger")
+    assert answer.reason in (Reason.RAMP, Reason.NO_UNIT, Reason.COHORT_EXCLUDED)
 
 
-def _storable(unit: Any) -> Any:
-    return None if unit is None else unit.encode("utf-8", "replace").decode()
+@pytest.mark.parametrize("unit", [None, "", b"u", 1.0, True, ["u"], object()], ids=repr)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_is_neither_text_nor_integer_names_no_unit(rule_of, unit, share) -> None:
+    assert compile_rule(rule_of(share=share))(unit, {}, NOW).reason is Reason.NO_UNIT
+
+
+def test_an_integer_unit_has_the_arm_of_its_decimal_text(rule_of) -> None:
+    route = compile_rule(rule_of(share=0.5, stage="50"))
+    numbers = [*range(-50, 50), 2**63, 10**40, np.int64(7)]
+    assert [route(number, {}, NOW) for number in numbers] == [route(str(int(number)), {}, NOW) for number in numbers]
+    assert len({route(number, {}, NOW).arm for number in numbers}) == 2
+
+
+@pytest.mark.parametrize(
+    "unit", ["u\x00v", "u" * 1_000_000, "é" * 100_000, " ", "\n", "%", "cohort:u"], ids=lambda unit: ascii(unit[:8])
+)
+def test_odd_and_very_long_units_have_the_arm_of_flagd(rule_of, flagd_arm, unit) -> None:
+    for salt in ("a:", "b:", "c:", "{}", "%s"):
+        rule = rule_of(share=0.5, stage="50", salt=salt, cohort_share=0.7)
+        assert compile_rule(rule)(unit, {}, NOW).arm == flagd_arm(rule, unit, {}, NOW)
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.001, 0.4999, 0.5, 0.5001, 0.9999, 1.0])
+def test_a_cohort_share_ends_at_the_bucket_at_which_it_ends_for_flagd(rule_of, flagd_arm, share) -> None:
+    rule = rule_of(share=1.0, stage="100", cohort_share=share)
+    route, boundary = compile_rule(rule), round(share * 10_000)
+    found = {bucket_of(f"{rule.salt}cohort:{number}", 10_000): str(number) for number in range(200_000)}
+    for bucket, reason in ((0, Reason.RAMP), (boundary - 1, Reason.RAMP), (boundary, Reason.COHORT_EXCLUDED)):
+        if bucket < 10_000:
+            answer = route(found[bucket], {}, NOW)
+            assert answer.reason is reason
+            assert answer.arm == flagd_arm(rule, found[bucket], {}, NOW)
+    assert route("Zoë", {}, NOW).arm == flagd_arm(rule, "Zoë", {}, NOW)
+
+
+def test_a_unit_outside_the_cohort_share_is_answered_without_the_toggle(rule_of) -> None:
+    rule = rule_of(share=1.0, stage="100", cohort_share=0.5, cohort={"tier": {"in": ["gold"]}})
+    answers = {compile_rule(rule)(unit, {"tier": "gold"}, NOW) for unit in UNITS}
+    assert {(one.arm, one.version, one.toggle, one.revision, one.stage, one.reason) for one in answers} == {
+        ("champion", "3", None, 0, None, Reason.COHORT_EXCLUDED),
+        ("challenger", "4", "flight_delay-2013-07-01", 4, "100", Reason.RAMP),
+    }
+
+
+def test_attributes_that_hold_defaults_are_read_and_left_as_they_are(rule_of) -> None:
+    facts: defaultdict[str, str] = defaultdict(lambda: "JFK")
+    rule = rule_of(share=1.0, stage="100", cohort={"origin": {"in": ["JFK"]}, "tier": {"not_in": ["x"]}})
+    assert compile_rule(rule)("u", facts, NOW).reason is Reason.COHORT_EXCLUDED
+    assert facts == {}
