@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,7 @@ class Change:
     @property
     def differences(self) -> list[dict[str, str | None]]:
         """What differs, ``{"what", "from", "to"}``; None where it is not there."""
-        old, new = _facts(self.before), _facts(self.after)
-        changed = [what for what in {**old, **new} if old.get(what) != new.get(what)]
-        return [{"what": what, "from": old.get(what), "to": new.get(what)} for what in changed]
+        return compared(_facts(self.before), _facts(self.after))
 
 
 def carry_out(controller: ReleaseController, model: str, actor: Actor, action: Callable[[], object]) -> Change:
@@ -87,8 +85,19 @@ def report(change: Change, controller: ReleaseController, order: Order, *, note:
         say(f"{model}: {one['what']}: {one['from'] or 'none'} → {one['to'] or 'none'}")
     if not change.events:
         say(f"{model}: nothing changed; it was so already")
-    for event in change.events:
+    say_events(change.events)
+
+
+def say_events(events: Iterable[Event]) -> None:
+    """The events that record a change, a line each."""
+    for event in events:
         say(f"recorded: event {event.sequence} {event.kind} at {moment(event.at)} by {event.actor}: {event.reason}")
+
+
+def compared(old: Mapping[str, str], new: Mapping[str, str]) -> list[dict[str, str | None]]:
+    """What differs between two sets of facts, ``{"what", "from", "to"}``; None where it is not there."""
+    changed = [what for what in {**old, **new} if old.get(what) != new.get(what)]
+    return [{"what": what, "from": old.get(what), "to": new.get(what)} for what in changed]
 
 
 def _facts(state: ModelState) -> dict[str, str]:
@@ -100,6 +109,8 @@ def _facts(state: ModelState) -> dict[str, str]:
             f"share of {toggle.name}": f"{toggle.share if toggle.active else 0:.6g}",
             f"revision of {toggle.name}": str(toggle.revision),
             f"owner of {toggle.name}": toggle.owner,
+            f"offer of {toggle.name}": f"to {toggle.offer.owner}, not accepted yet" if toggle.offer else None,
+            f"review of {toggle.name}": f"{moment(toggle.reviewed_at)} by {toggle.reviewed_by}" if toggle.reviewed_at else None,
             f"expiry of {toggle.name}": moment(toggle.expires_at),
             f"approvals of {toggle.name}": ", ".join(approval.approver for approval in toggle.approvals),
         }

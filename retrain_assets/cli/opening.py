@@ -83,6 +83,23 @@ def known_model(controller: ReleaseController, model: str) -> ModelState:
     return states[model]
 
 
+def known_or_contracted(controller: ReleaseController, model: str) -> None:
+    """Refuse a model that neither the record nor the project around the working directory knows.
+
+    Raises:
+        RetrainError: naming the models there are.
+    """
+    from retrain_assets.cli.contracts import contract_of
+    from retrain_assets.contract import ContractError
+
+    if model in controller.states():
+        return
+    try:
+        contract_of(model)
+    except ContractError:
+        known_model(controller, model)
+
+
 def require_retrain(state: ModelState, retrain: str) -> None:
     """Refuse a retrain the ledger does not know.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def status(model: str | None, as_json: bool) -> None:
     """Champion, active toggle and retrains of MODEL, or of all models."""
     home = Home.from_environment()
-    document = {**_place(home), "models": _models(home, model)}
+    document = {**_place(home), **_platform(home), "models": _models(home, model)}
     if as_json:
         say_json(document)
         return
@@ -30,6 +30,8 @@ def status(model: str | None, as_json: bool) -> None:
         say(f"replay clock: {moment(document['now'])}")
     if not document["models"]:
         say("nothing is recorded here yet; set RETRAIN_HOME to the home that has a record, or fill this one with retrain demo")
+    for line in document["banners"]:
+        say(line)
     for view in document["models"]:
         say()
         _say_model(view)
@@ -41,6 +43,16 @@ def _place(home: Home) -> dict[str, Any]:
         "now": home.clock.now().isoformat(),
         "replay_clock": home.replay_clock_path.exists(),
     }
+
+
+def _platform(home: Home) -> dict[str, Any]:
+    """Switches, declared freezes and owners who left, and the lines that must be seen first."""
+    from retrain_assets.cli.banners import banners
+    from retrain_assets.cli.opening import controller_of, is_recorded
+    from retrain_assets.release import PlatformState, platform_view
+
+    platform = controller_of(home).platform() if is_recorded(home) else PlatformState()
+    return {**platform_view(platform), "banners": banners(platform, home.clock.now())}
 
 
 def _models(home: Home, model: str | None) -> list[dict[str, Any]]:
@@ -58,7 +70,7 @@ def _models(home: Home, model: str | None) -> list[dict[str, Any]]:
         {
             **view(state, now, platform),
             "toggles": [toggle_view(toggle, now, platform) for toggle in state.toggles.values()],
-            "due": _due(state, now),
+            "due": [*_due(state, now), *_owed(state, platform, now)],
             "last_look_in_words": _last_look(controller, state.active_toggle),
         }
         for state in states
@@ -101,6 +113,15 @@ def _due(state: Any, now: Any) -> list[str]:
         if toggle.remove_by is not None and now >= toggle.remove_by and toggle.state in ("promoted", "rejected"):
             due.append(f"{toggle.name} was to be removed by {moment(toggle.remove_by)}; retrain toggle retire {toggle.name}")
     return due
+
+
+def _owed(state: Any, platform: Any, now: Any) -> list[str]:
+    """Toggle debt besides the dates of :func:`_due`, one line each."""
+    from retrain_assets.release import DebtKind, toggle_debt
+
+    told = (DebtKind.EXPIRED, DebtKind.PAST_REMOVAL)
+    owed = [debt for debt in toggle_debt(state, platform, now) if debt.kind not in told]
+    return [f"{debt.toggle}: {debt.message}; {debt.remedy}" for debt in owed]
 
 
 def _say_model(view: dict[str, Any]) -> None:

@@ -45,6 +45,16 @@ def to_roll_back(states: Mapping[str, ModelState], name: str) -> Target:
     return _find(states, name, ("active toggle", _active), ("last promoted toggle", _made_the_champion))
 
 
+def to_answer_for(states: Mapping[str, ModelState], name: str) -> Target:
+    """As :func:`to_roll_back`: the toggle somebody has to answer for.
+
+    Raises:
+        Refused: when the model has neither.
+        RetrainError: when the name is neither a toggle nor a model.
+    """
+    return to_roll_back(states, name)
+
+
 def to_retire(states: Mapping[str, ModelState], name: str) -> Target:
     """The toggle of that name, or the one promoted or rejected toggle of the model that is not retired.
 

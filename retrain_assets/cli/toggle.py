@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from retrain_assets.cli.options import (
-    Order,
-    changing,
-    json_option,
-    moving,
-    optional_model_argument,
-    optional_retrain_argument,
-    toggle_argument,
-)
-from retrain_assets.cli.show import at_stage, moment, say, say_json, say_table, short
+from retrain_assets.cli.options import Order, changing, moving, optional_retrain_argument, toggle_argument
+from retrain_assets.cli.toggle_views import debt, list_toggles, show
 from retrain_assets.contract import parse_duration
 from retrain_assets.home import Home
 
@@ -38,50 +30,8 @@ def toggle() -> None:
     """
 
 
-@toggle.command("list")
-@optional_model_argument
-@json_option
-def list_toggles(model: str | None, as_json: bool) -> None:
-    """All toggles of MODEL, or of all models."""
-    from retrain_assets.cli.opening import is_recorded, known_model, open_controller
-
-    home = Home.from_environment()
-    views: list[dict[str, Any]] = []
-    if model is not None or is_recorded(home):
-        controller = open_controller(home)
-        from retrain_assets.release import toggle_view
-
-        states = [known_model(controller, model)] if model else list(controller.states().values())
-        views = [toggle_view(one, controller.clock.now()) for state in states for one in state.toggles.values()]
-    if as_json:
-        say_json(views)
-        return
-    say_table(
-        ["toggle", "state", "share", "challenger", "against", "owner", "expires", "remove by", "revision"],
-        [_row(view) for view in views],
-    )
-
-
-@toggle.command()
-@toggle_argument
-@json_option
-def show(toggle: str, as_json: bool) -> None:
-    """One toggle, and what can be done to it."""
-    from retrain_assets.cli import targets
-    from retrain_assets.cli.opening import open_controller
-
-    controller = open_controller(Home.from_environment())
-    from retrain_assets.release import toggle_view
-
-    target = targets.to_show(controller.states(), toggle)
-    view = toggle_view(target.toggle, controller.clock.now())
-    if as_json:
-        say_json(view)
-        return
-    if target.chosen:
-        say(f"{target.chosen}:")
-    for name, value in _lines(view):
-        say(f"{name + ':':<16}{value}")
+for view in (list_toggles, show, debt):
+    toggle.add_command(view)
 
 
 @toggle.command()
@@ -157,8 +107,47 @@ def extend(toggle: str, by: str, order: Order) -> None:
 @click.option("--to", "owner", required=True, metavar="OWNER", help="team:NAME or an e-mail address.")
 @moving
 def transfer(toggle: str, owner: str, order: Order) -> None:
-    """Give the toggle another owner."""
-    _move(toggle, order, lambda door, one, actor, seen: door.transfer(one, owner, actor, order.reason, revision=seen))
+    """Offer the toggle to another owner.
+
+    It is the other's once accepted. Offering it to the present owner withdraws the offer. The owner offers it, for a team
+    anybody; when the owner left, an approver.
+
+    A model's name means its active toggle, or, without one, the promoted toggle that made the present champion.
+    """
+    from retrain_assets.cli.targets import to_answer_for
+
+    _move(
+        toggle,
+        order,
+        lambda door, one, actor, seen: door.offer_transfer(one, owner, actor, order.reason, revision=seen),
+        to_answer_for,
+    )
+
+
+@toggle.command()
+@moving
+def accept(toggle: str, order: Order) -> None:
+    """Take over a toggle that is offered to you, or to your team.
+
+    A model's name means its active toggle, or, without one, the promoted toggle that made the present champion.
+    """
+    from retrain_assets.cli.targets import to_answer_for
+
+    _move(
+        toggle, order, lambda door, one, actor, seen: door.accept_transfer(one, actor, order.reason, revision=seen), to_answer_for
+    )
+
+
+@toggle.command()
+@moving
+def review(toggle: str, order: Order) -> None:
+    """Say that the toggle is still needed.
+
+    A model's name means its active toggle, or, without one, the promoted toggle that made the present champion.
+    """
+    from retrain_assets.cli.targets import to_answer_for
+
+    _move(toggle, order, lambda door, one, actor, seen: door.review(one, actor, order.reason, revision=seen), to_answer_for)
 
 
 @toggle.command()
@@ -195,49 +184,3 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--by") from error
-
-
-def _row(view: dict[str, Any]) -> list[Any]:
-    return [
-        view["toggle"],
-        at_stage(view["state"], view["stage"]),
-        f"{view['share']:.2%}" if view["possible"] and view["state"] not in ("promoted", "rolled_back", "rejected") else None,
-        f"version {view['challenger']['version']}",
-        f"version {view['previous_champion']['version']}",
-        view["owner"],
-        moment(view["expires_at"]),
-        moment(view["remove_by"]),
-        view["revision"],
-    ]
-
-
-def _lines(view: dict[str, Any]) -> list[tuple[str, str]]:
-    look, armed = view["last_look"], view["armed_at"]
-    ramp = ", ".join(f"[{stage}]" if stage == view["stage"] else stage for stage in (*view["ramp"], "100"))
-    lines = [
-        ("toggle", view["toggle"]),
-        ("state", at_stage(view["state"], view["stage"]) + (" (expired)" if view["expired"] else "")),
-        ("ended because", view["ended_because"]),
-        ("held from", view["held_from"]),
-        ("purpose", view["purpose"]),
-        ("owner", view["owner"]),
-        ("challenger", f"version {view['challenger']['version']} ({short(view['challenger']['bundle'])})"),
-        ("against", f"version {view['previous_champion']['version']} ({short(view['previous_champion']['bundle'])})"),
-        ("ramp", ramp),
-        ("armed", moment(armed)),
-        ("in stage since", moment(view["stage_started_at"])),
-        ("expires", moment(view["expires_at"])),
-        ("remove by", moment(view["remove_by"])),
-        ("revision", f"{view['revision']} (split of revision {view['stage_revision']})"),
-        ("last look", f"{moment(look['at'])}: {look['action'].replace('_', ' ')}: {look['reason']}" if look else None),
-        *(
-            (
-                "approved",
-                f"by {one['approver']} at {moment(one['at'])}, valid until {moment(one['valid_until'])}"
-                f"{'' if one['counts'] else ', does not count any more'}: {one['reason']}",
-            )
-            for one in view["approvals"]
-        ),
-        ("possible", ", ".join(view["possible"]) or "nothing"),
-    ]
-    return [(name, value) for name, value in lines if value]

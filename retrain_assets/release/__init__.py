@@ -7,7 +7,15 @@ from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft, PlatformState, fold_platform
 from retrain_assets.release.platform_control import Engaged
 from retrain_assets.release.projection import RegistryProtocol
-from retrain_assets.release.questions import audit_trail, platform_view, recorded_evidence, retrain_view, status, toggle_view
+from retrain_assets.release.questions import (
+    audit_trail,
+    debt_view,
+    platform_view,
+    recorded_evidence,
+    retrain_view,
+    status,
+    toggle_view,
+)
 from retrain_assets.release.retrains import next_retrain_key
 from retrain_assets.release.state import (
     ACTIVE,
@@ -56,6 +64,7 @@ __all__ = [
     "TransferOffer",
     "VersionRef",
     "audit_trail",
+    "debt_view",
     "fold",
     "fold_platform",
     "next_retrain_key",

@@ -34,12 +34,14 @@ class Engaged:
         rolled_back: the toggles that were rolled back now.
         faults: what could not be done, one line each: no challenger gets traffic all the same, unless it is the flag document
             that could not be written.
+        registry_behind: why aliases and tags could not follow; empty when they did. The next reconciliation sets them.
     """
 
     switch: KillSwitch
     newly: bool
     rolled_back: tuple[ToggleState, ...]
     faults: tuple[str, ...]
+    registry_behind: str = ""
 
 
 class PlatformControl(Door):
@@ -72,12 +74,13 @@ class PlatformControl(Door):
         known, events = self._record(scope, actor, reason, plan)
         switch = known or KillSwitch(scope, events[0].at, str(actor), reason, events[0].sequence)
         faults: list[str] = []
-        _attempt(faults, "flag document", self._project_flags)
+        behind: list[str] = []
+        _attempt(faults, "flag document: ", self._project_flags)
         rolled_back = self._roll_back_killed(actor, reason, faults)
         if rolled_back:
-            _attempt(faults, "flag document", self._project_flags)
-            _attempt(faults, "registry", self._project_registry)
-        return Engaged(switch, known is None, tuple(rolled_back), tuple(dict.fromkeys(faults)))
+            _attempt(faults, "flag document: ", self._project_flags)
+            _attempt(behind, "", self._project_registry)
+        return Engaged(switch, known is None, tuple(rolled_back), tuple(dict.fromkeys(faults)), "".join(behind))
 
     def release_kill_switch(self, model: str | None, actor: Actor, reason: str) -> KillSwitch:
         """Let challengers be armed again; what was rolled back stays rolled back.
@@ -227,7 +230,7 @@ class PlatformControl(Door):
             because = f"kill switch of {switch.scope}: {reason or switch.reason}"
             _attempt(
                 faults,
-                f"rollback of {toggle.name}",
+                f"rollback of {toggle.name}: ",
                 lambda model=model, because=because: self._record(model, actor, because, _roll_back_active),  # type: ignore[misc]
             )
             if not (after := self.state(model).toggles[toggle.name]).active:
@@ -245,7 +248,7 @@ def _attempt(faults: list[str], what: str, action: Callable[[], object]) -> None
     try:
         action()
     except Exception as error:  # noqa: BLE001 any fault of ledger, disk or registry; it is reported, and the brake goes on
-        faults.append(f"{what}: {first_line(error)}")
+        faults.append(f"{what}{first_line(error)}")
 
 
 def _freeze(freezes: tuple[DeclaredFreeze, ...], number: int) -> DeclaredFreeze:

@@ -1,0 +1,58 @@
+"""``retrain kill``: all traffic to the champion, of one model or of all, until a person says that it may go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from retrain_assets.cli.exits import ExitCode, tell
+from retrain_assets.cli.options import Order, changing, optional_model_argument
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from retrain_assets.release import Engaged, ReleaseController
+
+
+@click.command()
+@optional_model_argument
+@click.option("--all", "every_model", is_flag=True, help="All models, those to come included.")
+@click.option("--release", is_flag=True, help="Let challengers be armed again; nothing is armed by that.")
+@changing
+def kill(model: str | None, every_model: bool, release: bool, order: Order) -> None:
+    """Engage the kill switch of MODEL, or of all models.
+
+    Active toggles are rolled back at once. Until the switch is released nothing is armed, stepped, resumed, put to approval or
+    promoted; rolling back and holding always work.
+    """
+    if (model is None) != every_model:
+        raise click.UsageError("name one model or write --all", click.get_current_context())
+    from retrain_assets.cli import platform_changes
+    from retrain_assets.cli.opening import controller_of, known_or_contracted, require_record
+
+    actor, home = order.actor, Home.from_environment()
+    require_record(home)
+    controller = controller_of(home)
+    if model is not None and not release:
+        known_or_contracted(controller, model)
+    if release:
+        released = platform_changes.carry_out(
+            controller, actor, lambda: controller.release_kill_switch(model, actor, order.reason)
+        )
+        platform_changes.report(released, order, notes=_still_engaged(controller))
+        return
+    engaged: list[Engaged] = []
+    change = platform_changes.carry_out(
+        controller, actor, lambda: engaged.append(controller.engage_kill_switch(model, actor, order.reason))
+    )
+    (done,) = engaged
+    platform_changes.report(change, order, notes=[f"not done: {fault}" for fault in done.faults])
+    if done.registry_behind:
+        tell(f"note: recorded and routed, but the registry is behind ({done.registry_behind}); run retrain reconcile")
+    if done.faults:
+        tell(f"kill: the switch is engaged, and this could not be done: {'; '.join(done.faults)}; any later command tries again")
+        click.get_current_context().exit(ExitCode.INPUT)
+
+
+def _still_engaged(controller: ReleaseController) -> list[str]:
+    return [f"still engaged: the kill switch of {one.scope}" for one in controller.platform().kill_switches.values()]
