@@ -55,6 +55,7 @@ HEAVY = {
     "scipy.stats",
     "skops",
     "openfeature",
+    "apprise",
 }
 
 # asset: what it stands on, owner, kinds, partitions
@@ -69,12 +70,14 @@ ROAD: dict[str, tuple[list[str], str, list[str], str | None]] = {
     "promotion_decision": (["canary_report", "evaluation_report"], "team:release", ["mlflow"], RETRAINS),
     "audit_record": (["promotion_decision"], "team:release", ["html"], RETRAINS),
     "drift_report": (["live_traffic", "source"], "team:data-science", ["polars"], None),
+    "toggle_debt": ([], "team:release", ["table"], None),
 }
 EXTERNAL = {"source", "live_traffic"}
 
 WARNINGS = {"experiment_can_conclude"}
 
 CHECKS = {
+    "toggle_debt": {"no_toggle_debt"},
     "dataset": {
         "schema_holds",
         "fresh_enough",
@@ -199,7 +202,7 @@ def test_every_made_asset_has_the_code_version_of_its_contract(location: dict[st
 def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location: dict[str, Any]) -> None:
     """A check has its asset's partitions, else its results lose theirs; the decision's own checks and warnings do not block."""
     expected = [
-        [f"{MODEL}/{asset}", check, asset != "promotion_decision" and check not in WARNINGS, RETRAINS]
+        [f"{MODEL}/{asset}", check, asset not in ("promotion_decision", "toggle_debt") and check not in WARNINGS, ROAD[asset][3]]
         for asset, names in CHECKS.items()
         for check in names
     ]
@@ -208,8 +211,8 @@ def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location:
 
 def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
     """A failed gate is not retried: no job retries on an asset's failure."""
-    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift")}
+    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "upkeep")}
     assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
     tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}
     jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in location["jobs"].items()}
-    assert jobs == {f"{MODEL}_{name}": tags for name in ("retrain", "canary", "decision", "drift")}
+    assert jobs == {f"{MODEL}_{name}": tags for name in ("retrain", "canary", "decision", "drift", "toggle_debt")}

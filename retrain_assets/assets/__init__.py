@@ -15,6 +15,7 @@ from retrain_assets.assets.platform import PLATFORM, Platform
 from retrain_assets.assets.promotion_decision import promotion_decision_asset
 from retrain_assets.assets.road import Road, cutoff_of
 from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
+from retrain_assets.assets.toggle_debt import toggle_debt_asset
 from retrain_assets.contract import Contract
 
 __all__ = ["LAUNCHED_BY_TAG", "PLATFORM", "TRIGGER_TAG", "Platform", "Road", "cutoff_of", "road_definitions"]
@@ -29,6 +30,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
         road.canary_job: ("canary_report",),
         road.decision_job: ("promotion_decision", "audit_record"),
         road.drift_job: ("drift_report",),
+        road.debt_job: ("toggle_debt",),
     }
     return dg.Definitions(
         assets=[
@@ -41,6 +43,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
             promotion_decision_asset(road),
             audit_record_asset(road),
             drift_report_asset(road),
+            toggle_debt_asset(road),
         ],
         asset_checks=[*gate_checks(road), planning_check(road)],
         jobs=[

@@ -30,6 +30,7 @@ KINDS: Mapping[str, set[str]] = {
     "drift_report": {"polars"},
     "live_traffic": {"parquet"},
     "source": {"parquet"},
+    "toggle_debt": {"table"},
 }
 
 
@@ -44,6 +45,7 @@ ROLES: Mapping[str, str] = {
     "canary_report": "experiment",
     "promotion_decision": "release",
     "audit_record": "release",
+    "toggle_debt": "release",
 }
 """The role of the contract's owners that answers for each asset."""
 
@@ -96,6 +98,11 @@ class Road:
     def drift_job(self) -> str:
         """Job that makes the drift report."""
         return f"{self.model}_drift"
+
+    @property
+    def debt_job(self) -> str:
+        """Job that shows the toggle debt, for whoever wants it at once."""
+        return f"{self.model}_toggle_debt"
 
     def owners(self, asset: str) -> list[str]:
         """Who answers for an asset: the owner of the role that the contract gives it to."""

@@ -1,4 +1,4 @@
-"""What starts by itself: drift and canary sensors, the decision sensor, schedules."""
+"""What starts by itself: drift, canary, decision and upkeep sensors, schedules; what people are told."""
 
 import dagster as dg
 
@@ -7,6 +7,7 @@ from retrain_assets.automation.canary_sensor import canary_sensor
 from retrain_assets.automation.decision_sensor import decision_sensor
 from retrain_assets.automation.drift_sensor import drift_sensor
 from retrain_assets.automation.schedules import cadence_schedule, drift_schedule
+from retrain_assets.automation.upkeep_sensor import upkeep_sensor
 from retrain_assets.contract import Contract
 
 __all__ = ["automation_definitions"]
@@ -15,7 +16,7 @@ __all__ = ["automation_definitions"]
 def automation_definitions(contract: Contract) -> dg.Definitions:
     """Sensors and schedules of one model."""
     road = Road(contract)
-    sensors = [canary_sensor(road), decision_sensor(road)]
+    sensors = [upkeep_sensor(road), canary_sensor(road), decision_sensor(road)]
     schedules: list[dg.ScheduleDefinition] = []
     if contract.cadence.on_drift is not None:
         sensors.append(drift_sensor(road, contract.cadence.on_drift))

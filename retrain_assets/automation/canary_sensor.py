@@ -8,8 +8,8 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import run_key
 from retrain_assets.contract import Contract, SourceError
 from retrain_assets.home import Home
-from retrain_assets.release import ModelState, ToggleState, ToggleStatus
-from retrain_assets.release.policy import arming_subjects, gate_obstacles
+from retrain_assets.release import ModelState, Move, ToggleState, ToggleStatus
+from retrain_assets.release.policy import arming_brakes, arming_subjects, gate_obstacles, toggle_brakes
 from retrain_assets.serving import ExposureLog
 
 
@@ -26,14 +26,19 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
     )
     def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         platform.controller.catch_up()
-        state = platform.controller.state(road.model)
+        states, beyond = platform.controller.snapshot()
+        state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
         toggle = state.active_toggle
         if toggle is None:
             ready = ready_to_arm(state, road.contract)
             if ready is None:
                 return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
+            if stopped := arming_brakes(road.contract, now, beyond):
+                return dg.SkipReason(f"{ready} is not armed: {'; '.join(brake.message for brake in stopped)}")
             key = run_key(context.instance, road.canary_job, ready, f"{road.model}:{ready}:arm")
             return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=ready)
+        if toggle.state is ToggleStatus.ARMED and (stopped := toggle_brakes(toggle, Move.STEP, now, beyond)):
+            return dg.SkipReason(f"{toggle.name} does not enter its ramp: {'; '.join(brake.message for brake in stopped)}")
         if (due := step_due(platform.home, toggle)) is None:
             return dg.SkipReason(f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look")
         key = run_key(context.instance, road.canary_job, toggle.retrain, f"{toggle.name}:{toggle.stage_revision}:{due}")

@@ -8,8 +8,8 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import DEAD, run_key
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
-from retrain_assets.release import ModelState, RetrainState
-from retrain_assets.release.policy import arming_subjects, gate_obstacles, standing_approvals
+from retrain_assets.release import ModelState, Move, PlatformState, RetrainState
+from retrain_assets.release.policy import arming_subjects, gate_obstacles, standing_approvals, toggle_brakes
 
 RUNS_LOOKED_AT = 100
 """How many of a partition's newest runs are searched; runs of other models with the same key are among them."""
@@ -29,9 +29,9 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
     def decide(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         controller = platform.controller
         controller.catch_up()
-        controller.expire_due()
         record_dead_runs(context.instance, road, platform)
-        state, now = platform.controller.state(road.model), platform.clock.now()
+        states, beyond = controller.snapshot()
+        state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
         overtaken = overtaken_audits(platform.ledger, road.model)
         requests = [
             dg.RunRequest(
@@ -40,7 +40,7 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
                 partition_key=key,
             )
             for key, retrain in sorted(state.retrains.items())
-            if (why := decision_due(state, key, retrain, now) or overtaken.get(key)) is not None
+            if (why := decision_due(state, key, retrain, beyond, now) or overtaken.get(key)) is not None
         ]
         return requests or dg.SkipReason("no retrain awaits a decision")
 
@@ -49,9 +49,12 @@ def decision_sensor(road: Road) -> dg.SensorDefinition:
 
 def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platform) -> None:
     """Record retrains whose run failed or was cancelled without a gate or stage having said why."""
-    state, now = platform.controller.state(road.model), platform.clock.now()
+    states, beyond = platform.controller.snapshot()
+    state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
     for key, retrain in state.retrains.items():
-        if retrain.ended is not None or decision_due(state, key, retrain, now) is not None or state.toggle_of(key) is not None:
+        if retrain.ended is not None or state.toggle_of(key) is not None:
+            continue
+        if decision_due(state, key, retrain, beyond, now) is not None:
             continue
         if not gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
             continue
@@ -82,10 +85,11 @@ def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
     return overtaken
 
 
-def decision_due(state: ModelState, key: str, retrain: RetrainState, now: datetime) -> str | None:
+def decision_due(state: ModelState, key: str, retrain: RetrainState, platform: PlatformState, now: datetime) -> str | None:
     """Why a retrain is due for a decision, as text for the run key; None when it is not.
 
-    The same reason is asked about once, so an approval counts only from when it can take effect: not during a change freeze.
+    The same reason is asked about once, so an approval counts only from when it can take effect: not while a freeze, a kill
+    switch or a missing owner stops promotions.
     """
     if retrain.ended is not None:
         return None if retrain.audit is not None else f"ended-{retrain.ended}"
@@ -94,7 +98,7 @@ def decision_due(state: ModelState, key: str, retrain: RetrainState, now: dateti
         if toggle.state.value in ("rolled_back", "rejected"):
             return f"{toggle.state.value}-{toggle.revision}"
         approvals = standing_approvals(toggle, now)
-        if toggle.state.value == "awaiting_approval" and approvals and toggle.terms.cadence.freeze_at(now) is None:
+        if toggle.state.value == "awaiting_approval" and approvals and not toggle_brakes(toggle, Move.PROMOTE, now, platform):
             return f"approved-{toggle.revision}-{'-'.join(str(item.sequence) for item in approvals)}"
         return None
     if retrain.failure is not None:

@@ -46,7 +46,7 @@ def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
         alarms = drift_verdicts(reports, rule)
         if not alarms:
             return dg.SkipReason(f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}")
-        now, cadence = platform.clock.now(), road.contract.cadence
+        now, cadence = platform.clock.now(), platform.controller.platform().cadence(road.contract)
         held = holds(cadence, state, now, Launcher.DRIFT, under_way(context.instance, road.retrain_job))
         if held:
             opens = earliest(cadence, state, now)

@@ -35,8 +35,8 @@ def cadence_schedule(road: Road, cron: str) -> dg.ScheduleDefinition:
     )
     def launch_on_cadence(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         state = platform.controller.state(road.model)
-        now = platform.clock.now()
-        if held := holds(road.contract.cadence, state, now, Launcher.CRON, under_way(context.instance, road.retrain_job)):
+        now, cadence = platform.clock.now(), platform.controller.platform().cadence(road.contract)
+        if held := holds(cadence, state, now, Launcher.CRON, under_way(context.instance, road.retrain_job)):
             return dg.SkipReason(f"held back by {in_words(held)}")
         retrain = next_retrain_key(state.retrains, now.date())
         context.instance.add_dynamic_partitions(road.partitions.name or "", [retrain])

@@ -37,6 +37,7 @@ class Engine:
     runs: int = 0
     _repository: dg.RepositoryDefinition = field(init=False)
     _seen: set[str] = field(default_factory=set, init=False)
+    _cursors: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Resolve the definitions once; they are the ones production loads."""
@@ -51,9 +52,14 @@ class Engine:
         """
         definition = self._repository.get_sensor_def(f"{self.road.model}_{sensor}")
         context = dg.build_sensor_context(
-            instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
+            instance=self.instance,
+            repository_def=self._repository,
+            resources={"platform": self.platform},
+            cursor=self._cursors.get(sensor),
         )
         answered = definition(context)
+        if isinstance(answered, dg.SensorResult) and answered.cursor is not None:
+            self._cursors[sensor] = answered.cursor
         for event in answered.asset_events if isinstance(answered, dg.SensorResult) else ():
             self.instance.report_runless_asset_event(event)
         requests, partitions = _asked_for(answered)

@@ -69,6 +69,7 @@ class Replay:
 
     def watch(self, day: date) -> None:
         """One morning of the sensors, in the order a daemon would come to them; drift reports on their cron day."""
+        self.engine.tick("upkeep_sensor")
         self.engine.tick("decision_sensor")
         self.engine.tick("canary_sensor")
         self.engine.tick("decision_sensor")

@@ -1,0 +1,140 @@
+"""The upkeep sensor: ends toggles that are due, tells people what happened and what waits for them, shows the toggle debt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import dagster as dg
+
+from retrain_assets.assets import Platform, Road
+from retrain_assets.assets.toggle_debt import DebtPage
+from retrain_assets.automation.alerts import Alert
+from retrain_assets.automation.event_alerts import TOLD, alerts_of
+from retrain_assets.automation.notifications import Urgency, recipients_of
+from retrain_assets.automation.outbox import Outbox
+from retrain_assets.automation.standing_alerts import standing_alerts
+from retrain_assets.automation.telling import Told, tell
+from retrain_assets.contract import RetrainError, digest_of
+from retrain_assets.ledger import EVERY_MODEL, Ledger
+from retrain_assets.release import ModelState, PlatformState
+from retrain_assets.release.policy import expired
+from retrain_assets.release.retirement import passed_at, removal_due, waiting_candidates
+
+
+def upkeep_sensor(road: Road) -> dg.SensorDefinition:
+    """Keeps a model's toggles; asks for no run.
+
+    Its cursor says what was told. At the first tick, and after the cursor was reset, what happened before is not told; what waits
+    for somebody is.
+    """
+
+    @dg.sensor(
+        name=f"{road.model}_upkeep_sensor",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify of "
+        "rollbacks, kill switches, approvals and offers that wait, expiries and debt, and keeps the asset toggle_debt.",
+    )
+    def keep_up(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
+        now = platform.clock.now()
+        done, faults = upkeep(platform, road, now)
+        states, beyond = platform.controller.snapshot()
+        state = states.get(road.model) or ModelState(road.model)
+        page = DebtPage(road, state, beyond, now)
+        told = _told(platform, road, state, beyond, page, faults, Outbox.read(context.cursor), now)
+        shown = f"{now:%Y-%m-%d} {page.digest}"
+        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation] = []
+        if shown != told.outbox.shown:
+            events += page.events
+        for line in (*faults, *told.given_up):
+            context.log.error(line)
+        if told.given_up:
+            events.append(_observation(road, told))
+        said = [*done, *faults, *told.sent, *told.failed, *told.given_up]
+        return dg.SensorResult(
+            skip_reason="; ".join(said) or "nothing is due",
+            cursor=replace(told.outbox, shown=shown).cursor(),
+            asset_events=events,
+        )
+
+    return keep_up
+
+
+def upkeep(platform: Platform, road: Road, now: datetime) -> tuple[list[str], list[str]]:
+    """End what is due: what was done and what failed, one line each. A model with nothing due costs a look at its state."""
+    controller, done, faults = platform.controller, [], []
+    try:
+        states, beyond = controller.snapshot()
+        state = states.get(road.model) or ModelState(road.model)
+        if state.active_toggle is not None and expired(state.active_toggle, now):
+            done += [f"{toggle.name} expired and was rolled back" for toggle in controller.expire_due()]
+        if _to_retire(state, beyond, road, now):
+            done += [f"{toggle.name} was retired by policy" for toggle in controller.retire_abandoned()]
+    except RetrainError as error:
+        faults.append(f"upkeep failed: {error.line}")
+    return done, faults
+
+
+def _to_retire(state: ModelState, platform: PlatformState, road: Road, now: datetime) -> bool:
+    longest = road.contract.toggle.remove_after
+    return any(removal_due(toggle, platform, now) for toggle in state.toggles.values()) or any(
+        passed_at(retrain) + longest <= now for retrain in waiting_candidates(state).values()
+    )
+
+
+def _told(
+    platform: Platform,
+    road: Road,
+    state: ModelState,
+    beyond: PlatformState,
+    page: DebtPage,
+    faults: list[str],
+    outbox: Outbox | None,
+    now: datetime,
+) -> Told:
+    """Tell whoever the contract names. The last event considered is the state's, so that none falls between two ticks."""
+    until = max(state.sequence, beyond.sequence)
+    before = outbox or Outbox(until)
+    alerts = [
+        *_happened(platform, road, before, until),
+        *standing_alerts(state, page.debts, platform.home, now),
+        *(_failing(line, now) for line in faults),
+    ]
+    return tell(road.model, platform.home, before, alerts, recipients_of(road.contract.notify), until, now)
+
+
+def _happened(platform: Platform, road: Road, outbox: Outbox, until: int) -> list[Alert]:
+    """Alerts of the events since the last tick and of those that somebody has still to be told of."""
+    waiting = outbox.events_waiting
+    first = min([outbox.sequence + 1, *waiting])
+    if first > until and not waiting:
+        return []
+    ledger: Ledger = platform.ledger
+    events = [
+        event
+        for model in (road.model, EVERY_MODEL)
+        for event in ledger.events(model=model, kinds=TOLD, after=first - 1)
+        if outbox.sequence < event.sequence <= until or event.sequence in waiting
+    ]
+    return alerts_of(sorted(events, key=lambda event: event.sequence), platform.home)
+
+
+def _failing(fault: str, now: datetime) -> Alert:
+    return Alert(
+        key=f"failing:{digest_of(fault)[7:19]}",
+        at=now,
+        urgency=Urgency.NOW,
+        headline=fault,
+        lines=("Toggles that expire now are ended in the flag document alone; this is tried again every minute.",),
+        commands=(("retrain audit verify", "See whether the records are whole"), ("retrain reconcile", "Repair what is derived")),
+    )
+
+
+def _observation(road: Road, told: Told) -> dg.AssetObservation:
+    """What nobody will be told any more, where the model's people look."""
+    return dg.AssetObservation(
+        asset_key=road.key("toggle_debt"),
+        description="; ".join(told.given_up),
+        metadata={"not_told": dg.MetadataValue.text("\n".join(told.given_up))},
+    )
