@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+from pathlib import Path
+
 import pytest
+
+from retrain_assets.home import Home
+from retrain_assets_tests.serving.gateway.served import Served, running
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def canary_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A challenger at 25 per cent; its bundles are in the serving cache, so that nobody needs a registry."""
+    served = Served.at(tmp_path_factory.mktemp("canary") / "home").canary()
+
+    async def warmed() -> None:
+        async with running(served.app()):
+            pass
+
+    asyncio.run(warmed())
+    return served.root
+
+
+@pytest.fixture
+def canary_home(canary_base: Path, retrain_home: Path) -> Home:
+    """A copy of it, which RETRAIN_HOME names."""
+    shutil.copytree(canary_base, retrain_home)
+    return Home(retrain_home)
