@@ -104,10 +104,10 @@ class Token:
             scopes=frozenset(map(Scope, values["scopes"])),
             models=frozenset(values["models"]),
             sha256=values["sha256"],
-            added_at=datetime.fromisoformat(values["added_at"]),
+            added_at=_moment(values["added_at"]),
             added_by=Actor.parse(values["added_by"]),
             reason=values["reason"],
-            expires_at=datetime.fromisoformat(values["expires_at"]) if values["expires_at"] else None,
+            expires_at=_moment(values["expires_at"]) if values["expires_at"] else None,
         )
 
 
@@ -260,7 +260,7 @@ def fold_tokens(events: Iterable[Event]) -> dict[str, Token]:
                 added_at=event.at,
                 added_by=event.actor,
                 reason=event.reason,
-                expires_at=datetime.fromisoformat(given["expires_at"]) if given["expires_at"] else None,
+                expires_at=_moment(given["expires_at"]) if given["expires_at"] else None,
             )
     return known
 
@@ -274,6 +274,13 @@ def token_bytes(events: Iterable[Event]) -> bytes:
 def sha256_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"time {text} has no time zone")
+    return moment
 
 
 def _require_giver(actor: Actor, reason: str, where: str) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -34,6 +35,9 @@ MOST_CHILDREN = 1000
 """Most label sets in all; further ones are counted under ``other``, so that nobody can fill the memory with names."""
 
 OTHER = "other"
+
+UNKNOWN = "unknown_model"
+"""Why a request was refused that is about no model of this gateway."""
 
 FORMAT = {"description": "In the format asked for.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
@@ -67,6 +71,7 @@ class PrometheusMeter:
         self._models: LiveModels | None = None
         self._journal: TrafficJournal | None = None
         self._known = JournalState()
+        self._observing = Lock()
         self._arms: dict[tuple[str, Arm], tuple[Any, Any, Any]] = {}
         self._children: dict[tuple[Any, ...], Any] = {}
         self._define()
@@ -85,8 +90,8 @@ class PrometheusMeter:
         self._child(self._dropped, model).inc(rows)
 
     def refused(self, model: str, why: str) -> None:
-        """A request that was not answered."""
-        self._child(self._refused, model, why).inc()
+        """A request that was not answered. What a stranger calls a model does not become a label."""
+        self._child(self._refused, "" if why == UNKNOWN else model, why).inc()
 
     def flipped(self, model: str, revision: int) -> None:
         """From now on the model is routed by another rule, and its arms may be other versions."""
@@ -116,16 +121,18 @@ class PrometheusMeter:
             await asyncio.sleep(seconds)
 
     def observe(self) -> None:
-        """Look at models and journal once."""
+        """Look at models and journal once; safe from any thread."""
         if self._models is not None:
             self._problems.set(len(self._models.problems()))
             for model in self._models.names():
                 self._child(self._revision, model).set(self._models.current(model).rule.revision)
         if self._journal is not None:
-            self._count_journal(self._journal.state())
+            with self._observing:
+                self._count_journal(self._journal.state())
 
     def collected(self) -> Collector:
         """Everything there is to tell now, over all workers; gauges of workers that have ended are gone."""
+        self.observe()
         registry = CollectorRegistry()
         if self._folder is None:
             registry.register(self._own)

@@ -18,7 +18,7 @@ from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.projection import routing_rule, shown_sequence
 from retrain_assets.serving.live import LiveModels
 
-REGISTRY_PATIENCE = 3.0
+REGISTRY_PATIENCE = 2.0
 """Seconds an answer waits for the registry after everything that serves has changed."""
 
 ROUTED_WITHIN = 5.0
