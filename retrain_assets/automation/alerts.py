@@ -61,8 +61,7 @@ def message_of(model: str, alerts: Sequence[Alert]) -> Message:
 
 def _in_full(alert: Alert, *, numbered: bool) -> str:
     lines = [f"== {alert.headline}"] if numbered else []
-    lines += [*alert.lines, f"Since {words.moment(timestamp(alert.at))}." if numbered or not alert.lines else ""]
-    lines = [line for line in lines if line]
+    lines += alert.lines
     if alert.commands:
         lines += ["", *(f"{shows}:\n    {command}" for command, shows in alert.commands)]
     if alert.evidence:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from retrain_assets.automation.alerts import Alert
-from retrain_assets.automation.event_alerts import pack_of
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import format_duration
 from retrain_assets.home import Home
-from retrain_assets.ledger import timestamp
+from retrain_assets.ledger import EvidenceStore, timestamp
 from retrain_assets.release import Debt, DebtKind, ModelState, ToggleState, ToggleStatus
 from retrain_assets.release.policy import standing_approvals
 from retrain_assets.reports import words
@@ -39,10 +39,10 @@ def _expires(toggle: ToggleState, now: datetime) -> Iterator[Alert]:
     due = [before for before in warnings if expires is not None and expires - before <= now < expires]
     if expires is None or not due:
         return
-    spare = min(SUGGESTED, toggle.remove_by - expires) if toggle.remove_by else timedelta(0)
+    spare = min(SUGGESTED, _whole_hours(toggle.remove_by - expires)) if toggle.remove_by else timedelta(0)
     extend = (
         (
-            f'retrain toggle extend {toggle.name} --by {spare // timedelta(hours=1)}h --reason "why it needs longer"',
+            f'retrain toggle extend {toggle.name} --by {format_duration(spare)} --reason "why it needs longer"',
             f"Give it {format_duration(spare)} more",
         ),
     )
@@ -58,7 +58,7 @@ def _expires(toggle: ToggleState, now: datetime) -> Iterator[Alert]:
         ),
         commands=(
             (f"retrain canary {toggle.model} {toggle.retrain}", "See how far the evidence is"),
-            *(extend if spare >= timedelta(hours=1) else ()),
+            *(extend if spare else ()),
             (f'retrain toggle rollback {toggle.name} --reason "why"', "End it now"),
         ),
     )
@@ -74,7 +74,7 @@ def _awaits_approval(toggle: ToggleState, home: Home, now: datetime) -> Iterator
     void = len(toggle.approvals) - given
     look = toggle.last_look
     lines = [
-        f"{terms.required - given} of {terms.required} approvals are missing; approvers are {', '.join(terms.approvers)}.",
+        f"{given} of {terms.required} approvals are given; approvers are {', '.join(terms.approvers)}.",
         *([f"{void} given before {'does' if void == 1 else 'do'} not count any more."] if void else []),
         *([f"Last look at the canary, {words.moment(timestamp(look.at))}: {look.reason.rstrip('.')}."] if look else []),
         "The traffic stays divided as it is until somebody decides"
@@ -91,7 +91,7 @@ def _awaits_approval(toggle: ToggleState, home: Home, now: datetime) -> Iterator
             (f'retrain approve {toggle.model} {toggle.retrain} --reason "why it may go live"', "Let it go live"),
             (f'retrain reject {toggle.model} {toggle.retrain} --reason "why not"', "Or not"),
         ),
-        evidence=f"{home.root / 'evidence'}, {look.evidence}" if look else pack_of(home, toggle.model, toggle.retrain),
+        evidence=str(EvidenceStore(home.evidence_dir).path(look.evidence)) if look else "",
     )
 
 
@@ -116,8 +116,18 @@ def _owed(debt: Debt) -> Alert:
         at=debt.since,
         urgency=_OWED[debt.kind],
         headline=f"toggle {debt.toggle}: {debt.message}",
-        commands=((debt.remedy, "Settle it"),),
+        lines=(f"It counts as debt since {words.moment(timestamp(debt.since))}.",),
+        commands=tuple(_steps(debt.remedy)),
     )
+
+
+def _steps(remedy: str) -> Iterator[tuple[str, str]]:
+    """A remedy's commands one by one, who types it or what else there is beside each."""
+    for number, step in enumerate(re.split(r", then |; ", remedy)):
+        command, _, note = step.partition(", ")
+        if "--reason" not in command:
+            command += ' --reason "why"'
+        yield command, ("Then" if ", then " in remedy else "Or") if number else f"Settle it, {note}" if note else "Settle it"
 
 
 _OWED: Mapping[DebtKind, Urgency] = {
@@ -130,6 +140,10 @@ _OWED: Mapping[DebtKind, Urgency] = {
     DebtKind.ENDED_KEPT: Urgency.TO_KNOW,
 }
 """By when a debt has to be settled. An expiry that could not be carried out is told as upkeep that failed."""
+
+
+def _whole_hours(period: timedelta) -> timedelta:
+    return timedelta(hours=period // timedelta(hours=1))
 
 
 def _state(toggle: ToggleState) -> str:

@@ -52,7 +52,7 @@ def test_an_approval_that_waits_is_told_once_with_the_commands_to_type(watch: Wa
     body = message["message"]
     assert '\n    retrain approve flight_delay 2013-07-01 --reason "why it may go live"\n' in body
     assert '\n    retrain reject flight_delay 2013-07-01 --reason "why not"\n' in body
-    assert "1 of 1 approvals are missing; approvers are ruth@flights.example, paul@flights.example." in body
+    assert "0 of 1 approvals are given; approvers are ruth@flights.example, paul@flights.example." in body
     assert "better on cost, guardrails hold" in body
     assert "retrain runbook flight_delay" in body
 
@@ -95,7 +95,7 @@ def test_an_expiry_is_announced_as_the_contract_says_then_carried_out_and_told(w
     ]
     assert watch.world.toggle(RETRAIN).state is ToggleStatus.ROLLED_BACK
     warning = next(one["message"] for one in box.messages if "in 7 days" in one["title"])
-    assert 'retrain toggle extend flight_delay-2013-07-01 --by 168h --reason "why it needs longer"' in warning
+    assert 'retrain toggle extend flight_delay-2013-07-01 --by 7d --reason "why it needs longer"' in warning
 
 
 def test_after_an_extension_the_warnings_come_anew(watch: Watch, box: Inbox) -> None:
