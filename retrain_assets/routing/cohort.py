@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Predicate = Callable[[Any], bool]
 
+LIST_SEPARATOR = "|"
+"""Between the texts of a list attribute in the exposure log."""
+
 EXACT_DIGITS = 15
 """Decimals of so many digits become floats without rounding twice."""
 
@@ -64,6 +67,14 @@ def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
     else:
         met = None if _measures(stated) or stated.in_ is not None else values.is_not_null()
     return _nobody(values) if met is None else met.fill_null(False)
+
+
+def meeting_as_logged(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
+    """:func:`meeting` over a column of the exposure log, where a list stands as its texts joined by ``|``."""
+    import polars as pl
+
+    is_joined = condition.get("any_of") is not None and values.dtype == pl.String
+    return meeting(values.str.split(LIST_SEPARATOR) if is_joined else values, condition)
 
 
 def _predicate(condition: Condition) -> Predicate:
@@ -119,8 +130,6 @@ def _integers(values: pl.Series, stated: Condition) -> pl.Series | None:
     for bound, is_floor in ((stated.at_least, True), (stated.below, False)):
         if bound is None:
             continue
-        if math.isnan(bound):
-            return None
         if bound > highest or bound <= lowest:
             if (bound > highest) == is_floor:
                 return None
@@ -139,7 +148,7 @@ def _floats(values: pl.Series, stated: Condition) -> pl.Series:
         met &= values >= stated.at_least
     if stated.below is not None:
         met &= values < stated.below
-    return met if not any(map(_is_nan, (stated.at_least, stated.below))) else met & False
+    return met
 
 
 def _decimals(values: pl.Series, stated: Condition) -> pl.Series:
@@ -191,8 +200,4 @@ def _of(kind: type, options: Sequence[Any] | None) -> list[Any]:
 
 
 def _numbers(options: Sequence[Any] | None) -> list[float]:
-    return [option for option in options or () if not isinstance(option, (str, bool)) and not _is_nan(option)]
-
-
-def _is_nan(number: float | None) -> bool:
-    return number is not None and math.isnan(number)
+    return [option for option in options or () if not isinstance(option, (str, bool))]

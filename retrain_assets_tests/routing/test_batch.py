@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from retrain_assets.contract import RetrainError
 from retrain_assets.routing import Reason, assign_frame, compile_rule
 from retrain_assets.routing.batch import CHUNK
+
+from .requests import attributes, cohort_shares, cohorts, expiries, salts, shares, stages, states, units
 
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
 
@@ -23,44 +27,88 @@ def singly(rule, frame: pl.DataFrame, moments: list[datetime]) -> list[tuple[str
 def test_units_of_several_chunks_are_each_routed_as_alone(rule_of) -> None:
     ids = [f"Zoë {number}" if number % 9000 == 0 else f"unit {number}" for number in range(2 * CHUNK + 3)]
     frame = pl.DataFrame({"unit": [None, "", *ids]})
-    rule = rule_of(share=0.5, stage="50")
+    rule = rule_of(share=0.5, stage="50", cohort_share=0.9)
     assigned = assign_frame(rule, frame, "unit", NOW)
     assert list(assigned.select("arm", "reason").iter_rows()) == singly(rule, frame, [NOW] * frame.height)
-    assert assigned["reason"].value_counts().height == 2
+    assert assigned["reason"].value_counts().height == 3
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"at_least": 2},
-        {"below": 2.5},
-        {"at_least": 1, "below": 3},
-        {"in": [1.0, True]},
-        {"not_in": [2.0]},
-        {"at_least": -1e300},
-        {"below": 1e300, "not_in": []},
-        {"in": ["2"]},
-    ],
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(units, attributes), min_size=1, max_size=20),
+    cohorts,
+    shares,
+    cohort_shares,
+    salts,
+    stages,
+    states,
+    expiries,
 )
-@pytest.mark.parametrize(
-    "values",
-    [
-        pl.Series([0.5, 1.0, 2.0, 2.5, float("nan"), float("inf"), float("-inf"), None]),
-        pl.Series([0.5, 1.0, 2.5, None], dtype=pl.Float32),
-        pl.Series([0, 1, 2, 3, None]),
-        pl.Series([True, False, None]),
-        pl.Series(["1", "2", "", None]),
-        pl.Series(["1", "2", None], dtype=pl.Categorical),
-        pl.Series([None, None]),
-        pl.Series([datetime(2013, 7, 1), None]),  # noqa: DTZ001 (a type no condition speaks of)
-    ],
-    ids=lambda values: str(values.dtype),
-)
-def test_a_condition_holds_for_a_column_where_it_holds_for_each_value(rule_of, condition, values) -> None:
-    rule = rule_of(share=0.5, stage="50", cohort={"tier": condition})
-    frame = pl.DataFrame({"unit": [f"u{number}" for number in range(len(values))], "tier": values})
+def test_a_batch_gives_what_each_single_call_gives(
+    rule_of, rows, cohort, share, cohort_share, salt, stage, state, expiry
+) -> None:
+    rule = rule_of(cohort=cohort, share=share, cohort_share=cohort_share, salt=salt, stage=stage, state=state, expires_at=expiry)
+    frame = pl.DataFrame(
+        {
+            "unit": [None if unit is None else unit.encode("utf-8", "replace").decode() for unit, _ in rows],
+            "origin": [str(facts["origin"]) if "origin" in facts else None for _, facts in rows],
+            "distance": [facts["distance"] if isinstance(facts.get("distance"), float) else None for _, facts in rows],
+            "tier": [facts["tier"] if isinstance(facts.get("tier"), bool) else None for _, facts in rows],
+            "segments": [
+                list(map(str, facts["segments"])) if isinstance(facts.get("segments"), list) else None for _, facts in rows
+            ],
+        },
+        schema={
+            "unit": pl.String,
+            "origin": pl.String,
+            "distance": pl.Float64,
+            "tier": pl.Boolean,
+            "segments": pl.List(pl.String),
+        },
+    )
     assigned = assign_frame(rule, frame, "unit", NOW)
     assert list(assigned.select("arm", "reason").iter_rows()) == singly(rule, frame, [NOW] * frame.height)
+    assert assigned.drop("arm", "reason").equals(frame)
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.UInt64, pl.Int128, pl.Categorical, pl.Null])
+def test_units_of_any_kind_that_names_one_count_as_their_text(rule_of, kind) -> None:
+    ids = {pl.Categorical: ["a", None, "b"], pl.Null: [None, None]}.get(kind, [7, None, 100])
+    frame = pl.DataFrame({"unit": pl.Series(ids, dtype=kind)})
+    rule = rule_of(share=0.5, stage="50", cohort_share=0.9)
+    assigned = assign_frame(rule, frame, "unit", NOW)
+    assert list(assigned.select("arm", "reason").iter_rows()) == singly(rule, frame, [NOW] * frame.height)
+    assert assigned["unit"].dtype == kind
+
+
+@pytest.mark.parametrize("salt", ["{}", "{0}", "%s", "a{}b:", ""])
+def test_a_salt_is_never_read_as_a_pattern(rule_of, salt) -> None:
+    frame = pl.DataFrame({"unit": [f"u{number}" for number in range(300)]})
+    rule = rule_of(share=0.5, stage="50", salt=salt, cohort_share=0.5)
+    assigned = assign_frame(rule, frame, "unit", NOW)
+    assert list(assigned.select("arm", "reason").iter_rows()) == singly(rule, frame, [NOW] * frame.height)
+
+
+def test_columns_named_as_the_answer_are_conditions_first_and_answers_after(rule_of) -> None:
+    frame = pl.DataFrame({"unit": ["a", "b"], "arm": ["left", "right"], "reason": [1, 2]})
+    rule = rule_of(share=1.0, stage="100", cohort={"arm": {"in": ["left"]}})
+    assert assign_frame(rule, frame, "unit", NOW).rows() == [("a", "challenger", "ramp"), ("b", "champion", "cohort_excluded")]
+
+
+def test_a_frame_without_the_columns_of_the_rule_is_refused(rule_of) -> None:
+    rule = rule_of(cohort={"tier": {"in": ["gold"]}})
+    with pytest.raises(RetrainError, match="column tier is missing"):
+        assign_frame(rule, pl.DataFrame({"unit": ["a"]}), "unit", NOW)
+    with pytest.raises(RetrainError, match="text or integers"):
+        assign_frame(rule_of(), pl.DataFrame({"unit": [1.5]}), "unit", NOW)
+
+
+def test_integer_units_count_as_their_decimal_text_and_each_row_may_have_its_own_time(rule_of) -> None:
+    rule = rule_of(share=1.0, stage="100", expires_at=NOW)
+    moments = pl.Series([NOW - timedelta(seconds=1), NOW]).dt.cast_time_unit("us")
+    assigned = assign_frame(rule, pl.DataFrame({"unit": [17, 17]}), "unit", moments)
+    assert assigned["arm"].to_list() == ["challenger", "champion"]
+    assert assigned["reason"].to_list() == ["ramp", "expired"]
 
 
 @pytest.mark.parametrize("precision", ["ms", "us", "ns"])
