@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,6 @@ from retrain_assets.serving.journal.sealing import FAULTS, seal
 from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
 from retrain_assets.serving.journal.tally import Tally
 
-_LOG = logging.getLogger("retrain_assets.serving.journal")
 _LONGEST_PAUSE = 600.0
 
 
@@ -98,8 +96,6 @@ class Sealer:
         self._refused.pop(path, None)
         self._tally.well(about)
         self._tally.sealed(sealed.rows, sealed.repeated, sealed.shadow_unjoined, sealed.damaged)
-        if sealed.aside:
-            _LOG.error("%s: %d damaged lines of the journal were put aside; see there what is lost", sealed.aside, sealed.damaged)
 
     def _release(self, segment: Segment) -> None:
         try:

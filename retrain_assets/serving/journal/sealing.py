@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from retrain_assets.serving.journal.segment import Segment, journal_directories,
 from retrain_assets.serving.journal.values import TrafficKind
 from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype
 
+_LOG = logging.getLogger("retrain_assets.serving.journal")
 SHADOW_COLUMNS: dict[str, Dtype] = {"request_id": pl.String, "shadow_score": pl.Float64}
 FAULTS = (SourceError, OSError, MemoryError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What sealing may fail of; the segment stays."""
@@ -35,7 +37,6 @@ class Sealed:
         repeated: exposures left out because the same request and unit stood there before.
         shadow_unjoined: shadow scores that found no exposure.
         damaged: lines put aside.
-        aside: the file they are in; None without any.
     """
 
     files: tuple[Path, ...]
@@ -43,7 +44,6 @@ class Sealed:
     repeated: int
     shadow_unjoined: int
     damaged: int
-    aside: Path | None
 
 
 def recover(home: Home) -> list[Path]:
@@ -92,9 +92,9 @@ def seal(home: Home, model: str, segment: Segment) -> Sealed:
         _sweep(home.outcomes_dir(model), segment.name)
         files.append(log.append_outcomes(model, outcomes, segment.name))
     segment.remove()
-    return Sealed(
-        tuple(files), joined.height + outcomes.height, exposures.height - first.height, unjoined, len(found.damaged), aside
-    )
+    if aside:
+        _LOG.error("%s: %d damaged lines of the journal were put aside, they are in no file", aside, len(found.damaged))
+    return Sealed(tuple(files), joined.height + outcomes.height, exposures.height - first.height, unjoined, len(found.damaged))
 
 
 def _frame(found: Found, kind: TrafficKind) -> pl.DataFrame:
