@@ -33,6 +33,7 @@ OPENFEATURE_REASONS: Mapping[Reason, str] = {
     Reason.COHORT_EXCLUDED: "DEFAULT",
     Reason.NO_UNIT: "DEFAULT",
     Reason.EXPIRED: "DEFAULT",
+    Reason.NOT_LOGGED: "DEFAULT",
     Reason.ROLLED_BACK: "STATIC",
     Reason.PROMOTED: "STATIC",
     Reason.NO_TOGGLE: "STATIC",
