@@ -261,7 +261,7 @@ class TestTheSystem:
         with pytest.raises(Refused, match="for a person"):
             world.controller.extend(other, timedelta(days=1), SYSTEM, "longer")
         with pytest.raises(Refused, match="for a person"):
-            world.controller.transfer(other, "team:x", SYSTEM, "longer")
+            world.controller.offer_transfer(other, "team:x", SYSTEM, "longer")
         world.controller.hold(other, SYSTEM, "wait")
         with pytest.raises(Refused, match="for a person"):
             world.controller.resume(other, SYSTEM, "go on")
