@@ -29,9 +29,6 @@ from retrain_assets.serving.live.values import (
     UnknownModel,
 )
 
-NOT_LOGGED = Reason.NO_TOGGLE
-"""Why everybody has the champion while exposures cannot be written: no experiment goes on."""
-
 REFUSALS: Sequence[tuple[type[RetrainError], str]] = (
     (UnknownModel, "unknown_model"),
     (BadRequest, "bad_request"),
@@ -191,12 +188,12 @@ class Answering:
         if model not in self._unlogged:
             _LOG.error("%s: %s: %s", model, now, error.line)
         self._unlogged[model] = f"{now}: {error.line}"
-        self._meter.refused(model, "log_unavailable")
+        self._meter.refused(model, "not_logged")
         if inside := [place for place in request.places("challenger") if not request.errors[place]]:
             await request.score_by_champion(inside)
         if request.unanswered:
             raise ModelFailed("the champion gave no score", where=model, remedy="the gateway's log has the model's own error")
-        return request.predictions(outside=NOT_LOGGED)
+        return request.predictions(outside=Reason.NOT_LOGGED)
 
     def _score_beside(self, request: LiveRequest) -> None:
         live = request.live

@@ -14,15 +14,19 @@ from uuid import uuid4
 from retrain_assets.bundle import Bundle, load_bundle, verify_bundle
 from retrain_assets.contract import CustodyError, first_line
 from retrain_assets.home import Home
+from retrain_assets.release import RegistryProtocol
+from retrain_assets.release.projection import file_lock
 from retrain_assets.routing import VersionRef
 
-Fetch = Callable[[str, str], Path]
+Fill = Callable[[str, VersionRef], None]
 
 SPARE_COPIES = 3
 """Copies of a model kept on disk besides those in use, the last used ones."""
 
 SCRATCH_SECONDS = 3600.0
 """After this time what another process began to write is taken for left behind."""
+
+_ALGORITHM = "sha256:"
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,12 +36,16 @@ class BundleCache:
 
     Args:
         home: where the copies are.
-        fetch: gives the bundle directory of a model's version.
+        fill: has the copy of a model's version made.
     """
 
-    def __init__(self, home: Home, fetch: Fetch) -> None:
+    def __init__(self, home: Home, fill: Fill) -> None:
         self.home = home
-        self._fetch = fetch
+        self._fill = fill
+
+    def __contains__(self, key: tuple[str, VersionRef]) -> bool:
+        model, version = key
+        return (self.home.serving_cache_dir(model) / version.bundle.removeprefix(_ALGORITHM)).is_dir()
 
     def load(self, model: str, version: VersionRef) -> Bundle:
         """The bundle of a version, its digest checked.
@@ -46,16 +54,13 @@ class BundleCache:
             CustodyError: when what the registry has is not the bundle of that digest.
             RegistryUnavailable: when the registry does not answer.
         """
-        place = self.home.serving_cache_dir(model) / _folder(version.bundle)
-        try:
-            return _loaded(place, version.bundle)
-        except FileNotFoundError:
-            pass
-        except CustodyError as fault:
-            _LOG.warning(
-                "the copy of version %s is damaged and is taken from the registry again: %s", version.version, fault.line
-            )
-        self._copy(self._fetch(model, version.version), place, version.bundle)
+        place = _place(self.home, model, version)
+        if place.is_dir():
+            try:
+                return _loaded(place, version.bundle)
+            except (CustodyError, OSError) as fault:
+                _LOG.warning("the copy of %s version %s is made anew: %s", model, version.version, first_line(fault))
+        self._fill(model, version)
         return _loaded(place, version.bundle)
 
     def tidy(self, model: str, in_use: Set[str], spare: int = SPARE_COPIES) -> None:
@@ -77,33 +82,36 @@ class BundleCache:
             except FileNotFoundError:
                 continue
             if entry.name.startswith("."):
-                if time.time() - used_at > SCRATCH_SECONDS:
+                if time.time() - used_at > SCRATCH_SECONDS and entry.is_dir():
                     shutil.rmtree(entry, ignore_errors=True)
             elif entry.name not in kept:
                 unused.append((used_at, entry))
         for _, entry in sorted(unused, reverse=True)[spare:]:
             _remove(entry)
 
-    def _copy(self, source: Path, place: Path, digest: str) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
+
+def copy_from(registry: RegistryProtocol, home: Home, model: str, version: VersionRef) -> None:
+    """Have a whole copy of a version in the cache; of several processes that want one at once, one makes it.
+
+    Raises:
+        CustodyError: when what the registry has is not the bundle of that digest.
+        RegistryUnavailable: when the registry does not answer.
+    """
+    place = _place(home, model, version)
+    with file_lock(place.with_name(f".{place.name}.lock")):
+        if _is_whole(place, version.bundle):
+            return
         scratch = place.with_name(f".{uuid4().hex}")
         try:
-            shutil.copytree(source, scratch)
-            verify_bundle(scratch, digest)
-            if place.exists() and not _is_whole(place, digest):
-                _remove(place)
-            try:
-                scratch.rename(place)
-            except OSError:
-                if not _is_whole(place, digest):  # otherwise another process was quicker
-                    raise
+            shutil.copytree(registry.download(model, version.version), scratch)
+            verify_bundle(scratch, version.bundle)
+            _remove(place)
+            scratch.rename(place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _loaded(place: Path, digest: str) -> Bundle:
-    if not place.is_dir():
-        raise FileNotFoundError(place)
     bundle = load_bundle(place, digest, threads=1)
     os.utime(place)
     return bundle
@@ -112,8 +120,7 @@ def _loaded(place: Path, digest: str) -> Bundle:
 def _is_whole(place: Path, digest: str) -> bool:
     try:
         verify_bundle(place, digest)
-    except (CustodyError, OSError) as fault:
-        _LOG.info("%s is replaced: %s", place, first_line(fault))
+    except (CustodyError, OSError):
         return False
     return True
 
@@ -128,7 +135,11 @@ def _remove(entry: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _place(home: Home, model: str, version: VersionRef) -> Path:
+    return home.serving_cache_dir(model) / _folder(version.bundle)
+
+
 def _folder(digest: str) -> str:
-    if (found := re.fullmatch(r"sha256:([0-9a-f]{64})", digest)) is None:
-        raise CustodyError(f"{digest!r} is not the digest of a bundle", where="flags.json", remedy="run: retrain reconcile")
-    return found[1]
+    if re.fullmatch(_ALGORITHM + "[0-9a-f]{64}", digest) is None:
+        raise CustodyError(f"{digest!r} is not the digest of a bundle", remedy="run: retrain audit verify")
+    return digest.removeprefix(_ALGORITHM)

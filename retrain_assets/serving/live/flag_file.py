@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain_assets.contract import CustodyError, RetrainError
-from retrain_assets.routing import RoutingRule, rules_from_document
+from retrain_assets.routing import RoutingRule, compile_rule, rules_from_document
 
 Stamp = tuple[int, int, int]
 
@@ -71,7 +71,10 @@ class FlagFile:
         if gone := sorted(self._flags.keys() - flags.keys()):
             raise CustodyError(f"flag {gone[0]} is gone", remedy=REMEDY)
         changed = {name: flag for name, flag in flags.items() if self._flags.get(name) != flag}
-        self.rules = {**self.rules, **rules_from_document({"flags": changed})}
+        rules = rules_from_document({"flags": changed})
+        for rule in rules.values():
+            compile_rule(rule)
+        self.rules = {**self.rules, **rules}
         self._flags, self.sequence, self.fault = flags, sequence, None
         return frozenset(changed)
 

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from retrain_assets.contract import first_line
 from retrain_assets.home import Home
 from retrain_assets.release import ReleaseController
 from retrain_assets.routing import RoutingRule, VersionRef
-from retrain_assets.serving.live.bundle_cache import BundleCache
+from retrain_assets.serving.live.bundle_cache import BundleCache, copy_from
+from retrain_assets.serving.live.fetch import fetch
 from retrain_assets.serving.live.live_model import Key, Known, Seat, versions_of
 from retrain_assets.serving.live.scoring_threads import ScoringThreads
 from retrain_assets.serving.live.vouching import Vouched, rules_on_record, vouched
@@ -51,7 +51,8 @@ class Keeper:
         self._rules = rules
         self._tell = tell
         self._controller = controller
-        self._cache = BundleCache(home, self._fetch)
+        self._is_own = controller is None
+        self._cache = BundleCache(home, self._fill)
         self._dropped: list[tuple[float, Seat]] = []
         self._wake = threading.Event()
         self._stop = False
@@ -125,7 +126,7 @@ class Keeper:
 
     def _load(self, wanted: list[Key]) -> None:
         self._change(unloadable={key: why for key, why in self.known.unloadable.items() if key in wanted})
-        for key in wanted:
+        for key in sorted(wanted, key=lambda key: key not in self._cache):  # what needs no registry first
             if key in self.known.seats or self._stop:
                 continue
             try:
@@ -154,9 +155,11 @@ class Keeper:
         for model in self.known.vouched:
             self._cache.tidy(model, {version.bundle for one, version in wanted if one == model})
 
-    def _fetch(self, model: str, version: str) -> Path:
-        assert self._controller is not None  # nothing is loaded before the ledger was asked
-        return self._controller.registry.download(model, version)
+    def _fill(self, model: str, version: VersionRef) -> None:
+        if self._is_own or self._controller is None:
+            fetch(self.home, model, version)
+        else:
+            copy_from(self._controller.registry, self.home, model, version)
 
     def _change(self, **changes: object) -> None:
         self.known = replace(self.known, **changes)  # type: ignore[arg-type]

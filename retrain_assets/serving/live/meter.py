@@ -17,7 +17,9 @@ class Meter(Protocol):
         """Rows that should have been scored beside the answer and were not."""
 
     def refused(self, model: str, why: str) -> None:
-        """A request that was not answered: ``bad_request``, ``not_ready``, ``log_unavailable`` or ``model_failed``."""
+        """A request that was not answered, by its error: ``unknown_model``, ``bad_request``, ``not_ready``, ``model_late``,
+        ``model_failed``, ``log_unavailable``; ``not_logged``: one that was answered by the champion without being on record.
+        """
 
     def flipped(self, model: str, revision: int) -> None:
         """From now on the model is routed by another rule."""

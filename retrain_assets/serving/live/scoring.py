@@ -90,7 +90,7 @@ def _score(bundle: Bundle, label: str, batch: Batch, also_known: frozenset[str],
 
     answers: list[Answered | None] = []
     for part in in_parts(answer, batch, label):
-        if job.is_given_up:
+        if not job.is_wanted:
             break
         answers += [None] if part is None else part
     return Scored(answers, seconds)

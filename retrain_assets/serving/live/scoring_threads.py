@@ -21,23 +21,24 @@ class TooLate(RetrainError):
 
 
 class AllStuck(TooLate):
-    """Every thread still works on something that was given up; nothing new is begun."""
+    """Every thread still works on something past its deadline; nothing new is begun."""
 
 
 class Job(Generic[Result]):
-    """One piece of work: waits, runs, ends; or is given up.
+    """One piece of work: waits, runs, ends. One that is late, or that nobody waits for any more, is not begun.
 
-    A job that was given up while it ran goes on in its thread, which nobody can stop; what comes of it is thrown away.
+    What runs already goes on in its thread, which nobody can stop; what comes of it is thrown away.
     """
 
     def __init__(self, threads: ScoringThreads, work: Callable[[Job[Result]], Result], seconds: float) -> None:
         self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Result] = self._loop.create_future()
-        self._timer = self._loop.call_later(seconds, self._give_up, seconds)
+        self._timer = self._loop.call_later(seconds, self._be_late, seconds)
         self.work: Callable[[Job[Result]], Result] | None = work
         self.is_running = False
-        self.is_given_up = False
+        self.is_stuck = False
+        self.is_wanted = True
 
     async def result(self) -> Result:
         """What the work gave.
@@ -53,15 +54,11 @@ class Job(Generic[Result]):
 
     def give_up(self) -> None:
         """Nobody waits for it any more; does nothing to a job that has ended."""
-        self._timer.cancel()
+        self.is_wanted = False
         if not self._answer.cancel() and not self._answer.cancelled():
             self._answer.exception()  # it may have failed with nobody there to see it
-        self._threads.given_up(self)
-
-    def _give_up(self, seconds: float) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(TooLate(f"no answer within {seconds:g} s", where=self._threads.name))
-        self._threads.given_up(self)
+        if self._threads.withdraw(self):
+            self._timer.cancel()
 
     def end(self, result: Result | None, fault: BaseException | None) -> None:
         """Hand the end of the work to who waits for it; called in the thread."""
@@ -71,7 +68,15 @@ class Job(Generic[Result]):
             if not self._loop.is_closed():
                 raise
 
+    def _be_late(self, seconds: float) -> None:
+        self.is_wanted = False
+        if not self._answer.done():
+            self._answer.set_exception(TooLate(f"no answer within {seconds:g} s", where=self._threads.name))
+        if not self._threads.withdraw(self):
+            self._threads.hangs(self)
+
     def _settle(self, result: Result | None, fault: BaseException | None) -> None:
+        self._timer.cancel()
         if self._answer.done():
             return
         if fault is None:
@@ -100,7 +105,7 @@ class ScoringThreads:
 
     @property
     def stuck(self) -> int:
-        """Threads that work on something that was given up."""
+        """Threads that work on something past its deadline."""
         return self._stuck
 
     def begin(self, work: Callable[[Job[Result]], Result], seconds: float) -> Job[Result]:
@@ -131,14 +136,19 @@ class ScoringThreads:
         for _ in range(started):
             self._queue.put(None)
 
-    def given_up(self, job: Job[Result]) -> None:
-        """Note that nobody waits for a job any more."""
+    def withdraw(self, job: Job[Result]) -> bool:
+        """Have a job not begun, or throw away what it holds; False for one that runs."""
         with self._lock:
-            if not job.is_given_up:
-                job.is_given_up = True
-                self._stuck += job.is_running
             if not job.is_running:
                 job.work = None
+            return not job.is_running
+
+    def hangs(self, job: Job[Result]) -> None:
+        """Note that a job still runs past its deadline."""
+        with self._lock:
+            if job.is_running and not job.is_stuck:
+                job.is_stuck = True
+                self._stuck += 1
 
     def _run(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -164,4 +174,4 @@ class ScoringThreads:
             job.is_running = False
             job.work = None
             self._unfinished -= 1
-            self._stuck -= job.is_given_up
+            self._stuck -= job.is_stuck

@@ -19,6 +19,9 @@ from retrain_assets.serving.live.values import LogUnavailable, Row
 BATCH_ROWS = 64
 """Most rows scored in one call, so that it does not hold up the answers for long."""
 
+LAST_SECONDS = 5.0
+"""Time that a process that ends still scores beside the answers it gave."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -60,9 +63,15 @@ class ShadowQueue:
         return len(self._waiting)
 
     async def close(self) -> None:
-        """Score what waits."""
-        if self._drain is not None:
-            await self._drain
+        """Score what waits, as far as a short time allows; the rest is dropped."""
+        if self._drain is None:
+            return
+        await asyncio.wait({self._drain}, timeout=LAST_SECONDS)
+        self._drain.cancel()
+        await asyncio.gather(self._drain, return_exceptions=True)
+        if self._waiting:
+            self._meter.dropped(self.model, len(self._waiting))
+            self._waiting.clear()
 
     async def _score_waiting(self) -> None:
         while self._waiting:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.routing import Arm, Reason
-from retrain_assets.serving.journal.values import LogUnavailable as LogUnavailable
+from retrain_assets.serving.journal.values import LogUnavailable
 
 Scalar = str | float | int | bool | None
 Attribute = Scalar | list[str]
@@ -77,3 +77,17 @@ class Prediction:
     stage: str | None
     reason: Reason
     error: bool
+
+
+__all__ = [
+    "Attribute",
+    "BadRequest",
+    "LogUnavailable",
+    "ModelFailed",
+    "ModelLate",
+    "NotReady",
+    "Prediction",
+    "Row",
+    "Scalar",
+    "UnknownModel",
+]

@@ -19,13 +19,14 @@ import polars as pl
 from retrain_assets.bundle import Calibration, Encoding, LightGBMPredictor, Manifest, Predictor, load_bundle, save_bundle
 from retrain_assets.contract import Contract
 from retrain_assets.ledger import SYSTEM
-from retrain_assets.routing import Arm
+from retrain_assets.routing import Arm, RoutingRule, flag_document
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import TrafficJournal, recover
 from retrain_assets.serving.live import Answering, LiveModels, Prediction, Row
-from retrain_assets_tests.release.world import CONTRACT, MODEL, RUTH, MemoryRegistry, World, manifest
+from retrain_assets_tests.release.world import CONTRACT, MODEL, RUTH, MemoryRegistry, SettableClock, World, manifest
 
 FIRST, SECOND, THIRD = "2013-04-01", "2013-07-01", "2013-08-01"
+TOGGLE = f"{MODEL}-{SECOND}"
 FRAME = pl.DataFrame(
     {
         "distance": [float(one) for one in range(200)],
@@ -109,6 +110,15 @@ class Served(World):
                 terms[name] = {**terms.get(name, {}), **values}
         return cls(root, contract=Contract.model_validate(terms))
 
+    def copied(self, root: Path) -> Served:
+        """The same in a home of its own."""
+        shutil.copytree(self.root, root)
+        other = Served(root, SettableClock(self.clock.at), self.contract)
+        known = self.registry
+        other.registry.versions = {key: root / place.relative_to(self.root) for key, place in known.versions.items()}
+        other.registry.aliases, other.registry.tags = dict(known.aliases), deepcopy(known.tags)
+        return other
+
     def crowned(self) -> Served:
         """There is a champion, and nothing is tried."""
         self.candidate(FIRST, registered=bundle_manifest(FIRST))
@@ -155,6 +165,11 @@ class Served(World):
         """Every exposure on record."""
         recover(self.home)
         return ExposureLog(self.home).read_exposures(MODEL)
+
+    def edit_new_flags(self) -> None:
+        """Somebody writes a flag document by hand where there was none."""
+        document = flag_document([RoutingRule(model=MODEL, champion=None)], metadata={"ledger_sequence": 1})
+        self.home.flags_path.write_text(json.dumps(document))
 
     def edit_flags(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Somebody writes the flag document by hand."""
