@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from retrain_assets.contract import CustodyError, Refused, RetrainError, StaleRevision
@@ -77,8 +78,7 @@ KINDS: Sequence[tuple[type[RetrainError], int, str, Headers]] = (
 )
 """Status and code of the errors of other rooms; the first that fits counts."""
 
-BY_STATUS = {404: "no_such_path", 405: "wrong_method"}
-"""Codes of what the router itself refuses."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def faults_as_answers(app: FastAPI) -> None:
@@ -117,12 +117,22 @@ async def _of_the_router(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.url.path}"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
-        return _answer(405, "wrong_method", f"{request.method} is not allowed here", where, f"use {allowed}", error.headers)
+        allowed = ", ".join(_methods(request))
+        what = f"{request.method} is not allowed here"
+        return _answer(405, "wrong_method", what, where, f"use {allowed}", {"Allow": allowed})
     if error.status_code == HTTPStatus.NOT_FOUND:
         return _answer(404, "no_such_path", "there is nothing at this path", where, "GET /openapi.json lists the paths")
-    code = BY_STATUS.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return _answer(error.status_code, code, str(error.detail), where, "", error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What is allowed at the path of a request; each route of its own knows one method only."""
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:
