@@ -64,8 +64,8 @@ def shortcut(
         "hashed": mmh3.hash,
     }
     lines = [line for place, name in enumerate(rule.cohort) for line in _condition(place, name, rule, known)]
-    taking_part = _below("cohort_salt", hash_below(rule.cohort_share))
-    challenged = _below("salt", hash_below(rule.effective_share))
+    taking_part = below("cohort_salt", hash_below(rule.cohort_share))
+    challenged = below("salt", hash_below(rule.effective_share))
     known |= {"salt": rule.salt, "cohort_salt": cohort_salt(rule.salt)}
     if taking_part != "True":
         lines += [f"if not ({taking_part}): return excluded"]
@@ -108,7 +108,7 @@ def _condition(place: int, name: str, rule: RoutingRule, known: dict[str, Any]) 
         yield f"if not {meets}({value}): return excluded"
 
 
-def _below(salt: str, limit: int) -> str:
+def below(salt: str, limit: int) -> str:
     """The expression that is true where the unsigned hash is below a limit; mmh3 is quickest with its signed one."""
     if limit == 0:
         return "False"

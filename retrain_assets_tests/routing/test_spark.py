@@ -19,8 +19,6 @@ from retrain_assets.routing import assign_spark, compile_rule
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of the session, closed by its gateway
-
 NOW = datetime(2013, 7, 1, 12, tzinfo=UTC)
 SCHEMA = (
     "unit string, origin string, distance double, seats int, price decimal(12,2), fee decimal(38,10), tier boolean, "
@@ -39,7 +37,7 @@ COHORT = {
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One session of two threads for the module."""
+    """One session for the module."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         absent = "Spark needs Java; install a Java runtime"
         if os.environ.get("CI") == "true":
@@ -51,7 +49,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = SparkSession.builder.master("local[2]").appName("routing")
+        builder = SparkSession.builder.master("local[1]").appName("routing")
         settings = {
             "spark.ui.enabled": "false",
             "spark.driver.bindAddress": "127.0.0.1",
@@ -90,7 +88,7 @@ def requests(rows: int) -> list[dict[str, Any]]:
 
 
 def frame_of(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
-    return spark.createDataFrame([tuple(row.values()) for row in rows], SCHEMA).repartition(3)
+    return spark.createDataFrame([tuple(row.values()) for row in rows], SCHEMA).repartition(2)
 
 
 @pytest.mark.parametrize("cohort", [{}, *({name: condition} for name, condition in COHORT.items())], ids=str)
