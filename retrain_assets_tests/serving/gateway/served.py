@@ -86,14 +86,23 @@ class Served(World):
 
     @asynccontextmanager
     async def client(self, options: Options | None = None, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-        """A client of an application on this home, which has started and has loaded what it serves."""
-        async with running(self.app(options)) as app:
-            transport = httpx.ASGITransport(app, client=more.pop("peer", ("127.0.0.1", 50000)))
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", **more) as client:
-                yield client
+        """A client of an application on this home."""
+        async with asking(self.app(options), **more) as client:
+            yield client
 
     def app(self, options: Options | None = None) -> FastAPI:
         return create_app(self.home, options, controller=self.another_controller())
+
+
+@asynccontextmanager
+async def asking(
+    app: FastAPI, peer: tuple[str, int] | None = ("127.0.0.1", 50000), **more: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application, which has started and has loaded what it serves."""
+    async with running(app):
+        transport = httpx.ASGITransport(app, client=peer)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", **more) as client:
+            yield client
 
 
 @asynccontextmanager
@@ -163,6 +172,7 @@ __all__ = [
     "Contract",
     "ReleaseController",
     "Served",
+    "asking",
     "row",
     "running",
 ]
