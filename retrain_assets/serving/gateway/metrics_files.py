@@ -31,6 +31,8 @@ class MetricsFolder:
 
     def close(self) -> None:
         """Take the folder away; the gateway has ended."""
+        if os.environ.get(VARIABLE) == str(self.path):
+            del os.environ[VARIABLE]
         shutil.rmtree(self.path, ignore_errors=True)
         self.lock.close()
 

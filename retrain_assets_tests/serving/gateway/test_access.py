@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from retrain_assets.home import Home
 from retrain_assets.ledger import Actor
 from retrain_assets.release.access import Access, Scope, tokens_path
 from retrain_assets.serving.gateway import Options
@@ -38,15 +40,15 @@ STRANGERS = [ELSEWHERE, ("10.0.0.5", 1), ("::ffff:192.0.2.7", 1), ("2001:db8::1"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def served(canary_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A canary that these tests leave as it is; each makes tokens of its own."""
-    return Served.at(tmp_path_factory.mktemp("served") / "home").canary()
+    return Served.at(shutil.copytree(canary_base, tmp_path_factory.mktemp("served") / "home"))
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Served:
+def own(canary_home: Home) -> Served:
     """A canary that a test changes."""
-    return Served.at(tmp_path / "home").canary()
+    return Served.at(canary_home.root)
 
 
 def given(served: Served, *scopes: str, name: str | None = None, **more: Any) -> dict[str, str]:

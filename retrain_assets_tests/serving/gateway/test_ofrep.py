@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrain_assets.home import Home
 from retrain_assets.ledger import Actor
 from retrain_assets.release.access import Access, Scope
 from retrain_assets.routing import Reason, compile_rule, routing_key, rules_from_document
@@ -32,9 +34,9 @@ UNITS = ["N14228", "Zoë", "飞机 7", "100%", "Zo%C3%AB", "\u00e9", "e\u0301", 
 
 
 @pytest.fixture(scope="module")
-def canary(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def canary(canary_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A canary at 25 per cent that these tests leave as it is."""
-    return Served.at(tmp_path_factory.mktemp("served") / "home").canary()
+    return Served.at(shutil.copytree(canary_base, tmp_path_factory.mktemp("served") / "home"))
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +204,9 @@ async def test_the_entity_tag_changes_with_the_context_where_the_answer_does(cli
     assert elsewhere.headers["etag"] not in by_arm.values()
 
 
-async def test_a_poller_learns_of_every_flip(tmp_path: Path) -> None:
+async def test_a_poller_learns_of_every_flip(canary_home: Home) -> None:
     """What a polling client has is no longer valid as soon as the toggle moves, and valid again when nothing moves."""
-    served = Served.at(tmp_path / "home").canary()
+    served = Served.at(canary_home.root)
     async with served.client() as client:
         moves = (
             lambda: served.controller.step(TOGGLE, RUTH, "on"),
@@ -255,8 +257,8 @@ async def test_each_state_of_a_release_has_its_reason(tmp_path: Path) -> None:
     assert set(OPENFEATURE_REASONS) == set(Reason)
 
 
-async def test_an_expired_toggle_gives_the_champion_and_changes_the_tag(tmp_path: Path) -> None:
-    served = Served.at(tmp_path / "home").canary()
+async def test_an_expired_toggle_gives_the_champion_and_changes_the_tag(canary_home: Home) -> None:
+    served = Served.at(canary_home.root)
     async with served.client() as client:
         before = await client.post(FLAGS, json=context())
         served.clock.forward(days=40)
@@ -330,10 +332,10 @@ def sdk() -> Iterator[Any]:
         provider.session.close()
 
 
-def test_an_openfeature_sdk_reads_the_toggle_and_follows_a_rollback(tmp_path: Path, sdk: Any) -> None:
+def test_an_openfeature_sdk_reads_the_toggle_and_follows_a_rollback(canary_home: Home, sdk: Any) -> None:
     from openfeature.evaluation_context import EvaluationContext
 
-    served = Served.at(tmp_path / "home").canary()
+    served = Served.at(canary_home.root)
     assign = compile_rule(rules_from_document(served.flags())[MODEL])
     with Listening(served) as url:
         client = sdk(url)
@@ -374,10 +376,10 @@ def test_an_openfeature_sdk_gets_the_default_of_the_code_where_there_is_no_value
         assert wrong.value is True
 
 
-def test_an_openfeature_sdk_shows_its_token(tmp_path: Path, sdk: Any) -> None:
+def test_an_openfeature_sdk_shows_its_token(canary_home: Home, sdk: Any) -> None:
     from openfeature.evaluation_context import EvaluationContext
 
-    served = Served.at(tmp_path / "home").canary()
+    served = Served.at(canary_home.root)
     access = Access(served.home, served.ledger, served.home.clock)
     secret = access.add("web", Actor("system", "web"), [Scope.PREDICT], RUTH, "it asks for arms").secret
     asked = EvaluationContext("N14228", {"origin": "JFK"})
