@@ -46,11 +46,11 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
         controller, actor, lambda: engaged.append(controller.engage_kill_switch(model, actor, order.reason))
     )
     (done,) = engaged
-    platform_changes.report(change, order, notes=[f"not done: {fault}" for fault in done.faults])
+    platform_changes.report(change, order, notes=[f"not done: {fault}" for fault in done.undone])
     if done.registry_behind:
         tell(f"note: recorded and routed, but the registry is behind ({done.registry_behind}); run retrain reconcile")
-    if done.faults:
-        tell(f"kill: the switch is engaged, and this could not be done: {'; '.join(done.faults)}; any later command tries again")
+    if done.undone:
+        tell(f"kill: the switch is engaged, and this could not be done: {'; '.join(done.undone)}; any later command tries again")
         click.get_current_context().exit(ExitCode.INPUT)
 
 

@@ -32,7 +32,7 @@ class Engaged:
         switch: the switch, as it was engaged first.
         newly: False when it was engaged already.
         rolled_back: the toggles that were rolled back now.
-        faults: what could not be done, one line each: no challenger gets traffic all the same, unless it is the flag document
+        undone: what could not be done, one line each: no challenger gets traffic all the same, unless it is the flag document
             that could not be written.
         registry_behind: why aliases and tags could not follow; empty when they did. The next reconciliation sets them.
     """
@@ -40,8 +40,13 @@ class Engaged:
     switch: KillSwitch
     newly: bool
     rolled_back: tuple[ToggleState, ...]
-    faults: tuple[str, ...]
+    undone: tuple[str, ...]
     registry_behind: str = ""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Everything that failed, one line each, the registry last."""
+        return (*self.undone, *([f"registry: {self.registry_behind}"] if self.registry_behind else []))
 
 
 class PlatformControl(Door):

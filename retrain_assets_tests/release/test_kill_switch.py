@@ -200,7 +200,8 @@ class TestFaults:
         controller = ReleaseController(world.home, world.ledger, world.evidence, gone, world.clock)  # type: ignore[arg-type]
         done = controller.engage_kill_switch(None, PAUL, "prices are wrong")
         assert len(done.rolled_back) == 2
-        assert (done.faults, done.registry_behind) == ((), "the tracking server does not answer")
+        assert (done.undone, done.registry_behind) == ((), "the tracking server does not answer")
+        assert done.faults == ("registry: the tracking server does not answer",)
         assert {metadata(world, model)["state"] for model in (MODEL, OTHER)} == {"rolled_back"}
         world.controller.reconcile()
         assert (MODEL, "challenger") not in world.registry.aliases
