@@ -27,8 +27,13 @@ SECURITY_SCHEMES: Mapping[str, Any] = {
 }
 """``components.securitySchemes`` of the OpenAPI document."""
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 """Headers of a proxy: the peer is not who asks."""
+
+_OF_A_PAGE = frozenset({b"origin", b"sec-fetch-site"})
+"""Headers that browsers send, and no program needs to."""
+
+RawHeaders = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +151,23 @@ def authorise_metrics(request: HTTPConnection) -> None:
 
 
 def _caller(request: HTTPConnection, tokens: TokenFile) -> Caller:
-    secret = _secret(request)
+    headers: RawHeaders = dict(request.scope["headers"])
+    secret = _secret(headers)
     if secret is not None:
         token = _valid(tokens, secret)
         return Caller(token.name, token.scopes, token.actor, token.models)
-    if tokens.required or not _is_program_on_this_machine(request):
+    if tokens.required or not _is_program_on_this_machine(request.scope.get("client"), headers):
         raise _needs_token(None)
     return LOOPBACK
 
 
-def _secret(request: HTTPConnection) -> str | None:
+def _secret(headers: RawHeaders) -> str | None:
     """What the request shows as its token; None where it shows none."""
-    given = request.headers.get("authorization")
+    given = headers.get(b"authorization")
     if given is None:
-        return request.headers.get("x-api-key")
-    scheme, _, secret = given.partition(" ")
+        key = headers.get(b"x-api-key")
+        return None if key is None else key.decode("latin-1")
+    scheme, _, secret = given.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise InvalidToken("the Authorization header is no bearer token", remedy="send Authorization: Bearer rtn_…")
     return secret.strip()
@@ -184,19 +191,22 @@ def _needs_token(scope: Scope | None) -> Unauthorized:
     )
 
 
-def _is_program_on_this_machine(request: HTTPConnection) -> bool:
+def _is_program_on_this_machine(peer: tuple[str, int] | None, headers: RawHeaders) -> bool:
     """Whether the peer is this machine and asks for itself: no proxy before it, no web page of another origin behind it."""
-    if request.client is None or not _is_loopback(request.client.host):
+    if peer is None or not _is_loopback(peer[0]) or not _FORWARDED.isdisjoint(headers):
         return False
-    headers = request.headers
-    if any(name in headers for name in _FORWARDED) or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    return _OF_A_PAGE.isdisjoint(headers) or _is_own_page(headers)
+
+
+def _is_own_page(headers: RawHeaders) -> bool:
+    """Whether a browser asks for a page that this gateway served, under a name of this machine that no stranger can have."""
+    host, origin, site = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin", b"sec-fetch-site"))
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        from_here = not origin or urlsplit(origin).netloc == host
+    except ValueError:
         return False
-    host = headers.get("host", "")
-    named = urlsplit(f"//{host}").hostname or ""
-    if "origin" in headers or "sec-fetch-site" in headers:
-        origin = headers.get("origin")
-        return (origin is None or urlsplit(origin).netloc == host) and (named == "localhost" or _is_loopback(named))
-    return True
+    return from_here and site in ("", "none", "same-origin") and (name == "localhost" or _is_loopback(name))
 
 
 @lru_cache(maxsize=1024)
