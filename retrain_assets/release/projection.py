@@ -77,6 +77,7 @@ def routing_rule(state: ModelState, *, killed: bool = False) -> RoutingRule:
         cohort=toggle.contract["experiment"]["cohort"],
         expires_at=toggle.expires_at,
         state=str(toggle.state if routed or not toggle.active else ToggleStatus.ROLLED_BACK),
+        cohort_share=toggle.contract["experiment"].get("cohort_share", 1.0),
     )
 
 
