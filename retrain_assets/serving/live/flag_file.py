@@ -16,7 +16,7 @@ REMEDY = "run: retrain reconcile"
 
 
 class FlagFile:
-    """Rules of every model, as of the last good document.
+    """Rules of every model, as of the last document that could be understood.
 
     Args:
         path: the flag document.
@@ -27,11 +27,18 @@ class FlagFile:
         self.rules: Mapping[str, RoutingRule] = {}
         self.sequence = 0
         self.fault: str | None = None
+        self._confirmed_sequence = 0
+        self._confirmed_models: frozenset[str] = frozenset()
         self._flags: Mapping[str, Any] = {}
         self._stamp: Stamp | None = (0, 0, 0)
 
+    def confirm(self, sequence: int) -> None:
+        """A document of a ledger sequence is the ledger's: no older one is taken any more, nor one that lacks its models."""
+        if sequence == self.sequence:
+            self._confirmed_sequence, self._confirmed_models = sequence, frozenset(self.rules)
+
     def look(self) -> frozenset[str]:
-        """Read the document if it changed since the last look; the models whose flag is another one now."""
+        """Read the document if it changed since the last look; the models whose flag is another one now, or is gone."""
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return frozenset()
@@ -66,17 +73,20 @@ class FlagFile:
 
     def _take(self, document: Any) -> frozenset[str]:
         flags, sequence = _parts(document)
-        if sequence < self.sequence:
-            raise CustodyError(f"it is of ledger sequence {sequence}, but {self.sequence} was served already", remedy=REMEDY)
-        if gone := sorted(self._flags.keys() - flags.keys()):
+        if sequence < self._confirmed_sequence:
+            raise CustodyError(
+                f"it is of ledger sequence {sequence}, {self._confirmed_sequence} was served already", remedy=REMEDY
+            )
+        if gone := sorted(self._confirmed_models - flags.keys()):
             raise CustodyError(f"flag {gone[0]} is gone", remedy=REMEDY)
         changed = {name: flag for name, flag in flags.items() if self._flags.get(name) != flag}
         rules = rules_from_document({"flags": changed})
         for rule in rules.values():
             compile_rule(rule)
-        self.rules = {**self.rules, **rules}
+        left = self._flags.keys() - flags.keys()
+        self.rules = {name: rules.get(name) or self.rules[name] for name in flags}
         self._flags, self.sequence, self.fault = flags, sequence, None
-        return frozenset(changed)
+        return frozenset(changed.keys() | left)
 
 
 def _parts(document: Any) -> tuple[Mapping[str, Any], int]:

@@ -91,7 +91,7 @@ class Keeper:
             return False
         self._load(self._wanted())
         self._drop()
-        return not self.known.unloadable
+        return not self.known.unloadable and not self.known.refused
 
     def _ask_ledger(self) -> None:
         if self._controller is None:
@@ -102,6 +102,7 @@ class Keeper:
         refused = {model: rule for model, rule in rules.items() if model not in confirmed}
         self._change(
             vouched=self._all_vouched(confirmed),
+            sequence=self.known.sequence if refused else sequence,
             confirmed={**self.known.confirmed, **confirmed},
             refused=refused,
             fault=None,

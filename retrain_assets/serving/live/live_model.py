@@ -30,6 +30,7 @@ class Known:
     Args:
         seats: loaded bundles.
         vouched: what the ledger said last, by model.
+        sequence: ledger sequence of the last flag document that the ledger holds, too, as a whole.
         confirmed: the last rule of each model that the ledger holds, too.
         refused: rules that stood in a flag document and not in the ledger.
         unloadable: why a version the ledger vouches for is not loaded.
@@ -38,6 +39,7 @@ class Known:
 
     seats: Mapping[Key, Seat] = field(default_factory=dict)
     vouched: Mapping[str, Vouched] = field(default_factory=dict)
+    sequence: int = 0
     confirmed: Mapping[str, RoutingRule] = field(default_factory=dict)
     refused: Mapping[str, RoutingRule] = field(default_factory=dict)
     unloadable: Mapping[Key, str] = field(default_factory=dict)

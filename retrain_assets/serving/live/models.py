@@ -171,14 +171,15 @@ class LiveModels:
         if not self._lock.acquire(blocking=False):
             return  # another thread is at it
         try:
-            self._looked_at = time.monotonic()
+            self._looked_at, sequence = time.monotonic(), self._flags.sequence
             changed = self._flags.look()
+            is_other = changed or sequence != self._flags.sequence
             if self._flags.fault is None:
                 self._seen_at = self._looked_at
             flipped = self._rebuild(changed)
         finally:
             self._lock.release()
-        if changed:
+        if is_other:
             self._keeper.wake()
         self._announce(flipped)
 
@@ -194,15 +195,17 @@ class LiveModels:
     def _learn(self, known: Known) -> None:
         with self._lock:
             self._known = known
+            self._flags.confirm(known.sequence)
             flipped = self._rebuild(self._flags.rules)
         self._announce(flipped)
 
     def _rebuild(self, changed: Iterable[str]) -> list[tuple[str, int]]:
         """Swap in models made anew; those that are routed by another rule than before, with their revision."""
-        made = {model: live_model(self._flags.rules[model], self._known, self._models.get(model)) for model in changed}
-        if not made:
+        rules, before = self._flags.rules, self._models
+        made = {model: live_model(rules[model], self._known, before.get(model)) for model in changed if model in rules}
+        if not made and before.keys() <= rules.keys():
             return []
-        before, self._models = self._models, {**self._models, **made}
+        self._models = {model: live for model, live in {**before, **made}.items() if model in rules}
         return [
             (model, live.rule.revision) for model, live in made.items() if model not in before or before[model].rule != live.rule
         ]

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.bundle import Calibration, Encoding, LightGBMPredictor, Manifest, Predictor, load_bundle, save_bundle
-from retrain_assets.contract import Contract
+from retrain_assets.contract import Contract, RegistryUnavailable
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.routing import Arm, RoutingRule, flag_document
 from retrain_assets.serving import ExposureLog
@@ -87,7 +87,7 @@ class BundleRegistry(MemoryRegistry):
 
     def download(self, model: str, version: str) -> Path:
         if self.is_away:
-            raise ConnectionError("nobody answers")
+            raise RegistryUnavailable("nobody answers")
         return super().download(model, version)
 
 
