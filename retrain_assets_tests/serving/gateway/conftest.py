@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 
 from retrain_assets.home import Home
-from retrain_assets_tests.serving.gateway.served import Served, running
+from retrain_assets_tests.serving.gateway.served import Served
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +19,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def canary_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A challenger at 25 per cent; its bundles are in the serving cache, so that nobody needs a registry."""
-    served = Served.at(tmp_path_factory.mktemp("canary") / "home").canary()
-
-    async def warmed() -> None:
-        async with running(served.app()):
-            pass
-
-    asyncio.run(warmed())
-    return served.root
+    return Served.at(tmp_path_factory.mktemp("canary") / "home").canary().warm().root
 
 
 @pytest.fixture

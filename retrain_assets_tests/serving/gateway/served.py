@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -45,7 +46,7 @@ class BundleRegistry(MemoryRegistry):
         version = super().register(model, manifest)
         place = self.versions[model, version]
         shutil.rmtree(place)
-        _write(place, manifest)
+        write_bundle(place, manifest)
         return version
 
 
@@ -90,6 +91,16 @@ class Served(World):
         async with asking(self.app(options), **more) as client:
             yield client
 
+    def warm(self) -> Served:
+        """Verified copies of what is served lie in the home's cache, so that workers need no registry."""
+
+        async def started() -> None:
+            async with running(self.app()):
+                pass
+
+        asyncio.run(started())
+        return self
+
     def app(self, options: Options | None = None) -> FastAPI:
         return create_app(self.home, options, controller=self.another_controller())
 
@@ -125,15 +136,17 @@ def row(unit: str | None = "N14228", **changes: Any) -> dict[str, Any]:
 def bundle_manifest(retrain: str) -> Manifest:
     """The manifest of the model fitted for a retrain."""
     with TemporaryDirectory() as scratch:
-        return _write(Path(scratch) / "bundle", _plain(retrain))
+        return write_bundle(Path(scratch) / "bundle", _plain(retrain))
 
 
 def _plain(retrain: str) -> Manifest:
     kinds = {"origin": "categorical", **dict.fromkeys(NUMBERS, "numeric")}
-    return manifest(retrain, feature_names=tuple(kinds), feature_dtypes=kinds)
+    made_with = {"python": "3.11", "platform": "test", "packages": {"numpy": "2.0.0"}}
+    return manifest(retrain, feature_names=tuple(kinds), feature_dtypes=kinds, environment=made_with)
 
 
-def _write(place: Path, described: Manifest) -> Manifest:
+def write_bundle(place: Path, described: Manifest) -> Manifest:
+    """Write the bundle of a retrain; its manifest with the files."""
     predictor, encoding = _fitted(described.retrain)
     return save_bundle(
         place,
@@ -175,4 +188,5 @@ __all__ = [
     "asking",
     "row",
     "running",
+    "write_bundle",
 ]
