@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.requests import Request
 
 from retrain_assets.serving.gateway.bodies import json_of
@@ -33,11 +33,8 @@ class Order(BaseModel):
     ] = None
     revision: Annotated[
         int | None,
-        Field(
-            ge=0,
-            le=2**53,
-            description="Only if the toggle is still at this revision, the one of `retrain toggle show`.",
-        ),
+        BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
+        Field(ge=0, le=2**53, description="Only if the toggle is still at this revision, the one of `retrain toggle show`."),
     ] = None
 
 

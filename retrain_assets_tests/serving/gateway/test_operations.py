@@ -113,7 +113,7 @@ async def test_an_operation_can_be_tied_to_a_revision(served: Served) -> None:
         assert (stale.status_code, stale.json()["error"]["code"]) == (409, "stale_revision")
         assert "the toggle is at revision 4, not 3" in stale.json()["error"]["message"]
         assert served.state.active_toggle is not None
-        done = await client.post(HOLD, json={**WHY, "revision": 4})
+        done = await client.post(HOLD, json={**WHY, "revision": 4.0})
         assert done.json()["toggles"][0]["revision"] == 5
         assert (await client.post(ROLLBACK, json={**WHY, "revision": 5, "toggle": TOGGLE})).status_code == 200
 
@@ -156,6 +156,7 @@ async def test_a_promotion_is_taken_back_by_name_and_the_old_champion_answers(se
         ([], 422, "bad_order"),
         ({**WHY, "revision": "4"}, 422, "bad_order"),
         ({**WHY, "revision": True}, 422, "bad_order"),
+        ({**WHY, "revision": 4.5}, 422, "bad_order"),
         ({**WHY, "actor": "person:somebody@else.example"}, 422, "bad_order"),
         ({**WHY, "toggle": "no-such-toggle"}, 409, "refused"),
     ],
