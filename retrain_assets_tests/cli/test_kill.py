@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from .conftest import Run, parsed
-from .world import MODEL, TOGGLE, World
+from .world import MODEL, RUTH, TOGGLE, World
 
 SCOPES = pytest.mark.parametrize(("scope", "whose"), [(MODEL, MODEL), ("--all", "all models")])
 
@@ -90,3 +92,22 @@ def test_a_model_nobody_knows_is_refused_and_a_machine_does_not_release(act: Run
     act("kill", MODEL)
     refused = run("kill", "--release", MODEL, "--reason", "why", "--as", "system:pager", code=1)
     assert "releasing a kill switch is for a person" in refused.stderr
+
+
+def test_a_model_of_the_project_that_never_ran_can_be_stopped_beforehand(act: Run, run: Run, ramping: World) -> None:
+    with sqlite3.connect(ramping.home.root / "ledger.db") as ledger:
+        ledger.execute("DELETE FROM events")
+        ledger.execute("UPDATE head SET sequence = 0, hash = ?", ("0" * 64,))
+        ledger.execute("DELETE FROM projections")
+    ledger.close()
+    ramping.home.flags_path.unlink()
+    assert f"kill switch of {MODEL}: none → engaged" in act("kill", MODEL).stdout
+    assert f"KILL SWITCH of {MODEL} ENGAGED" in run("status").stdout
+    assert not ramping.home.flags_path.exists()
+    assert run("reconcile").stderr == ""
+
+
+def test_the_record_verifies_with_a_switch_of_a_model_the_registry_has_never_seen(run: Run, ramping: World) -> None:
+    ramping.controller.engage_kill_switch("model_to_come", RUTH, "not before the audit")
+    assert "holds" in run("audit", "verify").stdout
+    assert "KILL SWITCH of model_to_come ENGAGED" in run("status").stdout
