@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import time
 from collections import deque
 from typing import Any, cast
@@ -43,6 +44,7 @@ class Load:
         self.idle: deque[Connection] = deque()
         self.under_way = 0
         self.finished = asyncio.Event()
+        self._ended = asyncio.Event()
         self._chunks: list[npt.NDArray[Any]] = []
         self._filled = CHUNK
 
@@ -53,6 +55,8 @@ class Load:
             _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
             connections.append(connection)
         self.until = time.monotonic() + self.plan.seconds
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.call_at(loop.time() + self.plan.seconds, self._end)
         if self.plan.rate is None:
             for connection in connections:
                 connection.send(self._take(), time.monotonic())
@@ -60,7 +64,8 @@ class Load:
             self.idle.extend(connections)
             await self._at_rate(self.plan.rate)
         try:
-            async with asyncio.timeout(self.plan.seconds + PATIENCE):
+            await self._ended.wait()
+            async with asyncio.timeout(PATIENCE):
                 await self.finished.wait()
         except TimeoutError:
             for number, due in self.waiting:
@@ -71,15 +76,14 @@ class Load:
     async def _at_rate(self, rate: float) -> None:
         begun = time.monotonic()
         while (now := time.monotonic()) < self.until:
-            due = min(int((now - begun) * rate) + 1, int(self.plan.seconds * rate))
+            due = int((now - begun) * rate) + 1
             while self.next_number < due:
                 number = self._take()
                 if self.idle:
                     self.idle.popleft().send(number, now)
                 else:
                     self.waiting.append((number, now))
-            await asyncio.sleep(max(0.0, begun + self.next_number / rate - time.monotonic()))
-        self._look_for_the_end()
+            await asyncio.sleep(max(0.0, min(begun + self.next_number / rate, self.until) - time.monotonic()))
 
     def answered(self, connection: Connection) -> None:
         """A connection is free again."""
@@ -109,6 +113,12 @@ class Load:
         if not self._chunks:
             return np.zeros(0, dtype=RECORD)
         return np.concatenate([*self._chunks[:-1], self._chunks[-1][: self._filled]])
+
+    def _end(self) -> None:
+        """Send no further request; those under way are waited for."""
+        self.until = min(self.until, time.monotonic())
+        self._ended.set()
+        self._look_for_the_end()
 
     def _take(self) -> int:
         self.next_number += 1

@@ -29,3 +29,33 @@ def mlflow_models_serve(flights: Flights, version: str, workers: int, folder: Pa
     }
     with serving(command, port=port, health="/health", folder=folder, environment=environment) as running:
         yield running
+
+
+@contextmanager
+def retrain_serve(flights: Flights, workers: int, folder: Path, *options: str) -> Iterator[Running]:
+    """``retrain serve`` of the home, on loopback, without a token."""
+    port = free_port()
+    command = ["retrain_assets.cli", "serve", "--port", str(port), "--workers", str(workers), *options]
+    with _of_the_home(flights, command, port, folder) as running:
+        yield running
+
+
+@contextmanager
+def plain_gateway(flights: Flights, workers: int, folder: Path) -> Iterator[Running]:
+    """The same application without routing and logging."""
+    port = free_port()
+    with _of_the_home(flights, ["benchmarks.load.plain_gateway", str(port), str(workers)], port, folder) as running:
+        yield running
+
+
+def predict_path(flights: Flights) -> str:
+    """Path of the gateway's predictions."""
+    return f"/v1/models/{flights.model}/predict"
+
+
+@contextmanager
+def _of_the_home(flights: Flights, module: list[str], port: int, folder: Path) -> Iterator[Running]:
+    environment = {"RETRAIN_HOME": str(flights.home.root), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", *module]
+    with serving(command, port=port, health="/readyz", folder=folder, environment=environment) as running:
+        yield running

@@ -21,12 +21,11 @@ class LoadPlan:
         port: TCP port on 127.0.0.1.
         path: path of the request.
         bodies: JSON bodies, sent in turn; each may hold ``@REQUEST_ID@`` once.
-        seconds: how long requests are sent; those under way are then still waited for.
+        seconds: how long requests are sent, unless SIGTERM ends it sooner; those under way are then still waited for.
         connections: kept-alive connections, each with one request under way at most.
         rate: requests a second, whether they are answered or not (open loop); None: each connection sends its next request when
             the last one is answered (closed loop).
         prefix: begin of request ids; ids are ``{prefix}{number:010d}``.
-        warm_up: seconds at the start whose requests are sent and recorded as any other, and left out of figures.
     """
 
     port: int
@@ -36,7 +35,6 @@ class LoadPlan:
     connections: int = 16
     rate: float | None = None
     prefix: str = "load-"
-    warm_up: float = 0.0
 
     def write(self, path: Path) -> None:
         """As JSON."""
