@@ -62,13 +62,18 @@ def check_exposures(frame: pl.DataFrame, model: str, where: str) -> None:
             a negative latency.
     """
     _no_nulls(frame, [name for name in EXPOSURE_COLUMNS if name not in EXPOSURE_NULLABLE], where)
-    if twice := frame.filter(pl.struct(REQUEST).is_duplicated())["request_id"].unique().sort().to_list():
-        raise _refusal(f"request_id {twice[0]!r} stands there twice", where, "write one row per scored request")
+    if repeated(frame) and (twice := frame.filter(pl.struct(REQUEST).is_duplicated())["request_id"]).len():
+        raise _refusal(f"request_id {twice.min()!r} stands there twice", where, "write one row per scored request")
     for column, known in (("model", [model]), ("arm", ["champion", "challenger"])):
         if strange := frame.filter(~pl.col(column).is_in(known))[column].unique().sort().to_list():
             raise _refusal(f"{column} {strange[0]!r} does not belong there", where, f"write {' or '.join(known)}")
     if frame.filter(~(pl.col("latency_ms") >= 0)).height:
         raise _refusal("latency_ms is negative or not a number", where, "write measured milliseconds")
+
+
+def repeated(frame: pl.DataFrame) -> bool:
+    """Whether a request id of the exposures stands there twice, be it of different units; much quicker than to find which."""
+    return frame["request_id"].n_unique() < frame.height
 
 
 def check_outcomes(frame: pl.DataFrame, where: str) -> None:
@@ -147,4 +152,5 @@ __all__ = [
     "check_outcomes",
     "conform_exposures",
     "conform_outcomes",
+    "repeated",
 ]

@@ -16,7 +16,7 @@ from retrain_assets.serving.exposure_log import ExposureLog
 from retrain_assets.serving.journal.lines import Found
 from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
 from retrain_assets.serving.journal.values import TrafficKind
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype
+from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype, repeated
 
 _LOG = logging.getLogger("retrain_assets.serving.journal")
 SHADOW_COLUMNS: dict[str, Dtype] = {"request_id": pl.String, "shadow_score": pl.Float64}
@@ -120,7 +120,7 @@ def _stated(guessed: pl.DataType, said: Dtype | None) -> Dtype:
 
 def _first_of_each(exposures: pl.DataFrame) -> pl.DataFrame:
     """The exposures without repetitions: of a request that was sent again, what happened first."""
-    if exposures.select(pl.struct(REQUEST).n_unique()).item() == exposures.height:
+    if not repeated(exposures):
         return exposures
     return exposures.sort("exposed_at", maintain_order=True).unique(list(REQUEST), keep="first", maintain_order=True)
 

@@ -112,6 +112,6 @@ class Journals(RuleBasedStateMachine):
 
 def test_every_acknowledged_row_is_in_the_files_once_whatever_happened() -> None:
     terms = settings(
-        max_examples=40, stateful_step_count=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=30, stateful_step_count=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
     )
     run_state_machine_as_test(Journals, settings=terms)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -152,3 +153,29 @@ def test_a_full_disk_while_sealing_keeps_the_rows_and_ends_by_itself(
     refuses.clear()
     recover(home)
     assert ExposureLog(home).read_exposures(MODEL).height == 1
+
+
+def test_what_was_refused_is_cut_off_before_somebody_else_may_seal_the_segment(
+    retrain_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, journal = Home(retrain_home), TrafficJournal(Home(retrain_home), rotate_after=timedelta(milliseconds=10))
+    refuses = {name: threading.Event() for name in ("fdatasync", "ftruncate", "fsync")}
+    for name, event in refuses.items():
+        monkeypatch.setattr(os, name, refusing(getattr(os, name), event))
+    journal.append_now(MODEL, "exposures", exposures("before"))
+    for event in refuses.values():
+        event.set()
+    with pytest.raises(LogUnavailable):
+        journal.append_now(MODEL, "exposures", exposures("refused"))
+    (segment,) = home.journal_dir(MODEL).glob("*.ndjson")
+    while not list(home.exposures_dir(MODEL).parent.glob("exposures")):
+        time.sleep(0.002)
+    assert b"refused" in segment.read_bytes()
+    assert recover(home) == []
+    refuses["ftruncate"].clear()
+    while b"refused" in segment.read_bytes():
+        time.sleep(0.002)
+    refuses["fsync"].clear()
+    journal.close_now()
+    recover(home)
+    assert ExposureLog(home).read_exposures(MODEL)["request_id"].to_list() == ["before"]
