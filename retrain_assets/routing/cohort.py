@@ -22,9 +22,6 @@ Predicate = Callable[[Any], bool]
 LIST_SEPARATOR = "|"
 """Between the texts of a list attribute in the exposure log."""
 
-EXACT_DIGITS = 15
-"""Decimals of so many digits become floats without rounding twice."""
-
 
 def predicates(cohort: Mapping[str, Mapping[str, Any]]) -> dict[str, Predicate]:
     """For each attribute a function of its value: does it meet the condition?
@@ -60,10 +57,8 @@ def meeting(values: pl.Series, condition: Mapping[str, Any]) -> pl.Series:
         met = _among(values, stated, _of(bool, stated.in_), _of(bool, stated.not_in)) if not _measures(stated) else None
     elif kind.is_integer():
         met = _integers(values, stated)
-    elif kind.is_float():
+    elif kind.is_float() or kind.is_decimal():
         met = _floats(values.cast(pl.Float64), stated)
-    elif isinstance(kind, pl.Decimal):
-        met = _decimals(values, stated)
     else:
         met = None if _measures(stated) or stated.in_ is not None else values.is_not_null()
     return _nobody(values) if met is None else met.fill_null(False)
@@ -149,16 +144,6 @@ def _floats(values: pl.Series, stated: Condition) -> pl.Series:
     if stated.below is not None:
         met &= values < stated.below
     return met
-
-
-def _decimals(values: pl.Series, stated: Condition) -> pl.Series:
-    import polars as pl
-
-    if values.dtype.precision <= EXACT_DIGITS:  # type: ignore[attr-defined]
-        return _floats(values.cast(pl.Float64), stated)
-    meets = _predicate(stated)
-    different = values.unique()
-    return values.is_in(different.filter(pl.Series([meets(value) for value in different], dtype=pl.Boolean)).implode())
 
 
 def _holding(values: pl.Series, options: Sequence[str]) -> pl.Series | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retrain_assets.routing.cohort import meeting, meeting_as_logged, predicates
+from retrain_assets.routing.cohort_logic import json_logic
 
 BIG = 2**53
 texts = st.sampled_from(["JFK", "LGA", "", "5", "true", "é", "a|b"])
@@ -75,6 +77,8 @@ columns = st.one_of(
 @example(pl.Series([BIG + 1]), {"below": float(BIG)})
 @example(pl.Series([BIG + 1]), {"in": [float(BIG)]})
 @example(pl.Series([Decimal("2.5")]), {"at_least": 2.5})
+@example(pl.Series([Decimal("0.7000000000000000000001"), Decimal("0.6999999999999999999999")]), {"in": [0.7]})
+@example(pl.Series(["5"]), {"any_of": ["5"]})
 @example(pl.Series([[None, "JFK"]]), {"any_of": ["JFK"]})
 @example(pl.Series([[None]], dtype=pl.List(pl.String)), {"any_of": ["JFK"]})
 def test_a_condition_holds_for_a_column_where_it_holds_for_each_value(values: pl.Series, condition: dict[str, Any]) -> None:
@@ -130,3 +134,20 @@ def test_a_moment_is_no_number_and_no_text() -> None:
     meets = predicates({"in": {"in": ["2013-07-01"]}, "not_in": {"not_in": ["x"]}, "below": {"below": 1.0}})
     assert [meets[name](moment) for name in meets] == [False, True, False]
     assert [meets[name](timedelta(1)) for name in meets] == [False, True, False]
+
+
+def test_a_decimal_of_any_length_is_rounded_in_a_column_as_alone() -> None:
+    draw = random.Random(3)
+    for precision, scale in ((15, 15), (18, 6), (38, 10), (38, 30)):
+        texts = [str(Decimal(draw.randrange(-(10**precision) + 1, 10**precision)).scaleb(-scale)) for _ in range(2000)]
+        values = pl.Series(texts).cast(pl.Decimal(precision, scale))
+        assert values.cast(pl.Float64).to_list() == [float(value) for value in values]
+
+
+def test_no_rule_is_left_empty() -> None:
+    assert json_logic({"segments": {"any_of": []}, "tier": {"in": []}}) == [
+        {"!==": [{"var": "segments"}, None]},
+        {"in": [{"var": "segments"}, []]},
+        {"!==": [{"var": "tier"}, None]},
+        {"in": [{"var": "tier"}, []]},
+    ]

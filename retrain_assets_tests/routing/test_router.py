@@ -39,6 +39,8 @@ UNITS = [f"2013-07-01 UA {number} JFK" for number in range(4000)]
 )
 @example("7", {"origin": {"in": ["JFK", "LGA"], "not_in": ["JFK"]}}, {"origin": "JFK"}, 1.0, 1.0, "s", "5", "held", None)
 @example("7", {"distance": {"at_least": 0, "not_in": [5.0]}}, {"distance": 5}, 1.0, 1.0, "s", "5", "held", None)
+@example("7", {"segments": {"any_of": ["JF", "5"]}}, {"segments": "JFK"}, 1.0, 1.0, "s", "5", "held", None)
+@example("7", {"segments": {"any_of": ["5"]}}, {"segments": "5"}, 1.0, 1.0, "s", "5", "held", None)
 @example("7", {"segments": {"any_of": ["JFK"]}}, {"segments": "JFK"}, 1.0, 1.0, "s", "5", "ramping", None)
 @example("7", {"segments": {"any_of": ["JFK"]}}, {"segments": [None, ["LGA"], 5, "JFK"]}, 1.0, 1.0, "s", "5", "ramping", None)
 @example("7", {"segments": {"any_of": [""]}}, {"segments": 5}, 1.0, 1.0, "s", "5", "ramping", None)
