@@ -88,6 +88,13 @@ class TestEngaging:
         assert states[OTHER].active_toggle.name == other
         assert world.controller.hold(other, SYSTEM, "wait").state is ToggleStatus.HELD
         assert metadata(world, OTHER)["share"] == 0.5
+        world.controller.release_kill_switch(MODEL, RUTH, "prices are right")
+        assert world.controller.states()[OTHER].active_toggle is not None
+
+    def test_the_flag_document_names_the_switch_it_shows(self, world: World) -> None:
+        world.promoted(KEY)
+        switch = world.controller.engage_kill_switch(None, PAUL, "prices are wrong").switch
+        assert world.flags()["metadata"]["ledger_sequence"] == switch.sequence
 
     def test_a_promoted_champion_stays(self, world: World) -> None:
         world.promoted(KEY)
