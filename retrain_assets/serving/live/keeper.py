@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from retrain_assets.contract import first_line
+from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.home import Home
 from retrain_assets.release import ReleaseController
 from retrain_assets.routing import RoutingRule, VersionRef
@@ -16,7 +16,7 @@ from retrain_assets.serving.live.bundle_cache import BundleCache, copy_from
 from retrain_assets.serving.live.fetch import fetch
 from retrain_assets.serving.live.live_model import Key, Known, Seat, versions_of
 from retrain_assets.serving.live.scoring_threads import ScoringThreads
-from retrain_assets.serving.live.vouching import Vouched, rules_on_record, vouched
+from retrain_assets.serving.live.vouching import rules_on_record, vouched
 
 FIRST_RETRY, LONGEST_RETRY = 0.5, 30.0
 """Seconds until what failed is tried again; doubled each time."""
@@ -91,7 +91,7 @@ class Keeper:
             return False
         self._load(self._wanted())
         self._drop()
-        return not self.known.unloadable and not self.known.refused
+        return not (self.known.unloadable or self.known.refused or self.known.unreadable)
 
     def _ask_ledger(self) -> None:
         if self._controller is None:
@@ -100,22 +100,26 @@ class Keeper:
         recorded = rules_on_record(self._controller, sequence)
         confirmed = {model: rule for model, rule in rules.items() if recorded.get(model) == rule}
         refused = {model: rule for model, rule in rules.items() if model not in confirmed}
+        self._ask_about(confirmed)
         self._change(
-            vouched=self._all_vouched(confirmed),
             sequence=self.known.sequence if refused else sequence,
             confirmed={**self.known.confirmed, **confirmed},
             refused=refused,
             fault=None,
         )
 
-    def _all_vouched(self, models: Iterable[str]) -> dict[str, Vouched]:
+    def _ask_about(self, models: Iterable[str]) -> None:
         assert self._controller is not None
-        states, found = self._controller.states(), dict(self.known.vouched)
+        states, found, unreadable = self._controller.states(), dict(self.known.vouched), dict[str, str]()
         for model in models:
             state = states[model]
-            if model not in found or found[model].sequence != state.sequence:
+            if model in found and found[model].sequence == state.sequence:
+                continue
+            try:
                 found[model] = vouched(state, self._controller.evidence)
-        return found
+            except RetrainError as error:
+                unreadable[model] = error.line
+        self._change(vouched=found, unreadable=unreadable)
 
     def _wanted(self) -> list[Key]:
         """Champions first, then challengers, then where a rollback of the last promotion leads."""
@@ -128,7 +132,9 @@ class Keeper:
     def _load(self, wanted: list[Key]) -> None:
         self._change(unloadable={key: why for key, why in self.known.unloadable.items() if key in wanted})
         for key in sorted(wanted, key=lambda key: key not in self._cache):  # what needs no registry first
-            if key in self.known.seats or self._stop:
+            if self._stop or self._wake.is_set():
+                break  # another document may want something else
+            if key in self.known.seats:
                 continue
             try:
                 seat = self._seat(*key)

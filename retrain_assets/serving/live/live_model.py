@@ -34,7 +34,8 @@ class Known:
         confirmed: the last rule of each model that the ledger holds, too.
         refused: rules that stood in a flag document and not in the ledger.
         unloadable: why a version the ledger vouches for is not loaded.
-        fault: why ledger or evidence do not answer; None when they do.
+        unreadable: why the contract in force of a model cannot be read.
+        fault: why the ledger does not answer; None when it does.
     """
 
     seats: Mapping[Key, Seat] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Known:
     confirmed: Mapping[str, RoutingRule] = field(default_factory=dict)
     refused: Mapping[str, RoutingRule] = field(default_factory=dict)
     unloadable: Mapping[Key, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     fault: str | None = None
 
 
@@ -100,7 +102,8 @@ def live_model(rule: RoutingRule, known: Known, before: LiveModel | None) -> Liv
         if (seat := known.seats.get((model, version))) is not None:
             seats[arm] = seat
         else:
-            unavailable[arm] = known.unloadable.get((model, version)) or known.fault or "is being loaded"
+            why = known.unloadable.get((model, version)) or known.unreadable.get(model) or known.fault
+            unavailable[arm] = why or "is being loaded"
     missing = rule.champion is not None and "champion" not in seats and (model, rule.champion) not in known.unloadable
     if missing and before is not None and before.champion is not None:
         return before

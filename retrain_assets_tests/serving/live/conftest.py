@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .world import Served
+from retrain_assets_tests.serving.live.world import Served
 
 Canary = Callable[..., Served]
 

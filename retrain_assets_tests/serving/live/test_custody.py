@@ -11,10 +11,21 @@ import pytest
 
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.routing import RoutingRule, VersionRef, flag_document
-from retrain_assets.serving.live import NotReady
-
-from .conftest import Canary
-from .world import FIRST, MODEL, SECOND, THIRD, TOGGLE, Served, Worker, bundle_manifest, row, units, until
+from retrain_assets.serving.live import LiveModels, NotReady
+from retrain_assets_tests.serving.live.conftest import Canary
+from retrain_assets_tests.serving.live.world import (
+    FIRST,
+    MODEL,
+    SECOND,
+    THIRD,
+    TOGGLE,
+    Served,
+    Worker,
+    bundle_manifest,
+    row,
+    units,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +144,21 @@ async def test_what_a_forged_document_says_at_the_start_is_not_served(canary: Ca
         assert await versions(worker) == {"1"}
 
 
+async def test_a_worker_that_opens_the_home_itself_puts_a_forged_document_right(canary: Canary) -> None:
+    world = canary()
+    async with world.worker():
+        true = world.home.flags_path.read_bytes()
+    forge(world, share=1.0)
+    models = LiveModels(world.home)
+    await models.start()
+    try:
+        assert world.home.flags_path.read_bytes() == true
+        assert models.problems() == models.warnings() == []
+        assert models.current(MODEL).rule.share == 0.25
+    finally:
+        await models.close()
+
+
 async def test_a_version_that_was_only_registered_is_never_loaded(canary: Canary) -> None:
     world = canary()
     unvouched(world)
@@ -144,7 +170,7 @@ async def test_a_version_that_was_only_registered_is_never_loaded(canary: Canary
 
 
 def _other_bundle(world: Served) -> Path:
-    from .world import write_bundle
+    from retrain_assets_tests.serving.live.world import write_bundle
 
     place = world.root / "elsewhere"
     shutil.rmtree(place, ignore_errors=True)

@@ -8,9 +8,20 @@ import pytest
 
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.routing import Reason
-
-from .conftest import Canary
-from .world import FEATURES, MODEL, RUTH, SECOND, THIRD, TOGGLE, Served, Worker, row, units, until
+from retrain_assets_tests.serving.live.conftest import Canary
+from retrain_assets_tests.serving.live.world import (
+    FEATURES,
+    MODEL,
+    RUTH,
+    SECOND,
+    THIRD,
+    TOGGLE,
+    Served,
+    Worker,
+    row,
+    units,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,8 @@ import pytest
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import recover
 from retrain_assets.serving.live import BadRequest
-
-from .conftest import Canary
-from .world import MODEL, TOGGLE, Served
+from retrain_assets_tests.serving.live.conftest import Canary
+from retrain_assets_tests.serving.live.world import MODEL, TOGGLE, Served
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from .conftest import Canary
-from .test_failing_arms import Raises, hanging
-from .world import FEATURES, MODEL, row, units, until
+from retrain_assets_tests.serving.live.conftest import Canary
+from retrain_assets_tests.serving.live.test_failing_arms import Raises, hanging
+from retrain_assets_tests.serving.live.world import FEATURES, MODEL, row, units, until
 
 pytestmark = pytest.mark.anyio
 

@@ -243,6 +243,12 @@ def row(unit: str | None, **features: Any) -> Row:
     return Row(f"r{next(_numbers)}", unit, attributes, {**FEATURES, **features})
 
 
+def number(answer: Prediction) -> float:
+    """The score of an answer that is one number."""
+    assert isinstance(answer.score, float)
+    return answer.score
+
+
 def units(number: int = 200) -> list[str]:
     return [f"N{one}" for one in range(number)]
 
