@@ -17,7 +17,7 @@ router = APIRouter()
 
 ROW = {
     "request_id": "r-1",
-    "unit": "N14228",
+    "unit": "2013-07-02-UA-1545-EWR",
     "attributes": {"origin": "EWR"},
     "arm": "challenger",
     "version": "4",
@@ -36,14 +36,14 @@ ROW = {
     "/v1/models/{model}/exposures",
     tags=["exposures"],
     summary="Record what another service answered",
-    dependencies=[Depends(requires("predict"))],
+    dependencies=[Depends(requires("outcomes"))],
     response_model=Recorded,
     responses={
         **gives("Every row is on record.", {"recorded": 1}),
         **faults(400, 401, 403, 404, 408, 413, 415, 422, 500, 503),
     },
     openapi_extra={
-        **below_model("predict"),
+        **below_model("outcomes"),
         **takes(ExposureRequest, {"one exposure": ROW, "several exposures": {"rows": [ROW]}}),
     },
 )

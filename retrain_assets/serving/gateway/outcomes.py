@@ -15,7 +15,12 @@ from retrain_assets.serving.gateway.schemas import OutcomeRequest, Recorded
 
 router = APIRouter()
 
-ROW = {"request_id": "r-1", "unit": "N14228", "observed_at": "2013-07-02T06:00:00Z", "measures": {"cost_per_flight": 12.5}}
+ROW = {
+    "request_id": "r-1",
+    "unit": "2013-07-02-UA-1545-EWR",
+    "observed_at": "2013-07-03T06:00:00Z",
+    "measures": {"cost_per_flight": 12.5},
+}
 
 
 @router.post(

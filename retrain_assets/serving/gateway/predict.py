@@ -16,10 +16,14 @@ from retrain_assets.serving.gateway.schemas import PredictAnswer, PredictRequest
 
 router = APIRouter()
 
-ROW = {"request_id": "r-1", "unit": "N14228", "features": {"origin": "EWR", "carrier": "UA", "distance": 1400, "month": 7}}
+ROW = {
+    "request_id": "r-1",
+    "unit": "2013-07-02-UA-1545-EWR",
+    "features": {"carrier": "UA", "origin": "EWR", "dest": "ORD", "distance": 719, "temp": 75.9, "day_of_week": 2},
+}
 PREDICTION = {
     "request_id": "r-1",
-    "unit": "N14228",
+    "unit": ROW["unit"],
     "score": 0.31,
     "decision": False,
     "arm": "challenger",

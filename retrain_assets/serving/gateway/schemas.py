@@ -112,9 +112,7 @@ class ExposureRow(Part):
     version: Annotated[Id, Field(description="Registered version of that arm, as the toggle said it.")]
     bundle: Annotated[Id, Field(description="Digest of its bundle, as the toggle said it.")]
     toggle: Annotated[Id | None, Field(description="The toggle; null outside the experiment.")] = None
-    revision: Annotated[int | None, Field(ge=0, le=2**63 - 1, description="Its revision; 0 outside the experiment.")] = (
-        None
-    )
+    revision: Annotated[int | None, Field(ge=0, le=2**63 - 1, description="Its revision; 0 outside the experiment.")] = None
     stage: Annotated[Id | None, Field(description="Its stage; null outside the experiment.")] = None
     exposed_at: Annotated[
         AwareDatetime | None, Field(description="The moment of the request, ISO 8601 with a time zone; now, if not given.")
@@ -161,6 +159,7 @@ class ToggleAnswer(Part):
     share: Annotated[float, Field(description="Part of the cohort that the challenger answers now, 0..1.")]
     expires_at: AwareDatetime | None
     cohort: Annotated[dict[str, Any], Field(description="Condition per attribute.")]
+    cohort_share: Annotated[float, Field(description="Part of those who meet the conditions that takes part at all, 0..1.")]
     champion: ArmAnswer | None
     challenger: ArmAnswer | None
 

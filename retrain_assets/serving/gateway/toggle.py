@@ -45,6 +45,7 @@ async def toggle(request: Request) -> ToggleAnswer:
         share=rule.effective_share,
         expires_at=rule.expires_at,
         cohort={name: _stated(condition) for name, condition in rule.cohort.items()},
+        cohort_share=rule.cohort_share,
         champion=_arm(live, "champion", rule.champion, live.champion),
         challenger=_arm(live, "challenger", rule.challenger, live.challenger),
     )
