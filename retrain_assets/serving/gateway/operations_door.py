@@ -13,9 +13,10 @@ from typing import TypeVar
 from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.home import Home
 from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger
-from retrain_assets.release import ModelState, RegistryProtocol, ReleaseController
+from retrain_assets.release import ModelState, ReleaseController
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.projection import routing_rule, shown_sequence
+from retrain_assets.serving.gateway.operations_registry import LeftToReconcile, RegistryElsewhere, RegistryFollower
 from retrain_assets.serving.live import LiveModels
 
 REGISTRY_PATIENCE = 2.0
@@ -66,6 +67,7 @@ class Operator:
 
     def __init__(self, home: Home, models: LiveModels, controller: ReleaseController | None = None) -> None:
         self._home, self._models, self._controller = home, models, controller
+        self._follower = RegistryFollower(home)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="operation")
 
     async def carry_out(self, actor: Actor, concerns: Callable[[Event], bool], action: Action) -> Done:
@@ -116,9 +118,16 @@ class Operator:
         fault = acting.exception()
         events = await self._in_thread(recorded)
         if fault is None:
-            return events, acting.result()
+            faults = acting.result()
+            left = tuple(one for one in faults if one.endswith(LeftToReconcile().line))
+            if left:
+                self._follower.follow()
+            return events, tuple(one for one in faults if one not in left)
         if not events:
             raise fault
+        if isinstance(fault, LeftToReconcile):
+            self._follower.follow()
+            return events, ()
         _LOG.warning("recorded, but not everything follows: %s", first_line(fault))
         return events, (f"recorded, but not everything follows yet ({first_line(fault)}); run retrain reconcile",)
 
@@ -153,19 +162,18 @@ class Operator:
     def _door(self) -> ReleaseController:
         if self._controller is None:
             home = self._home
-            self._controller = ReleaseController(
-                home, Ledger(home.ledger_url), EvidenceStore(home.evidence_dir), lambda: _registry(home), home.clock
+            door = ReleaseController(
+                home,
+                Ledger(home.ledger_url),
+                EvidenceStore(home.evidence_dir),
+                RegistryElsewhere(home, lambda: door.states()),
+                home.clock,
             )
+            self._controller = door
         return self._controller
 
     async def _in_thread(self, call: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-
-def _registry(home: Home) -> RegistryProtocol:
-    from retrain_assets.registry import Registry
-
-    return Registry(home.mlflow_uri, home.mlflow_artifacts)
 
 
 def _tell_late_fault(acting: asyncio.Future[tuple[str, ...]]) -> None:
