@@ -10,7 +10,7 @@ from benchmarks.measure import Row
 from benchmarks.table import print_table, write_json
 from retrain_assets.home import Home
 
-BENCHMARKS = ("routing", "ledger", "canary", "drift", "drift_memory", "drift_alarms", "gates", "serving", "start")
+BENCHMARKS = ("routing", "ledger", "canary", "drift", "drift_memory", "drift_alarms", "gates", "journal", "serving", "start")
 
 
 def main() -> None:

@@ -157,7 +157,7 @@ class TrafficJournal:
         """From a lane's thread: its calls are written, or none of them is."""
         self._tally.settle(sum(call.rows for call in calls), written=fault is None)
         if fault:
-            self._tally.fault(f"writing {model}", fault.line)
+            self._tally.fault(f"writing {model}", f"{self.home.journal_dir(model)}: {fault.what}; {fault.remedy}")
         else:
             self._tally.well(f"writing {model}")
         by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}

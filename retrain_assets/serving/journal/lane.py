@@ -142,7 +142,7 @@ class Lane:
             self.segment.columns |= changed
             self.segment.rows += sum(call.rows for call in group)
         except (OSError, MemoryError) as refusal:
-            fault = _unavailable(refusal, self._directory)
+            fault = _unavailable(refusal, self.model)
             if self.segment and self.segment.rows:
                 self._rotate()
         self._settled(self.model, group, fault)
@@ -169,10 +169,10 @@ class Lane:
             self._full(self.model, segment)
 
 
-def _unavailable(fault: OSError | MemoryError, directory: Path) -> LogUnavailable:
+def _unavailable(fault: OSError | MemoryError, model: str) -> LogUnavailable:
     why = fault.strerror if isinstance(fault, OSError) else "no memory"
     return LogUnavailable(
         f"the journal cannot be written ({why})",
-        where=str(directory),
+        where=f"journal of {model}",
         remedy="free space or repair the disk",
     )

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from retrain_assets.contract import first_line
+from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
 from retrain_assets.serving.journal.sealing import FAULTS, seal
 from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
 from retrain_assets.serving.journal.tally import Tally
 
 _LONGEST_PAUSE = 600.0
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A segment that could not be sealed.
+
+    Args:
+        again: when it is tried again, on the monotonic clock.
+        pause: for how long it is left alone.
+        disk: whether the disk refused; then it is tried again as soon as another segment could be sealed.
+    """
+
+    again: float
+    pause: float
+    disk: bool
 
 
 class Sealer:
@@ -32,7 +48,7 @@ class Sealer:
         self._every = every.total_seconds()
         self._queue: SimpleQueue[tuple[str, Segment] | None] = SimpleQueue()
         self._held: dict[Segment, str] = {}
-        self._refused: dict[Path, tuple[float, float]] = {}
+        self._refused: dict[Path, Refusal] = {}
         self._closing = False
         self._thread = Thread(target=self._run, name="journal sealing", daemon=True)
         self._thread.start()
@@ -55,11 +71,12 @@ class Sealer:
     def _run(self) -> None:
         due = time.monotonic()
         while True:
+            if time.monotonic() >= due and not self._closing:
+                self._round()
+                due = time.monotonic() + self._every
             try:
                 taken = self._queue.get(timeout=max(due - time.monotonic(), 0))
             except Empty:
-                self._round()
-                due = time.monotonic() + self._every
                 continue
             if taken is None:
                 return
@@ -69,11 +86,23 @@ class Sealer:
         for segment, model in list(self._held.items()):
             if segment.path in self._refused:
                 self._seal(model, segment)
-        now = time.monotonic()
+        self._forget_gone()
+        try:
+            self._seal_orphans()
+        except OSError as fault:
+            self._tally.fault("orphans", f"{fault.filename}: segments of the journal cannot be looked through ({fault.strerror})")
+        else:
+            self._tally.well("orphans")
+
+    def _forget_gone(self) -> None:
         for path in [path for path in self._refused if not path.exists()]:
             del self._refused[path]
             self._tally.well(_about(path))
-        not_yet = {path for path, (again, _) in self._refused.items() if again > now}
+
+    def _seal_orphans(self) -> None:
+        """Raises OSError for a segment that cannot be opened, once its model's others are sealed."""
+        now = time.monotonic()
+        not_yet = {path for path, refused in self._refused.items() if refused.again > now}
         for model, directory in journal_directories(self._home.traffic_dir):
             for segment in orphans(directory, without=not_yet):
                 if self._closing:
@@ -87,13 +116,16 @@ class Sealer:
             sealed = seal(self._home, model, segment)
         except FAULTS as fault:
             self._tally.fault(about, f"{path}: cannot be sealed, its rows are kept there; {first_line(fault)}")
-            _, pause = self._refused.get(path, (0.0, self._every / 2))
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            self._refused[path] = (time.monotonic() + pause, pause)
+            before = self._refused.get(path)
+            pause = min(2 * before.pause, _LONGEST_PAUSE) if before else self._every
+            self._refused[path] = Refusal(time.monotonic() + pause, pause, disk=not isinstance(fault, SourceError))
             self._release(segment)
             return
         self._held.pop(segment, None)
         self._refused.pop(path, None)
+        for refused in self._refused.values():
+            if refused.disk:
+                refused.again = 0
         self._tally.well(about)
         self._tally.sealed(sealed.rows, sealed.repeated, sealed.shadow_unjoined, sealed.damaged)
 

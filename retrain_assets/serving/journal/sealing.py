@@ -58,12 +58,15 @@ def recover(home: Home) -> list[Path]:
     files: list[Path] = []
     faults: list[str] = []
     for model, directory in journal_directories(home.traffic_dir):
-        for segment in orphans(directory):
-            try:
-                files += seal(home, model, segment).files
-            except FAULTS as fault:
-                faults.append(f"{segment.path}: {first_line(fault)}")
-                segment.release()
+        try:
+            for segment in orphans(directory):
+                try:
+                    files += seal(home, model, segment).files
+                except FAULTS as fault:
+                    faults.append(f"{segment.path}: {first_line(fault)}")
+                    segment.release()
+        except OSError as fault:
+            faults.append(f"{fault.filename}: {fault.strerror}")
     if faults:
         raise SourceError(
             f"{len(faults)} segments of the journal cannot be sealed, {faults[0]}", remedy="nothing is lost; repeat it"

@@ -52,17 +52,18 @@ class Segment:
         """
         made_directory(directory)
         while True:
-            name = f"{at:%Y%m%dT%H%M%S}-{uuid4().hex[:16]}"
-            unborn = directory / f"{name}{UNBORN}"
+            path = directory / f"{at:%Y%m%dT%H%M%S}-{uuid4().hex[:16]}{SUFFIX}"
+            unborn = path.with_suffix(UNBORN)
             file = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
             try:
-                if _lock(file):
-                    unborn.rename(directory / f"{name}{SUFFIX}")
+                if _lock(file) and unborn.exists():
+                    unborn.rename(path)
                     synchronised_directory(directory)
-                    return cls(directory / f"{name}{SUFFIX}", file, 0)
-            except FileNotFoundError:
-                pass
-            except BaseException:
+                    return cls(path, file, 0)
+            except OSError:
+                for left in (unborn, path):
+                    with suppress(OSError):
+                        left.unlink()
                 os.close(file)
                 raise
             os.close(file)
@@ -138,13 +139,25 @@ def orphans(directory: Path, *, without: Collection[Path] = ()) -> Iterator[Segm
     """The segments below a directory that no living process holds, the oldest first; each is locked when it is given.
 
     Files of processes that ended before their segment began are removed.
+
+    Raises:
+        OSError: when a file cannot be opened, after all others were given.
     """
-    for path in sorted(directory.glob(f"*{UNBORN}")):
-        if unborn := Segment.orphan(path):
-            unborn.remove()
-    for path in sorted(directory.glob(f"*{SUFFIX}")):
-        if path not in without and (found := Segment.orphan(path)):
+    refusals: list[OSError] = []
+    for path in (*sorted(directory.glob(f"*{UNBORN}")), *sorted(directory.glob(f"*{SUFFIX}"))):
+        if path in without:
+            continue
+        try:
+            found = Segment.orphan(path)
+            if found and path.suffix == UNBORN:
+                found.remove()
+        except OSError as fault:
+            refusals.append(fault)
+            continue
+        if found and path.suffix == SUFFIX:
             yield found
+    if refusals:
+        raise refusals[0]
 
 
 def journal_directories(traffic: Path) -> list[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from retrain_assets.contract import SourceError
 from retrain_assets.home import Home
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import JournalState, LogUnavailable, TrafficJournal, recover
+from retrain_assets_tests.serving.journal.patience import until_then
 from retrain_assets_tests.serving.journal.rows import MODEL, NOON, exposure, exposures, outcome
 
 LONG = timedelta(hours=1)
@@ -112,8 +113,7 @@ def test_a_segment_is_sealed_when_it_has_enough_rows(home: Home) -> None:
     async def work(journal: TrafficJournal) -> None:
         for number in range(7):
             await journal.append(MODEL, "exposures", exposures(number))
-        while journal.state().rows_sealed < 6:
-            await asyncio.sleep(0.002)
+        await until_then(lambda: journal.state().rows_sealed == 6)
         assert logged(home) == [str(number) for number in range(6)]
         assert len(segments(home)) == 1
 
@@ -124,8 +124,7 @@ def test_a_segment_is_sealed_when_it_has_enough_rows(home: Home) -> None:
 def test_a_segment_is_sealed_when_it_is_old_though_nothing_more_comes(home: Home) -> None:
     async def work(journal: TrafficJournal) -> None:
         await journal.append(MODEL, "exposures", exposures(1))
-        while journal.state().rows_sealed < 1:
-            await asyncio.sleep(0.002)
+        await until_then(lambda: journal.state().rows_sealed == 1)
 
     using(home, work, rotate_after=timedelta(milliseconds=20))
     assert logged(home) == ["1"]
@@ -206,8 +205,7 @@ def test_a_stalled_disk_makes_no_queue_longer_than_was_said(home: Home, monkeypa
 
     async def work(journal: TrafficJournal) -> None:
         rows = [asyncio.create_task(journal.append(MODEL, "exposures", exposures(f"{n}a", f"{n}b"))) for n in range(50)]
-        while sum(row.done() for row in rows) < 45:
-            await asyncio.sleep(0.001)
+        await until_then(lambda: sum(row.done() for row in rows) == 45)
         assert journal.state().waiting_rows == 10
         refused = [row for row in rows if row.done()]
         assert all("10 rows wait to be written" in str(row.exception()) for row in refused)

@@ -109,9 +109,9 @@ def test_sixty_kills_at_any_moment_lose_and_repeat_nothing(retrain_home: Path, w
 def test_no_step_of_writing_and_sealing_may_not_be_the_last(retrain_home: Path, writers: Writers) -> None:
     home = Home(retrain_home)
     steps = 0
-    while writers.run(f"w{steps}", calls=3, rotate_rows=12, dies_at=steps):
+    while writers.run(f"w{steps}", calls=2, rotate_rows=12, dies_at=steps):
         steps += 1
     assert steps > 12
     recover(home)
     check(home, writers, unacknowledged=steps * 6 * 2)
-    assert {f"w{steps}-{caller}-{turn}b" for caller in range(6) for turn in range(3)} <= set(in_files(home)["exposure"])
+    assert {f"w{steps}-{caller}-{turn}b" for caller in range(6) for turn in range(2)} <= set(in_files(home)["exposure"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from retrain_assets.serving.journal import TrafficJournal, recover
 from retrain_assets.serving.journal.lines import row_line, together
 from retrain_assets.serving.journal.segment import Segment
 from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS
+from retrain_assets_tests.serving.journal.patience import until, until_then
 from retrain_assets_tests.serving.journal.rows import MODEL, NOON, exposure, exposures, outcome
 
 
@@ -144,11 +144,9 @@ def test_the_next_process_seals_what_others_left_while_it_runs_and_when_it_begin
         orphan(home, 1)
         journal = TrafficJournal(home, rotate_after=timedelta(milliseconds=20))
         await journal.start()
-        while journal.state().rows_sealed < 1:
-            await asyncio.sleep(0.002)
+        await until_then(lambda: journal.state().rows_sealed == 1)
         orphan(home, 2)
-        while journal.state().rows_sealed < 2:
-            await asyncio.sleep(0.002)
+        await until_then(lambda: journal.state().rows_sealed == 2)
         await journal.close()
 
     asyncio.run(run())
@@ -176,27 +174,40 @@ def test_a_segment_that_cannot_be_sealed_stays_and_all_others_are_sealed(home: H
 def test_what_cannot_be_sealed_blocks_nobody_is_said_and_is_sealed_once_that_is_possible(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def until(true: object, journal: TrafficJournal) -> None:
-        while (journal.state().fault is not None) is not true:
-            time.sleep(0.002)
-
     path = orphan(home, 1)
     clash = home.exposures_dir(MODEL) / f"{path.stem}.parquet"
     clash.parent.mkdir(parents=True)
     clash.write_bytes(b"not parquet")
     journal = TrafficJournal(home, rotate_after=timedelta(milliseconds=10))
     journal.append_now(MODEL, "exposures", exposures(2))
-    until(True, journal)
+    until(lambda: journal.state().fault is not None)
     state = journal.state()
     assert f"{path}: cannot be sealed, its rows are kept there" in str(state.fault)
     assert state.since is not None
     assert caplog.text.count("cannot be sealed") == 1
     journal.append_now(MODEL, "exposures", exposures(3))
     clash.unlink()
-    until(False, journal)
+    until(lambda: journal.state().fault is None)
     journal.close_now()
     assert sorted(logged(home)["request_id"]) == ["1", "2", "3"]
     assert journal.state().fault is None
+
+
+def test_what_cannot_even_be_opened_is_said_and_keeps_nobody_from_the_others(home: Home) -> None:
+    strange = home.journal_dir(MODEL) / "0.ndjson"
+    strange.mkdir(parents=True)
+    orphan(home, 1)
+    with pytest.raises(SourceError, match=f"{strange}: Is a directory"):
+        recover(home)
+    orphan(home, 2)
+    journal = TrafficJournal(home, rotate_after=timedelta(milliseconds=10))
+    journal.append_now(MODEL, "exposures", exposures(3))
+    until(lambda: f"{strange}: segments of the journal cannot be looked through" in str(journal.state().fault))
+    until(lambda: journal.state().rows_sealed == 2)
+    strange.rmdir()
+    until(lambda: journal.state().fault is None)
+    journal.close_now()
+    assert sorted(logged(home)["request_id"]) == ["1", "2", "3"]
 
 
 def test_a_fault_is_over_when_somebody_else_has_sealed_the_segment(home: Home) -> None:
@@ -206,11 +217,9 @@ def test_a_fault_is_over_when_somebody_else_has_sealed_the_segment(home: Home) -
     clash.write_bytes(b"not parquet")
     journal = TrafficJournal(home, rotate_after=timedelta(milliseconds=10))
     journal.append_now(MODEL, "outcomes", [outcome(1)])
-    while journal.state().fault is None:
-        time.sleep(0.002)
+    until(lambda: journal.state().fault is not None)
     path.unlink(missing_ok=True)
-    while journal.state().fault is not None:
-        time.sleep(0.002)
+    until(lambda: journal.state().fault is None)
     journal.close_now()
 
 
