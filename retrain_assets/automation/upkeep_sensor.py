@@ -38,9 +38,10 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
     )
     def keep_up(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         now = platform.clock.now()
-        done, faults = upkeep(platform, road, now)
-        states, beyond = platform.controller.snapshot()
-        state = states.get(road.model) or ModelState(road.model)
+        state, beyond = _seen(platform, road)
+        done, faults = upkeep(platform, road, state, beyond, now)
+        if done or faults:
+            state, beyond = _seen(platform, road)
         page = DebtPage(road, state, beyond, now)
         told = _told(platform, road, state, beyond, page, faults, Outbox.read(context.cursor), now)
         shown = f"{now:%Y-%m-%d} {page.digest}"
@@ -61,12 +62,12 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
     return keep_up
 
 
-def upkeep(platform: Platform, road: Road, now: datetime) -> tuple[list[str], list[str]]:
-    """End what is due: what was done and what failed, one line each. A model with nothing due costs a look at its state."""
+def upkeep(
+    platform: Platform, road: Road, state: ModelState, beyond: PlatformState, now: datetime
+) -> tuple[list[str], list[str]]:
+    """End what is due: what was done and what failed, one line each. Where this model has nothing due, no model is looked at."""
     controller, done, faults = platform.controller, [], []
     try:
-        states, beyond = controller.snapshot()
-        state = states.get(road.model) or ModelState(road.model)
         if state.active_toggle is not None and expired(state.active_toggle, now):
             done += [f"{toggle.name} expired and was rolled back" for toggle in controller.expire_due()]
         if _to_retire(state, beyond, road, now):
@@ -74,6 +75,11 @@ def upkeep(platform: Platform, road: Road, now: datetime) -> tuple[list[str], li
     except RetrainError as error:
         faults.append(f"upkeep failed: {error.line}")
     return done, faults
+
+
+def _seen(platform: Platform, road: Road) -> tuple[ModelState, PlatformState]:
+    states, beyond = platform.controller.snapshot()
+    return states.get(road.model) or ModelState(road.model), beyond
 
 
 def _to_retire(state: ModelState, platform: PlatformState, road: Road, now: datetime) -> bool:

@@ -78,4 +78,6 @@ def _happened(event: Event, *, asked: bool) -> Evidence:
         return Evidence(FailureMode.INCONCLUSIVE, "expiry", "the toggle expired before anything was decided: time ran out")
     if cause == "champion_rolled_back":
         return Evidence(FailureMode.INCONCLUSIVE, "champion", f"nothing was decided about it: {event.reason}")
+    if cause == "kill_switch":
+        return Evidence(FailureMode.INCONCLUSIVE, "kill_switch", f"nothing was decided about it: {event.reason}")
     return Evidence(FailureMode.INCONCLUSIVE, cause or "ledger", f"nothing on record says why it was lost: {event.reason}")

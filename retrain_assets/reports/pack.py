@@ -14,6 +14,7 @@ from retrain_assets.reports.answer import answer_of
 from retrain_assets.reports.custody import custody_of
 from retrain_assets.reports.evaluation import evaluation_of
 from retrain_assets.reports.gates import gates_of
+from retrain_assets.reports.happened import meanwhile_of
 from retrain_assets.reports.page import pack_page
 from retrain_assets.reports.people import approvals_of, decision_of, transitions_of
 from retrain_assets.reports.ramp import ramp_of
@@ -75,6 +76,7 @@ def pack_of(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str, ret
         "approvals": approvals_of(record),
         "custody": custody_of(record),
         "transitions": transitions_of(record),
+        "meanwhile": meanwhile_of(record),
         "verification": verification_of(record),
         "faults": list(record.faults),
     }

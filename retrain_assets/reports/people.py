@@ -7,6 +7,7 @@ from typing import Any
 
 from retrain_assets.contract import Gate, format_duration, parse_duration
 from retrain_assets.ledger import Event, EventKind, timestamp
+from retrain_assets.reports.happened import what_happened
 from retrain_assets.reports.record import Record
 
 
@@ -50,6 +51,7 @@ def transitions_of(record: Record) -> list[dict[str, Any]]:
             "kind": str(event.kind),
             "toggle": event.toggle,
             "revision": event.revision_after,
+            "what": what_happened(event),
             "reason": event.reason,
             "hash": event.hash,
         }

@@ -9,6 +9,7 @@ from retrain_assets.experiment import MeasureSpec
 from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.release import stage_share
 from retrain_assets.reports.canary import summary_of
+from retrain_assets.reports.happened import brakes_of
 from retrain_assets.reports.measure_line import is_relative, limit_of, must_of
 from retrain_assets.reports.record import Record
 
@@ -113,6 +114,7 @@ def _short(event: Event, look: Mapping[str, Any]) -> dict[str, Any]:
         "revision": look["revision"],
         "action": look["action"],
         "reason": look["reason"],
+        "stopped": brakes_of(event),
         "valid": all(check["ok"] for check in look["health"]),
         "planned_look": planned[-1] if planned else None,
         "harm_looks": look.get("harm_looks", 0),

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from retrain_assets.contract import CustodyError, Gate, RetrainError
 from retrain_assets.home import Home
-from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
+from retrain_assets.ledger import EVERY_MODEL, Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+from retrain_assets.release.platform import principal
 from retrain_assets.routing import VersionRef
 
 STAGES = ("dataset", "features", "training", "evaluation")
 """Stages whose results a pack reads, in the order of the road."""
+
+BESIDE = (
+    EventKind.KILL_SWITCH_ENGAGED,
+    EventKind.KILL_SWITCH_RELEASED,
+    EventKind.FREEZE_DECLARED,
+    EventKind.FREEZE_LIFTED,
+    EventKind.OWNER_LEFT,
+    EventKind.OWNER_BACK,
+)
+"""Events about a model, or all of them, that stop a retrain's moves without being the retrain's own."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Record:
         stages: stage results found on disk, as JSON, by stage name.
         evidence: where evidence is read from.
         root: the home's directory, to name files relative to it.
+        beside: events about the model or all models that stop moves or let them go on, from its first event to its last.
         used: evidence digests read so far, with what they are.
         faults: what is missing or not what was recorded.
     """
@@ -45,6 +57,7 @@ class Record:
     stages: Mapping[str, Mapping[str, Any]]
     evidence: EvidenceStore
     root: Path
+    beside: tuple[Event, ...] = ()
     used: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -115,8 +128,22 @@ def read_record(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str,
             remedy="retrain audit list shows those it has",
         )
     state = fold(event for event in of_model if event.sequence <= own[-1].sequence)[model]
-    record = Record(model, retrain, own, state, {}, evidence, home.root)
-    return Record(model, retrain, own, state, dict(_stages(home, record)), evidence, home.root, record.used, record.faults)
+    record = Record(model, retrain, own, state, {}, evidence, home.root, _beside(ledger, of_model, own, state.toggle_of(retrain)))
+    return replace(record, stages=dict(_stages(home, record)))
+
+
+def _beside(ledger: Ledger, of_model: list[Event], own: tuple[Event, ...], toggle: ToggleState | None) -> tuple[Event, ...]:
+    """Kill switches and freezes of the model and of all models, and that its toggle's owner left; none is the retrain's own."""
+    of_all = ledger.events(model=EVERY_MODEL, kinds=BESIDE, after=own[0].sequence)
+    first, last = own[0].sequence, own[-1].sequence
+    found = [event for event in (*of_model, *of_all) if event.kind in BESIDE and first < event.sequence < last]
+    owners = {principal(toggle.owner)} if toggle is not None else set()
+    owners |= {principal(event.payload["from"]) for event in own if event.kind is EventKind.TOGGLE_TRANSFERRED}
+    return tuple(
+        event
+        for event in sorted(found, key=lambda event: event.sequence)
+        if event.kind not in (EventKind.OWNER_LEFT, EventKind.OWNER_BACK) or principal(event.payload["owner"]) in owners
+    )
 
 
 def _stages(home: Home, record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:

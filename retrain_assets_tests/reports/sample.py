@@ -28,8 +28,9 @@ from retrain_assets.gates.offline.gate import offline_gate
 from retrain_assets.gates.training import TrainingEvidence, recorded, training_gate
 from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger
-from retrain_assets.release import ModelState, PlatformState, ToggleState, deciding, fold, ramping, retrains
+from retrain_assets.release import ModelState, ToggleState, deciding, fold, ramping, retrains
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.platform import PLATFORM_KINDS, fold_platform
 from retrain_assets_tests.reports.sample_evidence import (
     CONTRACT,
     DORA,
@@ -63,7 +64,7 @@ class Sample:
         return fold(self.ledger.events(model=MODEL)).get(MODEL) or ModelState(MODEL)
 
     def do(self, actor: Actor, reason: str, plan: Callable[[Drafts], object]) -> None:
-        drafts = Drafts(self.state(), actor, self.now, reason, PlatformState())
+        drafts = Drafts(self.state(), actor, self.now, reason, fold_platform(self.ledger.events(kinds=PLATFORM_KINDS)))
         plan(drafts)
         if drafts.events:
             self.ledger.append_all(drafts.events)
