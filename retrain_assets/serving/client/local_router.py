@@ -28,7 +28,7 @@ class LocalRouter(Exposures):
         rotate_after: how often what was logged is brought into Parquet files.
 
     Raises:
-        RetrainError: where the home has no ledger that can be read.
+        RetrainError: where the home has no flag document, or no ledger that can be read.
     """
 
     def __init__(
@@ -39,6 +39,9 @@ class LocalRouter(Exposures):
         rotate_after: timedelta = timedelta(seconds=30),
     ) -> None:
         self.home = home or Home.from_environment()
+        if controller is None and not self.home.flags_path.exists():
+            remedy = "set RETRAIN_HOME to a home with a model, or bootstrap one"
+            raise RetrainError("there is no flag document", where=str(self.home.flags_path), remedy=remedy)
         self._models = RoutedModels(self.home, controller or ReleaseController.open(self.home))
         self._journal = TrafficJournal(self.home, rotate_after=rotate_after)
         self._process = os.getpid()

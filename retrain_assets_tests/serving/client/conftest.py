@@ -48,7 +48,9 @@ def canary_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(canary_base: Path, retrain_home: Path) -> Served:
     """A copy of it, which RETRAIN_HOME names; its clock is now."""
     shutil.copytree(canary_base, retrain_home)
-    return Served(retrain_home, SettableClock(datetime.now(UTC)), contract_with(TERMS))
+    copy = Served(retrain_home, SettableClock(datetime.now(UTC)), contract_with(TERMS))
+    copy.registry.versions = {(MODEL, place.name): place for place in (retrain_home / "registry" / MODEL).iterdir()}
+    return copy
 
 
 @pytest.fixture
