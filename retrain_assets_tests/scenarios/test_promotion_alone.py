@@ -161,10 +161,11 @@ def test_a_decided_retrain_keeps_what_it_was_decided_on(waiting: Story) -> None:
 
 def test_an_approval_given_in_a_change_freeze_promotes_after_it(evaluated: Story) -> None:
     """Dagster asks for a decision once per reason, so the reason must not be used up while nothing can be promoted."""
-    freeze = {"start": "2024-03-02", "end": "2024-03-03", "reason": "stocktaking"}
+    freeze = {"start": "2024-03-04", "end": "2024-03-04", "reason": "stocktaking"}
     frozen = replace(evaluated, contract=contract_with(cadence__freeze=[freeze]))
     frozen.ramp_to_approval()
-    assert frozen.clock.now().date().isoformat() == "2024-03-03"
+    frozen.travel(timedelta(days=1))
+    assert frozen.clock.now().date().isoformat() == "2024-03-04"
     frozen.approve()
     frozen.decide()
     assert frozen.toggle().state is ToggleStatus.AWAITING_APPROVAL
