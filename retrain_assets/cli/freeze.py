@@ -53,7 +53,10 @@ def add(start: datetime, end: datetime, model: str | None, order: Order) -> None
 @click.option("--over", is_flag=True, help="Also freezes that are over.")
 @json_option
 def list_freezes(model: str | None, over: bool, as_json: bool) -> None:
-    """Freezes declared and those of the contracts on record, in force or to come."""
+    """Freezes in force or to come.
+
+    Those declared, and those of the contracts on record.
+    """
     from retrain_assets.cli.opening import is_recorded, known_model, open_controller
 
     home = Home.from_environment()
