@@ -1,4 +1,4 @@
-"""LaunchDarkly's server SDK: seconds for one evaluation of a flag from a file, without events and without network."""
+"""LaunchDarkly's server SDK: CPU seconds for one evaluation of a flag from a file, without events and without network."""
 
 import json
 import statistics
@@ -50,8 +50,8 @@ with tempfile.TemporaryDirectory() as folder:
 
     turns = []
     for _ in range(rule["turns"] + 1):
-        started = time.perf_counter()
+        started = time.process_time()
         arms = [evaluate(unit) for unit in rule["units"]]
-        turns.append((time.perf_counter() - started) / len(arms))
+        turns.append((time.process_time() - started) / len(arms))
     client.close()
 print(json.dumps({"seconds": statistics.median(turns[1:]), "challenged": arms.count("challenger") / len(arms)}))

@@ -1,4 +1,4 @@
-"""Unleash's Python SDK (its Rust engine): seconds for one evaluation of a bootstrapped flag, without metrics and network."""
+"""Unleash's Python SDK (its Rust engine): CPU seconds for one evaluation of a bootstrapped flag, without metrics and network."""
 
 import json
 import statistics
@@ -34,8 +34,8 @@ with tempfile.TemporaryDirectory() as folder:
 
     turns = []
     for _ in range(rule["turns"] + 1):
-        started = time.perf_counter()
+        started = time.process_time()
         arms = [evaluate(unit) for unit in rule["units"]]
-        turns.append((time.perf_counter() - started) / len(arms))
+        turns.append((time.process_time() - started) / len(arms))
     client.destroy()
 print(json.dumps({"seconds": statistics.median(turns[1:]), "challenged": arms.count(True) / len(arms)}))
