@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from retrain_assets.contract import CustodyError, Refused, RetrainError
 from retrain_assets.serving.gateway.bodies import json_of
@@ -135,6 +136,15 @@ async def test_a_body_may_be_as_large_as_the_limit_and_no_larger(client: httpx.A
     assert await told(b'{"number": 1}' + b" " * 88) == (413, "body_too_large")
     assert await told(chunks(110)) == (413, "body_too_large")
     assert await told(chunks(100_000)) == (413, "body_too_large")
+
+
+async def test_an_application_that_lets_the_fault_of_a_body_pass_is_answered_for() -> None:
+    async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    transport = httpx.ASGITransport(Envelope(bare, max_body_bytes=1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        assert (await client.post("/", content=b"{}")).json()["error"]["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize("path", ["/echo", "/parsed"])
