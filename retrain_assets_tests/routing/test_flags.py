@@ -23,6 +23,7 @@ def rules(rule_of):
         ),
         rule_of(model="churn", state="rolled_back", share=0.5, stage="50"),
         rule_of(model="delay", stage="shadow", state="shadow", share=0.0),
+        rule_of(model="fares", cohort_share=0.0001, cohort={"segments": {"any_of": ["gold", "é"]}}),
     ]
 
 
@@ -48,16 +49,25 @@ def test_flagd_loads_the_document_and_shows_its_metadata(rules) -> None:
         "fraud": ("none", "DISABLED"),
         "churn": ("champion", "STATIC"),
         "delay": ("champion", "TARGETING_MATCH"),
+        "fares": ("champion", "TARGETING_MATCH"),
     }
     assert resolved["pricing"].flag_metadata["challenger_version"] == "4"
     assert resolved["pricing"].flag_metadata["ledger_sequence"] == 12
 
 
-@pytest.mark.parametrize("edit", ["share", "targeting", "variants", "no metadata"])
+def test_a_whole_cohort_leaves_the_document_as_it_was_before_there_were_shares(rules) -> None:
+    flags = flag_document(rules, metadata={})["flags"]
+    assert {model for model, flag in flags.items() if "cohort_share" in flag["metadata"]} == {"fares"}
+    assert {model for model, flag in flags.items() if "taking_part" in json.dumps(flag)} == {"fares"}
+
+
+@pytest.mark.parametrize("edit", ["cohort share", "share", "targeting", "variants", "no metadata"])
 def test_an_edited_flag_is_refused(rules, edit) -> None:
     document = flag_document(rules, metadata={})
     flag = copy.deepcopy(document["flags"]["pricing"])
     match edit:
+        case "cohort share":
+            flag["metadata"]["cohort_share"] = 0.5
         case "share":
             flag["metadata"]["share"] = 1.0
         case "targeting":
