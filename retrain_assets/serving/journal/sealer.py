@@ -79,13 +79,12 @@ class Sealer:
             except Empty:
                 continue
             if taken is None:
+                self._seal_held()
                 return
             self._seal(*taken)
 
     def _round(self) -> None:
-        for segment, model in list(self._held.items()):
-            if segment.path in self._refused:
-                self._seal(model, segment)
+        self._seal_held()
         self._forget_gone()
         try:
             self._seal_orphans()
@@ -93,6 +92,12 @@ class Sealer:
             self._tally.fault("orphans", f"{fault.filename}: segments of the journal cannot be looked through ({fault.strerror})")
         else:
             self._tally.well("orphans")
+
+    def _seal_held(self) -> None:
+        """Those that could neither be sealed nor given up."""
+        for segment, model in list(self._held.items()):
+            if segment.path in self._refused:
+                self._seal(model, segment)
 
     def _forget_gone(self) -> None:
         for path in [path for path in self._refused if not path.exists()]:

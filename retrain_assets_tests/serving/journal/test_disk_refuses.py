@@ -155,10 +155,9 @@ def test_a_full_disk_while_sealing_keeps_the_rows_and_ends_by_itself(
 
 
 def test_what_was_refused_is_cut_off_before_somebody_else_may_seal_the_segment(
-    retrain_home: Path, monkeypatch: pytest.MonkeyPatch
+    retrain_home: Path, journal: TrafficJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    home, journal = Home(retrain_home), TrafficJournal(Home(retrain_home), rotate_after=timedelta(milliseconds=10))
-    refuses = {name: threading.Event() for name in ("fdatasync", "ftruncate", "fsync")}
+    home, refuses = Home(retrain_home), {name: threading.Event() for name in ("fdatasync", "ftruncate", "fsync")}
     for name, event in refuses.items():
         monkeypatch.setattr(os, name, refusing(getattr(os, name), event))
     journal.append_now(MODEL, "exposures", exposures("before"))
@@ -166,13 +165,13 @@ def test_what_was_refused_is_cut_off_before_somebody_else_may_seal_the_segment(
         event.set()
     with pytest.raises(LogUnavailable):
         journal.append_now(MODEL, "exposures", exposures("refused"))
+    until(lambda: "cannot be sealed" in caplog.text)
     (segment,) = home.journal_dir(MODEL).glob("*.ndjson")
-    until(home.exposures_dir(MODEL).exists)
     assert b"refused" in segment.read_bytes()
     assert recover(home) == []
     refuses["ftruncate"].clear()
-    until(lambda: b"refused" not in segment.read_bytes())
-    refuses["fsync"].clear()
     journal.close_now()
+    assert b"refused" not in segment.read_bytes()
+    refuses["fsync"].clear()
     recover(home)
     assert ExposureLog(home).read_exposures(MODEL)["request_id"].to_list() == ["before"]
