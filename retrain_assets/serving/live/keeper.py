@@ -34,7 +34,8 @@ class Keeper:
 
     Args:
         home: the home.
-        rules: gives the flag document's sequence and rules.
+        look: looks at the flag document.
+        rules: gives its sequence and rules as of the last look.
         tell: is given what is known, whenever it changed.
         controller: opened from the home where none is given.
     """
@@ -42,12 +43,14 @@ class Keeper:
     def __init__(
         self,
         home: Home,
+        look: Callable[[], None],
         rules: Callable[[], Rules],
         tell: Callable[[Known], None],
         controller: ReleaseController | None,
     ) -> None:
         self.home = home
         self.known = Known()
+        self._look = look
         self._rules = rules
         self._tell = tell
         self._controller = controller
@@ -77,7 +80,8 @@ class Keeper:
         while not self._stop:
             self._wake.clear()
             is_done = self._round()
-            after_first_round()
+            if not self._wake.is_set():
+                after_first_round()
             retry = FIRST_RETRY if is_done else min(2 * retry, LONGEST_RETRY)
             self._wake.wait(retry if not is_done else LINGER if self._dropped else None)
 
@@ -96,6 +100,8 @@ class Keeper:
     def _ask_ledger(self) -> None:
         if self._controller is None:
             self._controller = ReleaseController.open(self.home)
+        self._look()
+        self._wake.clear()
         sequence, rules = self._rules()
         recorded = rules_on_record(self._controller, sequence)
         confirmed = {model: rule for model, rule in rules.items() if recorded.get(model) == rule}
@@ -131,11 +137,11 @@ class Keeper:
 
     def _load(self, wanted: list[Key]) -> None:
         self._change(unloadable={key: why for key, why in self.known.unloadable.items() if key in wanted})
-        for key in sorted(wanted, key=lambda key: key not in self._cache):  # what needs no registry first
-            if self._stop or self._wake.is_set():
+        missing = [key for key in wanted if key not in self.known.seats]
+        missing.sort(key=lambda key: key not in self._cache)  # what needs no registry first
+        for place, key in enumerate(missing):
+            if self._stop or (place and self._wake.is_set()):
                 break  # another document may want something else
-            if key in self.known.seats:
-                continue
             try:
                 seat = self._seat(*key)
             except Exception as error:  # noqa: BLE001 (whatever a registry, a disk or a model file raises: it is told, and tried again)

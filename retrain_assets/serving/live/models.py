@@ -64,7 +64,7 @@ class LiveModels:
         self._flags = FlagFile(home.flags_path)
         self._models: Mapping[str, LiveModel] = {}
         self._known = Known()
-        self._keeper = Keeper(home, self._rules, self._learn, controller)
+        self._keeper = Keeper(home, self.look, self._rules, self._learn, controller)
         self._lock = threading.Lock()
         self._looked_at = self._seen_at = -LOOK_EVERY
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -188,7 +188,6 @@ class LiveModels:
             self.look()
 
     def _rules(self) -> tuple[int, Mapping[str, RoutingRule]]:
-        self.look()
         with self._lock:
             return self._flags.sequence, self._flags.rules
 

@@ -63,17 +63,20 @@ class GivesTooFew(Model):
 
 @dataclass
 class Hangs(Model):
-    """Answers nothing until it is let go; counts how many calls are in it."""
+    """Answers nothing until it is let go, and raises then if told to; counts how many calls are in it."""
 
     let_go: threading.Event = field(default_factory=threading.Event)
     inside: int = 0
     begun: int = 0
+    raises: bool = False
 
     def predict(self, matrix: Any) -> Any:
         self.begun += 1
         self.inside += 1
         self.let_go.wait(60)
         self.inside -= 1
+        if self.raises:
+            raise ZeroDivisionError("the model divides by something")
         return matrix[:, 0] / 1000
 
 
@@ -183,6 +186,20 @@ async def test_what_waits_behind_a_hanging_call_is_not_begun_after_its_deadline(
             await asyncio.gather(*[worker.ask(inside) for _ in range(20)])
         await until(lambda: model.inside == 0)
         assert model.begun == THREADS
+
+
+async def test_a_late_challenger_is_not_asked_row_by_row_what_nobody_waits_for(canary: Canary) -> None:
+    world = canary(serving={"challenger_timeout": "0.05s"})
+    async with world.worker() as worker:
+        inside = await challenged(worker, 400)
+        assert len(inside) > 64
+        with hanging() as model:
+            model.raises = True
+            worker.replace_model("challenger", model)
+            answers = await worker.predict(*map(row, inside))
+            assert all(one.error for one in answers)
+        await until(lambda: worker.models.state().stuck_threads == {})
+        assert model.begun < 20
 
 
 async def test_a_challenger_that_is_not_loaded_is_answered_for(canary: Canary) -> None:
