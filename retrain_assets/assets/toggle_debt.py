@@ -73,7 +73,7 @@ class DebtPage:
         self._road, self._platform, self._now = road, platform, now
         self._toggles = [toggle for toggle in state.toggles.values() if toggle.state is not ToggleStatus.RETIRED]
         self._retired = len(state.toggles) - len(self._toggles)
-        self.debts = toggle_debt(state, platform, now)
+        self.debts = sorted(toggle_debt(state, platform, now), key=lambda debt: (debt.kind not in GRAVE, debt.since))
 
     @property
     def digest(self) -> str:
@@ -90,7 +90,7 @@ class DebtPage:
         """The page: the sum in a sentence, then the debts, the toggles, and what is stopped."""
         stops = self._stops()
         return {
-            "debt": self.sentence,
+            "debt": self.total,
             "debt_days": self.days,
             "debts": table(map(self._debt_row, self.debts), as_written=True) if self.debts else "none",
             "toggles": table((self._row(one, ages=True) for one in self._toggles), as_written=True)
@@ -118,14 +118,18 @@ class DebtPage:
         ]
 
     @property
+    def total(self) -> str:
+        """How many debts there are, and what they add up to."""
+        count = len(self.debts)
+        return f"{count} {'debt' if count == 1 else 'debts'}, {self.days} days in all" if count else "nothing is owed"
+
+    @property
     def sentence(self) -> str:
         """What is owed, in one sentence; the gravest by name."""
         if not self.debts:
-            return "nothing is owed"
-        gravest = min(self.debts, key=lambda debt: (debt.kind not in GRAVE, debt.since))
-        count, days = len(self.debts), self.days
-        several = f"{count} debts, {days} days in all; the gravest: " if count > 1 else ""
-        return f"{several}{gravest.toggle}: {gravest.message}"
+            return self.total
+        gravest = f"{self.debts[0].toggle}: {self.debts[0].message}"
+        return f"{self.total}; the gravest: {gravest}" if len(self.debts) > 1 else gravest
 
     def _checked(self) -> dict[str, Any]:
         grave = any(debt.kind in GRAVE for debt in self.debts)
@@ -147,7 +151,6 @@ class DebtPage:
     def _debt_row(self, debt: Debt) -> Mapping[str, Any]:
         return {
             "toggle": debt.toggle,
-            "debt": words.words(debt.kind.value),
             "days": debt.days,
             "what": debt.message,
             "settle it with": debt.remedy,
@@ -156,18 +159,18 @@ class DebtPage:
     def _row(self, toggle: ToggleState, *, ages: bool) -> Mapping[str, Any]:
         due = review_due(toggle)
         owed = [debt for debt in self.debts if debt.toggle == toggle.name]
+        stage = "" if toggle.stage is None or not toggle.active else f", {words.stage(toggle.stage)}"
+        state = words.words(toggle.state.value)
         return {
             "toggle": toggle.name,
-            "state": words.words(toggle.state.value),
-            "stage": words.stage(toggle.stage),
+            "owes, days": sum(debt.days for debt in owed) if ages else None,
             "age, days": (self._now - toggle.created_at).days if ages and toggle.created_at else None,
-            "owner": toggle.owner,
-            "offered to": toggle.offer.owner if toggle.offer else None,
+            "state": state if stage == f", {state}" else state + stage,
+            "owner": toggle.owner + (f", offered to {toggle.offer.owner}" if toggle.offer else ""),
             "expires": _day(toggle.expires_at) if toggle.active else None,
-            "remove by": _day(toggle.remove_by),
             "review due": _day(due),
-            "debt, days": sum(debt.days for debt in owed) if ages else None,
-            "owed": ", ".join(words.words(debt.kind.value) for debt in owed) or "nothing",
+            "remove by": _day(toggle.remove_by),
+            "owes": ", ".join(words.words(debt.kind.value) for debt in owed) or "nothing",
         }
 
     def _stops(self) -> dict[str, list[dict[str, Any]]]:

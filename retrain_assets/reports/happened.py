@@ -86,7 +86,7 @@ _SAID: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.TOGGLE_EXTENDED: lambda payload: f"{payload.get('by')} more, expires {words.moment(payload.get('expires_at'))}",
     EventKind.TRANSFER_OFFERED: _offered,
     EventKind.TOGGLE_TRANSFERRED: _transferred,
-    EventKind.TOGGLE_REVIEWED: lambda payload: f"still needed, said while {words.words(str(payload.get('state')))}",
+    EventKind.TOGGLE_REVIEWED: lambda payload: f"still needed; its state is {words.words(str(payload.get('state')))}",
     EventKind.ROLLED_BACK: _rolled_back,
     EventKind.TOGGLE_RETIRED: _retired,
     EventKind.FREEZE_DECLARED: lambda payload: f"{payload.get('start')} to {payload.get('end')}",

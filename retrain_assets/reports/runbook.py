@@ -19,7 +19,8 @@ def runbook(contract: Mapping[str, Any]) -> str:
         pydantic.ValidationError: when it is not a contract.
     """
     terms = Contract.recorded(dict(contract))
-    return "\n".join([*_head(terms), *_first(terms), *_stop(terms), *_decide(terms), *_repair(terms), *_background(terms)]) + "\n"
+    parts = (_head, _first, _stop, _stop_everything, _decide, _expiry, _hand_over, _repair, _background)
+    return "\n".join(line for part in parts for line in part(terms)) + "\n"
 
 
 def _head(terms: Contract) -> list[str]:
@@ -37,7 +38,7 @@ def _first(terms: Contract) -> list[str]:
     commands = {
         f"retrain status {terms.model}": "champion, active toggle, stage, what is due",
         f"retrain canary {terms.model}": "champion against challenger, with intervals and health",
-        f"retrain toggle list {terms.model}": "every toggle with owner, stage and expiry",
+        f"retrain toggle list {terms.model}": "every toggle with owner, stage, age, expiry and debt",
         "retrain audit verify": "whether the records are what was recorded",
     }
     width = max(map(len, commands))
@@ -72,6 +73,48 @@ def _stop(terms: Contract) -> list[str]:
     ]
 
 
+def _stop_everything(terms: Contract) -> list[str]:
+    model = terms.model
+    return [
+        "## 3. Stop everything, keep it stopped",
+        "",
+        "The kill switch rolls the active toggle back and keeps challengers out until a person releases it; nothing is armed, "
+        "stepped, put to approval or promoted meanwhile. `--all` instead of the model's name stops every model, those to come "
+        "included. After a promotion the champion stays: that takes a rollback.",
+        "",
+        "```sh",
+        f'retrain kill {model} --reason "what you saw, one sentence"',
+        f'retrain kill {model} --release --reason "why it is safe again"',
+        "```",
+        "",
+        "No shell on that machine? The gateway takes the same orders; the token needs the scope `operate`. A toggle that was "
+        'promoted is rolled back only by its name: `{"reason": "…", "toggle": "NAME"}`.',
+        "",
+        "```sh",
+        "export GATEWAY=http://127.0.0.1:8080 RETRAIN_TOKEN=rtn_…  # where retrain serve answers; from retrain token add",
+        *(
+            f'curl -sS -X {method} "$GATEWAY/v1/{path}" -H "Authorization: Bearer $RETRAIN_TOKEN" '
+            f"""-H 'Content-Type: application/json' -d '{{"reason": "{why}"}}'"""
+            for method, path, why in (
+                ("POST", f"models/{model}/toggle/rollback", "what you saw"),
+                ("POST", f"models/{model}/kill", "what you saw"),
+                ("POST", "kill", "every model is wrong"),
+                ("DELETE", f"models/{model}/kill", "why it is safe again"),
+            )
+        ),
+        "```",
+        "",
+        "Days on which nothing may change, such as a move of the data centre; rolling back and holding always work:",
+        "",
+        "```sh",
+        f'retrain freeze add {model} --from 2030-12-20 --to 2031-01-03 --reason "why"  # without a model: all of them',
+        "retrain freeze list",
+        'retrain freeze lift NUMBER --reason "why"',
+        "```",
+        "",
+    ]
+
+
 def _measures(terms: Contract) -> list[str]:
     rows = ["| measure | role | better is | limit |", "|---|---|---|---|"]
     for name, success in terms.experiment.success.items():
@@ -91,7 +134,7 @@ def _better(direction: str) -> str:
 def _decide(terms: Contract) -> list[str]:
     approval = terms.approval
     return [
-        "## 3. A challenger waits for approval",
+        "## 4. A challenger waits for approval",
         "",
         "Nothing breaks when it waits until morning: the champion or the last stage of the ramp goes on. To decide, read its "
         f"evidence pack first (`retrain audit show {terms.model} RETRAIN`), then:",
@@ -107,9 +150,54 @@ def _decide(terms: Contract) -> list[str]:
     ]
 
 
+def _expiry(terms: Contract) -> list[str]:
+    toggle = terms.toggle
+    warned = [f"{format_duration(before)} before" for before in sorted(toggle.alert_before, reverse=True)]
+    told = f"You are warned {_and(warned)}. " if warned else ""
+    return [
+        "## 5. A toggle is about to expire",
+        "",
+        f"{format_duration(toggle.expires_after)} after arming it rolls back by itself. That is safe: the champion answers "
+        f"everybody, and the retrain is over. {told}Look whether the evidence will do (`retrain canary {terms.model}`), then do "
+        f"one of these. It cannot be extended beyond {format_duration(toggle.remove_after)} after arming, nor once it expired.",
+        "",
+        "```sh",
+        f'retrain toggle extend {terms.model} --by 7d --reason "why it needs longer"',
+        f'retrain toggle rollback {terms.model} --reason "why it may end now"',
+        "```",
+        "",
+    ]
+
+
+def _hand_over(terms: Contract) -> list[str]:
+    toggle = terms.toggle
+    approvers = ", ".join(terms.approval.approvers)
+    return [
+        "## 6. Nobody answers for a toggle, or it is still there",
+        "",
+        f"A toggle is {toggle.owner}'s until somebody else accepts it. When an owner leaves, the toggle stands still; then an "
+        f"approver ({approvers}) offers it. Every {format_duration(toggle.review_every)} somebody says that it is still needed; "
+        f"later that is debt, as is one that is not gone {format_duration(toggle.remove_after)} after arming.",
+        "",
+        "```sh",
+        'retrain owner left team:NAME --reason "why"',
+        f'retrain toggle transfer {terms.model} --to OWNER --reason "why"',
+        f'retrain toggle accept {terms.model} --reason "why you take it"  # by the new owner',
+        f'retrain toggle review {terms.model} --reason "why it is still needed"',
+        f"retrain toggle debt {terms.model}",
+        'retrain toggle retire TOGGLE --reason "why it is done"',
+        "```",
+        "",
+    ]
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
 def _repair(terms: Contract) -> list[str]:
     return [
-        "## 4. Repair",
+        "## 7. Repair",
         "",
         "`flags.json` is gone or old, an alias in the registry is wrong, a process was killed half-way: the ledger is the truth, "
         "everything else is made from it again.",
@@ -145,11 +233,24 @@ def _background(terms: Contract) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
+        f"Who is told: {_told(terms)}",
+        "",
         f"Toggle: {terms.toggle.owner}. Ramp: {ramp}. Longest experiment: {format_duration(terms.experiment.max_duration)}.",
         *(["", "No launch and no promotion in these freezes:", "", *freezes] if freezes else []),
         "",
         *_rhythm(terms),
     ]
+
+
+def _told(terms: Contract) -> str:
+    """The contract's recipients, without what is secret in their URLs."""
+    if not terms.notify:
+        return "nobody; `notify` is empty in the contract."
+    named = ", ".join(f"`{url}`" if url.startswith("${") else f"`{url.partition('://')[0]}://…`" for url in terms.notify)
+    return (
+        f"{named}. Of rollbacks, promotions, kill switches, freezes, approvals and offers that wait, expiries and debt; what was "
+        f"not taken is tried again for five hours, then an event of the asset `{terms.model}/toggle_debt` in Dagster says so."
+    )
 
 
 def _rhythm(terms: Contract) -> list[str]:

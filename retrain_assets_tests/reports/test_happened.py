@@ -55,7 +55,7 @@ def test_a_review_and_an_extension_say_until_when(fresh: Sample) -> None:
     sample.do(RUTH, "we still compare", lambda drafts: ownership.review(drafts, TOGGLE))
     sample.do(RUTH, "slow summer", lambda drafts: ramping.extend(drafts, TOGGLE, timedelta(days=3)))
     pack = packed(sample, KEY)
-    assert said(pack, EventKind.TOGGLE_REVIEWED) == ["still needed, said while shadow"]
+    assert said(pack, EventKind.TOGGLE_REVIEWED) == ["still needed; its state is shadow"]
     assert said(pack, EventKind.TOGGLE_EXTENDED) == ["3d more, expires 2013-08-03 06:21 UTC"]
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
+from retrain_assets.cli.app import app
+from retrain_assets.contract import Contract
+from retrain_assets.home import Home
 from retrain_assets.reports import runbook
 from retrain_assets_tests.reports.sample import CONTRACT, MODEL
 
@@ -20,12 +28,58 @@ from retrain_assets_tests.reports.sample import CONTRACT, MODEL
         f'retrain approve {MODEL} RETRAIN --reason "',
         f'retrain reject {MODEL} RETRAIN --reason "',
         "retrain reconcile --everything\n",
+        f'retrain kill {MODEL} --reason "',
+        f'retrain kill {MODEL} --release --reason "',
+        f'curl -sS -X POST "$GATEWAY/v1/models/{MODEL}/toggle/rollback" -H "Authorization: Bearer $RETRAIN_TOKEN"',
+        f"retrain freeze add {MODEL} --from ",
+        f"retrain toggle extend {MODEL} --by 7d",
+        f"retrain toggle transfer {MODEL} --to OWNER",
+        f"retrain toggle accept {MODEL}",
+        f"retrain toggle review {MODEL}",
+        f"retrain toggle debt {MODEL}",
         "retrain audit verify",
     ],
 )
 def test_every_command_stands_in_a_code_block(command: str) -> None:
     blocks = runbook(CONTRACT.to_json()).split("```")[1::2]
     assert any(command in block for block in blocks)
+
+
+def lines_of_code(contract: Contract = CONTRACT) -> list[str]:
+    blocks = runbook(contract.to_json()).split("```")[1::2]
+    return [line for block in blocks for line in block.splitlines()[1:] if line]
+
+
+def test_every_command_is_one_that_there_is(retrain_home: Path) -> None:
+    """Exit code 2 is a wrong command line; here there is no record, which is another answer."""
+    stand_ins = {"NUMBER": "7", "OWNER": "team:new", "RETRAIN": "2013-07-01", "TOGGLE": f"{MODEL}-2013-07-01"}
+    commands = [line for line in lines_of_code() if line.startswith("retrain ")]
+    assert len(commands) > 20
+    for command in commands:
+        words = [stand_ins.get(word, word) for word in shlex.split(command, comments=True)[1:]]
+        found = CliRunner().invoke(app, words, env={"RETRAIN_ACTOR": "ruth@example.org"})
+        assert found.exit_code != 2, f"{command}: {found.output}"
+
+
+def test_every_order_to_the_gateway_is_one_that_it_takes(retrain_home: Path) -> None:
+    from retrain_assets.serving.gateway import create_app
+
+    paths = create_app(Home(retrain_home)).openapi()["paths"]
+    orders = [shlex.split(line) for line in lines_of_code() if line.startswith("curl ")]
+    assert len(orders) == 4
+    for order in orders:
+        path = order[4].removeprefix("$GATEWAY").replace(MODEL, "{model}")
+        assert order[3].lower() in paths[path], path
+        assert json.loads(order[-1])["reason"]
+
+
+def test_it_says_who_is_told_without_what_is_secret_in_a_url() -> None:
+    contract = CONTRACT.to_json()
+    contract["notify"] = ["${CHAT_URL}", "slack://T0KEN/B1234/secret"]
+    text = runbook(contract)
+    assert "Who is told: `${CHAT_URL}`, `slack://…`." in text
+    assert "T0KEN" not in text
+    assert "Who is told: nobody" in runbook(CONTRACT.to_json())
 
 
 def test_it_tells_owners_limits_and_durations_of_this_contract() -> None:

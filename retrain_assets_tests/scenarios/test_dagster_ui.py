@@ -43,6 +43,7 @@ def webserver(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) ->
             weeks = Weeks(story)
             for _ in range(2):
                 weeks.report(leaving)
+            story.engine.tick("upkeep_sensor")
     with webserver_on(root, LOCATION) as address:
         yield address
 
@@ -106,6 +107,18 @@ def test_damaged_rows_are_named_with_the_rule_they_break_and_how_many_they_are(w
     first = page.locator("table table tbody tr").first
     expect(first).to_contain_text("schema_holds")
     expect(first).to_contain_text("fail")
+
+
+def test_the_toggle_debt_is_there_without_a_run_with_its_check(webserver: str, page: Page) -> None:
+    """The upkeep sensor made it; the check says what the asset says."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{webserver}/assets/churn/toggle_debt?view=overview")
+    expect(page.get_by_text("nothing is owed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("kill_switches", exact=True).first).to_be_visible()
+    page.goto(f"{webserver}/assets/churn/toggle_debt?view=checks&checkDetail=no_toggle_debt")
+    expect(page.get_by_text("settle each debt with the command beside it").first).to_be_visible()
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
 
 
 def test_the_drift_report_names_the_alarm_with_value_and_limit_and_draws_it(webserver: str, page: Page) -> None:
