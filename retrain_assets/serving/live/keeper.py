@@ -123,8 +123,8 @@ class Keeper:
                 continue
             try:
                 found[model] = vouched(state, self._controller.evidence)
-            except RetrainError as error:
-                unreadable[model] = error.line
+            except (RetrainError, ValueError, KeyError, OSError) as error:
+                unreadable[model] = f"its contract in force cannot be read ({first_line(error)})"
         self._change(vouched=found, unreadable=unreadable)
 
     def _wanted(self) -> list[Key]:

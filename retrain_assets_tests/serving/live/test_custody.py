@@ -144,6 +144,22 @@ async def test_what_a_forged_document_says_at_the_start_is_not_served(canary: Ca
         assert await versions(worker) == {"1"}
 
 
+@pytest.mark.parametrize("content", [None, "{}", "damaged"])
+async def test_without_the_contract_in_force_a_model_is_not_served(canary: Canary, content: str | None) -> None:
+    world = canary(None)
+    path = world.evidence.path(world.contract.digest)
+    whole = path.read_bytes()
+    path.unlink() if content is None else path.write_text(content)
+    async with world.worker() as worker:
+        with pytest.raises(NotReady, match="its contract in force cannot be read"):
+            await worker.ask("N1")
+        with pytest.raises(NotReady, match="its contract is not known yet"):
+            await worker.answering.record_outcomes(MODEL, [])
+        path.write_bytes(whole)
+        await until(lambda: not worker.models.problems())
+        assert not (await worker.ask("N1")).error
+
+
 async def test_a_worker_that_opens_the_home_itself_puts_a_forged_document_right(canary: Canary) -> None:
     world = canary()
     async with world.worker():

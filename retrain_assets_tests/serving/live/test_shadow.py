@@ -84,6 +84,19 @@ async def test_the_champion_scores_what_the_challenger_answered_where_the_contra
     assert set(found.filter(arm="champion")["shadow_score"]) == {None}
 
 
+async def test_where_the_challenger_failed_the_champions_score_is_the_answers_and_no_second_one(canary: Canary) -> None:
+    world = canary(2, experiment={"adjust_for": {"champion_score": True}})
+    async with world.worker() as worker:
+        worker.replace_model("challenger", Raises())
+        answers = await worker.predict(*[row(unit, distance=13) for unit in units(40)])
+        assert [one.error for one in answers] == [one.arm == "challenger" for one in answers]
+        await until(lambda: worker.answering.shadow_waiting(MODEL) == 0)
+    found = world.exposures().filter(arm="challenger")
+    assert found.height > 0
+    assert found["score"].null_count() == 0
+    assert found["shadow_score"].null_count() == found.height
+
+
 async def test_what_waits_when_the_process_ends_is_scored_first(canary: Canary) -> None:
     world = canary(1)
     async with world.worker() as worker:
