@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from retrain_assets.contract.measures import REQUESTS, Guardrail, Success
 from retrain_assets.contract.part import Part, rule
@@ -99,8 +99,10 @@ class Condition(Part):
     not_in: list[str | float | bool] | None = Field(default=None, description="None of these values.")
     at_least: float | None = Field(default=None, description="Number at or above this.")
     below: float | None = Field(default=None, description="Number below this.")
-    any_of: list[str] | None = Field(
-        default=None, description="For an attribute that is a list, such as a unit's segments: it holds one of these texts."
+    any_of: list[Annotated[str, StringConstraints(pattern=r"^[^|]*$")]] | None = Field(
+        default=None,
+        description="For an attribute that is a list, such as a unit's segments: it holds one of these texts. They are without `|`, "
+        "which joins the list in the exposure log.",
     )
 
     @rule

@@ -14,7 +14,7 @@ from retrain_assets.experiment.look import Look
 from retrain_assets.experiment.plan import Plan, segment_label
 from retrain_assets.experiment.planning.outlook import Outlook, outlook
 from retrain_assets.experiment.planning.spreads import Spread, spread_of_champion, spread_of_look
-from retrain_assets.routing.cohort import meeting
+from retrain_assets.routing.cohort import meeting_as_logged
 from retrain_assets.serving.exposure_log import ExposureLog
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _cohort(exposures: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     for attribute, condition in contract.experiment.cohort.items():
         if attribute not in found.columns:
             return found.clear()
-        found = found.filter(meeting(found[attribute], condition.model_dump(mode="json", by_alias=True)))
+        found = found.filter(meeting_as_logged(found[attribute], condition.model_dump(mode="json", by_alias=True)))
     return found
 
 

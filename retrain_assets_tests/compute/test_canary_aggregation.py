@@ -321,12 +321,25 @@ def test_units_outside_the_cohort_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("condition", "inside"),
-    [({"in": [2]}, 0), ({"in": [True]}, 0), ({"at_least": 3}, 0), ({"in": ["2"]}, 1), ({"not_in": [2]}, 1)],
+    [
+        ({"in": [2]}, 0),
+        ({"in": [True]}, 0),
+        ({"at_least": 3}, 0),
+        ({"in": ["2"]}, 1),
+        ({"not_in": [2]}, 1),
+        ({"any_of": ["2"]}, 1),
+    ],
     ids=str,
 )
 def test_the_cohort_is_the_one_routing_knows_and_never_compares_across_types(condition: dict[str, Any], inside: int) -> None:
     data = aggregated([exposed("a", "a", origin="2")], [], contract=contract(cohort={"origin": condition}))
     assert data.stages[2].champion.exposed == inside
+
+
+def test_a_list_of_segments_is_read_from_the_log_as_it_was_joined() -> None:
+    rows = [exposed("a", "a", origin="gold|beta"), exposed("b", "b", origin="betamax"), exposed("c", "c", origin="")]
+    data = aggregated(rows, [], contract=contract(cohort={"origin": {"any_of": ["beta"]}}))
+    assert data.stages[2].champion.exposed == 1
 
 
 def test_an_attribute_with_the_name_of_an_outcome_is_not_taken_for_it() -> None:

@@ -16,7 +16,7 @@ import polars as pl
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment.plan import segment_label
-from retrain_assets.routing.cohort import meeting
+from retrain_assets.routing.cohort import meeting_as_logged
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far clocks of serving and of the analysis may differ before a record counts as dated in the future."""
@@ -108,7 +108,7 @@ def exposure_rows(records: pl.LazyFrame, terms: Terms, labels: Labels) -> pl.Dat
     frame = frame.with_columns(pl.lit(None).alias(column) for column in attributes if column not in schema)
     own = (frame["toggle"] == terms.toggle).fill_null(value=False) & frame["unit_id"].is_not_null()
     for attribute, condition in experiment.cohort.items():
-        own &= meeting(frame[attribute], condition.model_dump(mode="json", by_alias=True))
+        own &= meeting_as_logged(frame[attribute], condition.model_dump(mode="json", by_alias=True))
     _check(frame if own.all() else frame.filter(own))
     armed, shadow = terms.armed_at, [revision for revision, share in terms.shares.items() if not share]
     measured = own
