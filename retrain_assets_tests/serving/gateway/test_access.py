@@ -210,7 +210,7 @@ async def test_a_token_of_some_models_is_for_these_alone(own: Served) -> None:
 
 async def test_an_expired_token_is_none(served: Served) -> None:
     header = given(served, "predict", name="short", expires_after=timedelta(seconds=0.3))
-    async with asking(served, ELSEWHERE) as client:
+    async with asking(served, ELSEWHERE) as client, asyncio.timeout(60):
         while (answer := await client.get("/v1/models", headers=header)).status_code == 200:
             await asyncio.sleep(0.02)
     assert code_of(answer) == (401, "invalid_token")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import subprocess
@@ -75,16 +76,18 @@ async def test_a_refused_request_is_counted_with_its_reason_and_no_name_of_a_str
     async with served.client() as client:
         await client.post(PREDICT, json=row(features={"origin": "JFK"}))
         for number in range(3):
+            await client.post(f"/v1/models/made_up_{number}/predict", json=row(), headers={"X-API-Key": "rtn_wrong"})
             await client.post(f"/v1/models/made_up_{number}/predict", json=row())
         text = (await client.get("/metrics")).text
     told = samples(text)
     assert value(told, "requests_refused_total", model=MODEL, reason="bad_request") == 1
+    assert value(told, "requests_refused_total", model="", reason="invalid_token") == 3
     assert "made_up" not in text
 
 
 @pytest.mark.anyio
 async def test_a_flip_moves_revision_share_and_version(served: Served) -> None:
-    async with served.client() as client:
+    async with served.client() as client, asyncio.timeout(60):
         before = await scraped(client)
         served.controller.step(TOGGLE, RUTH, "on")
         while value(await scraped(client), "toggle_share", model=MODEL) != 0.5:
@@ -105,7 +108,7 @@ async def test_a_flip_moves_revision_share_and_version(served: Served) -> None:
 async def test_after_a_promotion_the_champion_counts_as_its_new_version(served: Served) -> None:
     served.registry.versions = {(MODEL, place.name): place for place in (served.registry.folder / MODEL).iterdir()}
     served.controller.step(TOGGLE, RUTH, "on")
-    async with served.client() as client:
+    async with served.client() as client, asyncio.timeout(60):
         await client.post(PREDICT, json=row(unit=None))
         served.look(SECOND, "ask_approval", "better on cost, guardrails hold")
         served.controller.approve(MODEL, SECOND, RUTH, "clear win")
@@ -205,17 +208,19 @@ def test_the_buckets_reach_from_a_tenth_of_a_millisecond_to_five_seconds() -> No
     assert math.isclose(value(told, "prediction_latency_seconds_sum", model=MODEL, arm="champion", version=""), 64.92035)
 
 
-def test_errors_and_drops_are_counted_in_rows() -> None:
+def test_errors_and_drops_are_counted_in_rows_and_refusals_in_requests() -> None:
     meter: Meter = PrometheusMeter()
     meter.answered(MODEL, "challenger", 5, 2, 0.001)
     meter.answered(MODEL, "challenger", 5, 0, 0.001)
     meter.dropped(MODEL, 3)
     meter.dropped(MODEL, 4)
+    meter.refused("what a stranger wrote", "unknown_model")
     assert isinstance(meter, PrometheusMeter)
     told = of(meter)
     assert value(told, "predictions_total", model=MODEL, arm="challenger", version="") == 10
     assert value(told, "prediction_errors_total", model=MODEL, arm="challenger", version="") == 2
     assert value(told, "shadow_rows_dropped_total", model=MODEL) == 7
+    assert value(told, "requests_refused_total", model="", reason="unknown_model") == 1
 
 
 def test_two_gateways_in_one_process_count_apart_and_leave_the_global_registry_alone() -> None:

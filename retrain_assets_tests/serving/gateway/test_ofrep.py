@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,8 +218,9 @@ async def test_a_poller_learns_of_every_flip(canary_home: Home) -> None:
         tag = (await client.post(FLAGS, json=context())).headers["etag"]
         for move in moves:
             move()
-            while (answer := await client.post(FLAGS, json=context(), headers={"If-None-Match": tag})).status_code == 304:
-                pass
+            async with asyncio.timeout(60):
+                while (answer := await client.post(FLAGS, json=context(), headers={"If-None-Match": tag})).status_code == 304:
+                    pass
             assert answer.headers["etag"] != tag
             tag = answer.headers["etag"]
             again = await client.post(FLAGS, json=context(), headers={"If-None-Match": tag})
@@ -353,8 +356,10 @@ def test_an_openfeature_sdk_reads_the_toggle_and_follows_a_rollback(canary_home:
         served.controller.rollback(TOGGLE, RUTH, "worse")
         challenged = next(unit for unit in units if assign(unit, {"origin": "JFK"}, datetime.now(UTC)).arm == "challenger")
         asked = EvaluationContext(challenged, {"origin": "JFK"})
+        deadline = time.monotonic() + 60
         while (told := client.get_string_details(MODEL, "code default", asked)).value == "challenger":
             assert told.error_code is None
+            assert time.monotonic() < deadline
         assert (told.value, told.reason) == ("champion", "STATIC")
         assert told.flag_metadata["routing_reason"] == "rolled_back"
 

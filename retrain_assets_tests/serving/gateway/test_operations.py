@@ -318,8 +318,9 @@ async def test_requests_are_answered_while_an_operation_waits(served: Served, mo
     try:
         async with operating(served, registry=registry) as client:
             rolling_back = asyncio.create_task(client.post(ROLLBACK, json=WHY))
-            while await arms(client) != {"champion"}:
-                pass
+            async with asyncio.timeout(60):
+                while await arms(client) != {"champion"}:
+                    pass
             assert not rolling_back.done()
             registry.answers.set()
             assert (await rolling_back).json()["notes"] == []
