@@ -32,9 +32,9 @@ class Order(BaseModel):
         Field(max_length=200, description="The toggle meant; the model's active one where none is named."),
     ] = None
     revision: Annotated[
-        int | None,
+        Annotated[int, Field(ge=0, le=2**53)] | None,
         BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
-        Field(ge=0, le=2**53, description="Only if the toggle is still at this revision, the one of `retrain toggle show`."),
+        Field(description="Only if the toggle is still at this revision, the one of `retrain toggle show`."),
     ] = None
 
 

@@ -32,6 +32,9 @@ OPTIONS = "RETRAIN_GATEWAY"
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of usual load balancers, so that none of them reuses a connection that is being closed."""
 
+START_SECONDS = 60
+"""Time a worker has to start, and to show a sign of life, before it is taken for hung."""
+
 SEALING_SECONDS = 15
 """Time a worker has, after its last request, to bring what it journalled into files; one that is killed then loses nothing."""
 
@@ -95,6 +98,7 @@ def run_gateway(
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=told.drain_seconds,
+            timeout_worker_healthcheck=START_SECONDS,
         )
         plural = "worker" if workers == 1 else "workers"
         supervisor = Supervisor(config, [listener], lambda: announce(f"serving {home.root} at {address} with {workers} {plural}"))

@@ -36,8 +36,7 @@ class GatewayProcess:
     @property
     def workers(self) -> list[psutil.Process]:
         """Its worker processes."""
-        found = psutil.Process(self.process.pid).children()
-        return [one for one in found if "spawn_main" in " ".join(one.cmdline())]
+        return [one for one in psutil.Process(self.process.pid).children() if _is_worker(one)]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code after a signal."""
@@ -72,6 +71,13 @@ def gateway(home: Path, *arguments: str) -> Iterator[GatewayProcess]:
             for one in family:
                 if one.is_running():
                     one.kill()
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def eventually(holds: Callable[[], object]) -> None:
