@@ -101,8 +101,8 @@ class Condition(Part):
     below: float | None = Field(default=None, description="Number below this.")
     any_of: list[Annotated[str, StringConstraints(pattern=r"^[^|]*$")]] | None = Field(
         default=None,
-        description="For an attribute that is a list, such as a unit's segments: it holds one of these texts. They are without `|`, "
-        "which joins the list in the exposure log.",
+        description="For an attribute that is a list, such as a unit's segments: it holds one of these texts, none of which may "
+        "contain `|` (it joins the list in the exposure log).",
     )
 
     @rule

@@ -31,7 +31,7 @@ def _rules(value: Rule, condition: Condition) -> list[Rule]:
     if condition.not_in is not None:
         rules.append({"!": [_is_one_of(value, condition.not_in)]})
     if condition.at_least is not None or condition.below is not None:
-        rules += [{"!==": [_as_text(value), value]}, {"!": [_is_boolean(value)]}]
+        rules += [_is_no_list(value), {"!==": [_as_text(value), value]}, {"!": [_is_boolean(value)]}]
     if condition.at_least is not None:
         rules.append({">=": [value, condition.at_least]})
     if condition.below is not None:
@@ -60,6 +60,11 @@ def _is_one_of(value: Rule, options: Sequence[str | float | bool]) -> Rule:
     if booleans:
         rule = {"or": [rule, {"and": [_is_boolean(value), {"in": [value, booleans]}]}]}
     return rule
+
+
+def _is_no_list(value: Rule) -> Rule:
+    """An empty list would count as 0, and a list of one number as that number."""
+    return {"in": [value, {"merge": [value]}]}
 
 
 def _is_boolean(value: Rule) -> Rule:

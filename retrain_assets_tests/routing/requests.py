@@ -24,7 +24,7 @@ single = st.fixed_dictionaries(
     {},
     optional={"in": allowed, "not_in": allowed, "at_least": st.sampled_from([0, 2.5, 5]), "below": st.sampled_from([1, 5.5])},
 ).filter(bool)
-conditions = st.one_of(single, st.fixed_dictionaries({"any_of": st.lists(texts.filter(lambda one: "|" not in one), max_size=3)}))
+conditions = st.one_of(single, st.fixed_dictionaries({"any_of": st.lists(texts, max_size=3)}))
 cohorts = st.dictionaries(st.sampled_from(NAMES), conditions, max_size=3)
 attributes = st.dictionaries(st.sampled_from([*NAMES, "other"]), values)
 shares = st.one_of(

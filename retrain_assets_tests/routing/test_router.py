@@ -54,6 +54,14 @@ def test_the_router_gives_the_arm_of_flagd(
     assert compile_rule(rule)(unit, given_attributes, now).arm == flagd_arm(rule, unit, given_attributes, now)
 
 
+@pytest.mark.parametrize("listed", [[], [5], [5, 7], [[]]], ids=str)
+def test_a_list_is_no_number_for_the_router_or_for_flagd(rule_of, flagd_arm, listed):
+    for condition in ({"at_least": 0}, {"below": 9}, {"at_least": 5, "below": 6}):
+        rule = rule_of(cohort={"distance": condition}, share=1.0, stage="50")
+        asked = ("unit 1", {"distance": listed}, NOW)
+        assert compile_rule(rule)(*asked).arm == flagd_arm(rule, *asked) == "champion"
+
+
 @settings(max_examples=60, deadline=None)
 @given(cohorts, shares.filter(bool), cohort_shares, salts, st.lists(attributes, min_size=1, max_size=10), st.integers(0, 10**6))
 def test_a_contract_routes_many_units_as_flagd_does(rule_of, flagd_arm, cohort, share, cohort_share, salt, facts, first):
