@@ -108,6 +108,8 @@ def test_what_is_stopped_is_shown_the_contracts_own_freezes_too_and_nothing_of_o
     controller.engage_kill_switch(None, OPS, "prices are wrong")
     controller.engage_kill_switch("taxi_fare", OPS, "elsewhere")
     found = page(watch).metadata
+    watch.world.clock.forward(days=3)
+    assert [row["why"] for row in rows(page(watch).metadata, "freezes")] == ["feast"], "the other one is over"
     assert [(row["from"], row["in force"], row["why"]) for row in rows(found, "freezes")] == [
         ("2013-12-24", False, "feast"),
         ("2013-07-01", True, "move of the data centre"),
