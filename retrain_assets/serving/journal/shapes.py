@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
 from types import NoneType
 from typing import Any
 
@@ -33,6 +34,7 @@ _NULLABLE: Mapping[TrafficKind, frozenset[str]] = {
 }
 _MOST_SHAPES = 1000
 _LARGEST = 1 << 63
+_MINUTE = timedelta(minutes=1)
 
 Shape = tuple[TrafficKind, tuple[str, ...], tuple[type, ...]]
 
@@ -98,10 +100,14 @@ class Shapes:
                 raise self._refusal(kind, f"arm {row['arm']!r} does not belong there")
             if not -_LARGEST <= row["revision"] < _LARGEST:
                 raise self._refusal(kind, "revision has more than 64 bits")
-            if not row["latency_ms"] >= 0:
+            if not 0 <= row["latency_ms"] < inf:
                 raise self._refusal(kind, "latency_ms is negative or not a number")
-        if kind != "shadow" and row["exposed_at" if kind == "exposures" else "observed_at"].utcoffset() is None:
-            raise self._refusal(kind, "a time without zone")
+        if kind != "shadow":
+            offset = row["exposed_at" if kind == "exposures" else "observed_at"].utcoffset()
+            if offset is None:
+                raise self._refusal(kind, "a time without zone")
+            if offset % _MINUTE:
+                raise self._refusal(kind, "a time in a zone whose offset is no whole minutes")
 
     def _merged(self, kind: TrafficKind, one: Columns, other: Columns) -> Columns:
         if clash := clashing(one, other):

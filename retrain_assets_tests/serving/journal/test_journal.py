@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from retrain_assets_tests.serving.journal.patience import until_then
 from retrain_assets_tests.serving.journal.rows import MODEL, NOON, exposure, exposures, outcome
 
 LONG = timedelta(hours=1)
+AMSTERDAM_1936 = timezone(timedelta(minutes=19, seconds=32))
 
 
 @pytest.fixture
@@ -234,6 +235,8 @@ def test_one_call_may_be_larger_than_all_that_may_wait(home: Home) -> None:
         ("exposures", exposure(1, model="pricing"), "model 'pricing' does not belong there"),
         ("exposures", exposure(1, arm="control"), "arm 'control' does not belong there"),
         ("exposures", exposure(1, latency_ms=float("nan")), "latency_ms is negative or not a number"),
+        ("exposures", exposure(1, latency_ms=float("inf")), "latency_ms is negative or not a number"),
+        ("exposures", exposure(1, exposed_at=NOON.astimezone(AMSTERDAM_1936)), "a zone whose offset is no whole minutes"),
         ("exposures", exposure(1, revision=1 << 63), "revision has more than 64 bits"),
         ("exposures", exposure(1, version=None), "column version is null, not text"),
         ("exposures", exposure(1, score="high"), "column score is 'high', not a number"),
