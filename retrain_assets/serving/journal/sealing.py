@@ -132,11 +132,11 @@ def _with_shadow(exposures: pl.DataFrame, shadow: pl.DataFrame) -> tuple[pl.Data
     """The exposures with the scores that came later, and how many scores have no exposure here, or more than one to belong to."""
     if shadow.is_empty():
         return exposures, 0
-    scores = shadow.unique("request_id", keep="last", maintain_order=True).select("request_id", later="shadow_score")
+    scores = shadow.unique("request_id", keep="last", maintain_order=True).select(*SHADOW_COLUMNS)
     own = exposures.filter(pl.col("request_id").is_unique()).select("request_id")
     scores = scores.join(own, on="request_id", how="semi")
-    joined = exposures.join(scores, on="request_id", how="left", maintain_order="left")
-    joined = joined.with_columns(pl.coalesce("shadow_score", "later").alias("shadow_score")).drop("later")
+    later = exposures.select("request_id").join(scores, on="request_id", how="left", maintain_order="left")
+    joined = exposures.with_columns(pl.coalesce("shadow_score", later["shadow_score"].alias("")).alias("shadow_score"))
     return joined, shadow["request_id"].n_unique() - scores.height
 
 

@@ -96,6 +96,14 @@ def test_a_shadow_score_reaches_the_exposure_of_its_segment(home: Home, journal:
     assert journal.state().rows_sealed == 3
 
 
+def test_a_shadow_score_leaves_every_attribute_as_it_is_whatever_its_name(home: Home, journal: TrafficJournal) -> None:
+    names = ("later", "shadow", "request_id_right", "shadow_score_right", "")
+    journal.append_now(MODEL, "exposures", [exposure(1, **dict.fromkeys(names, 3.5))])
+    journal.append_now(MODEL, "shadow", [{"request_id": "1", "shadow_score": 0.9}])
+    journal.close_now()
+    assert logged(home).select("shadow_score", *names).rows() == [(0.9, *[3.5] * len(names))]
+
+
 def test_a_shadow_score_of_a_request_id_that_two_units_have_is_given_to_neither(home: Home, journal: TrafficJournal) -> None:
     journal.append_now(MODEL, "exposures", [exposure(1, unit_id="a"), exposure(1, unit_id="b")])
     journal.append_now(MODEL, "shadow", [{"request_id": "1", "shadow_score": 0.9}])
