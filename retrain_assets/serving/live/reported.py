@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -17,6 +17,9 @@ from retrain_assets.serving.live.vouching import Vouched
 
 CLOCK_SKEW = timedelta(minutes=1)
 """How far another machine's clock may be ahead."""
+
+BEHIND = timedelta(minutes=5)
+"""How far it may be behind, where it matters."""
 
 
 def outcome_rows(rows: Sequence[Mapping[str, Any]], terms: LiveTerms, now: datetime) -> list[dict[str, Any]]:
@@ -88,7 +91,7 @@ def _exposure(row: Mapping[str, Any], place: int, live: LiveModel, known: Vouche
         raise _bad(place, "arm", f"{_shown(arm)} is no arm", "write champion or challenger")
     name, revision, stage = row.get("toggle"), row.get("revision") or 0, row.get("stage")
     if name is not None:
-        _in_experiment(place, known.toggles.get(name), name, revision, stage, arm, version)
+        _in_experiment(place, known.toggles.get(name), name, revision, stage, arm, version, exposed_at)
     elif arm == "challenger" or revision or stage is not None:
         what = "belongs to the experiment of a toggle, and none is named"
         raise _bad(place, "toggle", what, "send toggle, revision and stage as the toggle said")
@@ -122,7 +125,7 @@ def _exposure(row: Mapping[str, Any], place: int, live: LiveModel, known: Vouche
 
 
 def _in_experiment(
-    place: int, toggle: ToggleState | None, name: Any, revision: Any, stage: Any, arm: str, version: VersionRef
+    place: int, toggle: ToggleState | None, name: Any, revision: Any, stage: Any, arm: str, version: VersionRef, at: datetime
 ) -> None:
     """Whether the toggle could ever have said so."""
     if toggle is None:
@@ -131,6 +134,9 @@ def _in_experiment(
         known = ", ".join(map(str, toggle.stage_started)) or "none yet"
         what = f"{name} never divided traffic at revision {_shown(revision)}"
         raise _bad(place, "revision", what, f"send the revision that the toggle said; there are: {known}")
+    if at < toggle.stage_started[revision] - BEHIND:
+        what = f"{at.isoformat()} is before revision {revision} of {name} began"
+        raise _bad(place, "exposed_at", what, "send the time it happened")
     share = toggle.shares[revision]
     if not isinstance(stage, str) or not _is_stage(stage, share):
         what = f"{_shown(stage)} is not the stage of revision {revision}"
@@ -165,6 +171,10 @@ def _moment(row: Mapping[str, Any], place: int, field: str, now: datetime) -> da
         return now
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise _bad(place, field, f"{_shown(value)} is no time with a zone", "write it like 2024-05-01T12:00:00Z")
+    try:
+        value = value.astimezone(UTC)
+    except OverflowError:
+        raise _bad(place, field, f"{value.isoformat()} cannot be", "send the time it happened") from None
     if value > now + CLOCK_SKEW:
         raise _bad(place, field, f"{value.isoformat()} is in the future, now is {now.isoformat()}", "send the time it happened")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import polars as pl
@@ -12,10 +12,14 @@ import pytest
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import recover
 from retrain_assets.serving.live import BadRequest
+from retrain_assets_tests.release.world import START
 from retrain_assets_tests.serving.live.conftest import Canary
 from retrain_assets_tests.serving.live.world import MODEL, TOGGLE, Served
 
 pytestmark = pytest.mark.anyio
+
+BEGINNING_OF_TIME = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+"""A moment that is before the first one in UTC."""
 
 
 def outcome(**changes: Any) -> dict[str, Any]:
@@ -78,6 +82,10 @@ async def test_outcomes_are_on_record_with_the_contracts_measures(canary: Canary
         ({"unit_id": None}, "row 1, unit_id: is missing"),
         ({"observed_at": datetime(2013, 1, 1)}, "row 1, observed_at: .* is no time with a zone"),  # noqa: DTZ001 (without one)
         ({"observed_at": "2013-01-01"}, "row 1, observed_at: .* is no time with a zone"),
+        (
+            {"observed_at": BEGINNING_OF_TIME},
+            "row 1, observed_at: 0001-01-01T00:00:00.14:00 cannot be; send the time it happened",
+        ),
     ],
 )
 async def test_an_outcome_that_is_not_as_the_contract_says_is_refused_with_all_of_its_request(
@@ -97,6 +105,15 @@ async def test_an_outcome_may_be_a_minute_ahead_of_the_homes_clock_and_no_more(c
         await worker.answering.record_outcomes(MODEL, [outcome(observed_at=world.clock.now() + timedelta(seconds=59))])
         with pytest.raises(BadRequest, match="is in the future"):
             await worker.answering.record_outcomes(MODEL, [outcome(observed_at=world.clock.now() + timedelta(seconds=61))])
+
+
+async def test_a_time_of_another_zone_is_the_same_moment(canary: Canary) -> None:
+    world = canary()
+    at = world.clock.now().astimezone(timezone(timedelta(minutes=19, seconds=32)))
+    async with world.worker() as worker:
+        await worker.answering.record_outcomes(MODEL, [outcome(observed_at=at)])
+        await worker.answering.record_exposures(MODEL, [exposure(world, exposed_at=at)])
+    assert outcomes(world)["observed_at"].to_list() == world.exposures()["exposed_at"].to_list() == [world.clock.now()]
 
 
 async def test_exposures_of_another_service_are_on_record_like_the_gateways(canary: Canary) -> None:
@@ -146,6 +163,8 @@ async def test_exposures_of_an_earlier_stage_are_taken(canary: Canary) -> None:
         ({"error": 1}, "row 0, error: 1 is neither true nor false"),
         ({"decision": "no"}, "row 0, decision: 'no' is neither true nor false"),
         ({"exposed_at": "now"}, "row 0, exposed_at: 'now' is no time with a zone"),
+        ({"exposed_at": BEGINNING_OF_TIME}, "row 0, exposed_at: 0001-01-01T00:00:00.14:00 cannot be; send the time"),
+        ({"exposed_at": START - timedelta(seconds=301)}, f"row 0, exposed_at: .* is before revision 4 of {TOGGLE} began"),
         ({"request_id": ""}, "row 0, request_id"),
     ],
 )
