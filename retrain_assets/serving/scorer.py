@@ -7,6 +7,7 @@ import polars as pl
 
 from retrain_assets.contract import CustodyError, Refused, StageError
 from retrain_assets.routing import Reason, RoutingRule, VersionRef, assign_frame
+from retrain_assets.routing.cohort import LIST_SEPARATOR
 from retrain_assets.serving.attempt import Answers, Places, ScoringBundle, fill
 from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS
 
@@ -90,7 +91,7 @@ class Scorer:
         return routed.select(
             pl.col("request_id").cast(pl.String),
             pl.lit(self.rule.model).alias("model"),
-            pl.col("unit_id").cast(pl.String),
+            pl.col("unit_id").cast(pl.String).replace("", None),
             pl.when(inside).then(pl.lit(self.rule.toggle, dtype=pl.String)).alias("toggle"),
             pl.when(inside).then(pl.lit(self.rule.revision, dtype=pl.Int64)).otherwise(0).alias("revision"),
             pl.when(inside).then(pl.lit(self.rule.stage, dtype=pl.String)).alias("stage"),
@@ -102,7 +103,7 @@ class Scorer:
             pl.Series("error", errors),
             pl.Series("score", answers.scores).fill_nan(None),
             pl.Series("shadow_score", shadow.scores).fill_nan(None),
-            *attributes,
+            *(_logged(name, requests.schema[name]) for name in attributes),
             pl.Series("decision", answers.decisions.tolist(), dtype=pl.Boolean),
         )
 
@@ -127,6 +128,15 @@ class Scorer:
         champion, challenger = getattr(self.rule.champion, part), getattr(self.rule.challenger, part, None)
         by_arm = pl.when(pl.col("arm") == "challenger").then(pl.lit(challenger, dtype=pl.String)).otherwise(pl.lit(champion))
         return by_arm.alias(part)
+
+
+def _logged(name: str, kind: pl.DataType) -> pl.Expr:
+    """An attribute as it is logged: a list as one text of what a condition can ask for, null where that is nothing."""
+    column = pl.col(name)
+    if not isinstance(kind, pl.List):
+        return column
+    texts = column.list.eval(pl.element().filter(~pl.element().str.contains(LIST_SEPARATOR, literal=True)))
+    return pl.when(texts.list.len() > 0).then(texts.list.join(LIST_SEPARATOR)).alias(name)
 
 
 def _check(rule: RoutingRule, arm: str, named: VersionRef, bundle: ScoringBundle) -> None:

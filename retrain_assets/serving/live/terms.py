@@ -10,12 +10,10 @@ from typing import Any
 
 from retrain_assets.contract import Condition, Contract
 from retrain_assets.contract.serving import Serving
+from retrain_assets.routing.cohort import LIST_SEPARATOR as SEPARATOR
 from retrain_assets.serving.live.values import Attribute, Scalar
 
 Convert = Callable[[Any], Any]
-
-SEPARATOR = "|"
-"""Between the texts of an attribute that is a list, where it is logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +88,9 @@ class AttributeReader:
         return {name: convert(attributes[name] if name in attributes else features.get(name)) for name, convert in self._columns}
 
     def logged(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values as columns of an exposure; lists as one text."""
+        """The values as columns of an exposure; lists as one text, null for those of nothing."""
         for name in self._lists:
-            if values[name] is not None:
-                values[name] = SEPARATOR.join(values[name])
+            values[name] = SEPARATOR.join(values[name]) if values[name] else None
         return values
 
 
@@ -130,8 +127,9 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _list(value: Any) -> list[str] | None:
-    if isinstance(value, list) and all(isinstance(one, str) and SEPARATOR not in one for one in value):
-        return value
+    """Without what no condition can ask for, as it could not be told from two texts where it is logged."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return [one for one in value if SEPARATOR not in one]
     return None
 
 

@@ -70,7 +70,8 @@ def test_a_list_is_routed_as_it_is_and_logged_as_one_text() -> None:
     assert reader.logged(values) == {"groups": "beta|north"}
     assert reader.logged(reader.read({"groups": "beta"}, {})) == {"groups": None}
     assert reader.logged(reader.read({"groups": ["a|b"]}, {})) == {"groups": None}
-    assert reader.logged(reader.read({"groups": []}, {})) == {"groups": ""}
+    assert reader.logged(reader.read({"groups": ["a|b", "north"]}, {})) == {"groups": "north"}
+    assert reader.logged(reader.read({"groups": []}, {})) == {"groups": None}
 
 
 def test_an_attribute_that_is_not_given_is_the_feature_of_its_name_and_null_is_given() -> None:
