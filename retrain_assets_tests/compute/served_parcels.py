@@ -39,7 +39,7 @@ def served(road: Road, bundle: Path, folder: Path, change: Any = None) -> dict[s
     )
     folder.mkdir(parents=True)
     (exposures if change is None else change(exposures, rows)).write_parquet(folder / "exposures.parquet")
-    outcomes = exposures.select("request_id", observed_at="exposed_at", cost=pl.lit(1.0))
+    outcomes = exposures.select("request_id", "unit_id", observed_at="exposed_at", cost=pl.lit(1.0))
     outcomes.write_parquet(folder / "outcomes.parquet")
     return {"bundle": str(bundle), **{name: str(folder / f"{name}.parquet") for name in ("exposures", "outcomes")}}
 

@@ -142,6 +142,11 @@ def test_the_same_model_in_both_arms_is_healthy_and_its_scores_are_alike(seen: C
     assert not any(one.shown for one in total.challenger_features)
 
 
+def test_callers_may_number_the_requests_of_each_unit_from_one(calm: Traffic, seen: CanaryView) -> None:
+    exposures, outcomes = (frame.with_columns(request_id=pl.lit("1")) for frame in (calm.exposures, calm.outcomes))
+    assert replace(calm, exposures=exposures, outcomes=outcomes).view() == seen
+
+
 def test_counts_are_those_of_the_rows_with_shadow_scoring_counted_for_both(calm: Traffic, seen: CanaryView) -> None:
     shadow = calm.exposures.filter(pl.col("stage") == "shadow").height
     mine = calm.exposures.filter(pl.col("arm") == "challenger")

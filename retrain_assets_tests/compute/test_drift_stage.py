@@ -38,7 +38,9 @@ def traffic(road: Road, folder: Path, shift: float = 0.0, late_cost: float = 30.
     )
     early = pl.col("sent_at") < CUTOFF - timedelta(days=4)
     cost = pl.when(early).then(10.0).otherwise(late_cost)
-    outcomes = rows.select(request_id=pl.concat_str(pl.lit("r"), "parcel_id"), observed_at="sent_at", cost=cost)
+    outcomes = rows.select(
+        request_id=pl.concat_str(pl.lit("r"), "parcel_id"), unit_id="parcel_id", observed_at="sent_at", cost=cost
+    )
     first_guess = outcomes.with_columns(pl.col("observed_at") - timedelta(hours=1), cost=pl.lit(500.0))
     folder.mkdir()
     pl.concat([exposures, others]).write_parquet(folder / "exposures.parquet")
@@ -78,6 +80,24 @@ def test_a_success_measure_is_compared_with_the_champions_first_window(road: Roa
     inputs = traffic(road, tmp_path / "t", late_cost=15.0)
     assert reported(road, tmp_path / "four", inputs, "4d").metadata["report"]["metrics"]["cost"] == pytest.approx(0.5)
     assert reported(road, tmp_path / "eight", inputs, "8d").metadata["report"]["metrics"]["cost"] is None
+
+
+def test_callers_may_number_the_requests_of_each_unit_from_one(road: Road, tmp_path: Path) -> None:
+    inputs = traffic(road, tmp_path / "t", late_cost=15.0)
+    expected = reported(road, tmp_path / "a", inputs, "4d").metadata["report"]
+    for path in inputs.values():
+        pl.read_parquet(path).with_columns(request_id=pl.lit("1")).write_parquet(path)
+    assert reported(road, tmp_path / "b", inputs, "4d").metadata["report"] == expected
+
+
+def test_of_a_request_in_two_files_the_earliest_exposure_counts(road: Road, tmp_path: Path) -> None:
+    inputs = traffic(road, tmp_path / "t")
+    expected = reported(road, tmp_path / "a", inputs).metadata["report"]
+    path = Path(inputs["exposures"])
+    known = pl.read_parquet(path)
+    later = known.with_columns(pl.col("exposed_at") + timedelta(seconds=1), score=pl.lit(9.0))
+    pl.concat([later, known]).write_parquet(path)
+    assert reported(road, tmp_path / "b", inputs).metadata["report"] == expected
 
 
 def test_the_future_does_not_count(road: Road, tmp_path: Path) -> None:

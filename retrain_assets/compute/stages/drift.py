@@ -15,7 +15,7 @@ from retrain_assets.compute.code import import_path
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.drift_reasons import undefined_metrics
-from retrain_assets.compute.stages.live_rows import LiveRows, live_rows, read_traffic, served_rows
+from retrain_assets.compute.stages.live_rows import REQUEST, LiveRows, live_rows, read_traffic, served_rows
 from retrain_assets.compute.stages.reference import estimates_of, score_frame
 from retrain_assets.compute.stages.segment_losses import against_reference, losses_by_segment, row_losses, segment_columns
 from retrain_assets.compute.stages.source import read_source
@@ -176,10 +176,14 @@ def _measures(
     }
     if not wanted:
         return {}
-    columns = {"request_id": pl.String, "observed_at": pl.Datetime("us", "UTC"), **dict.fromkeys(wanted.values(), pl.Float64)}
+    columns = {
+        **dict.fromkeys(REQUEST, pl.String),
+        "observed_at": pl.Datetime("us", "UTC"),
+        **dict.fromkeys(wanted.values(), pl.Float64),
+    }
     seen = read_traffic(outcomes, pl.col("observed_at") < now, columns).sort("observed_at")
-    latest = seen.group_by("request_id").agg(pl.col(column).drop_nulls().last() for column in set(wanted.values()))
-    both = served.join(latest, on="request_id", how="inner")
+    latest = seen.group_by(REQUEST).agg(pl.col(column).drop_nulls().last() for column in set(wanted.values()))
+    both = served.join(latest, on=REQUEST, how="inner")
     first_window = since + rule.window
     found = {}
     for name, column in wanted.items():

@@ -19,6 +19,9 @@ from retrain_assets.contract import Contract, StageError
 
 Floats = npt.NDArray[np.float64]
 
+REQUEST = ["request_id", "unit_id"]
+"""What one request is told by: callers may number the requests of each unit from 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveRows:
@@ -44,11 +47,11 @@ class LiveRows:
 
 
 def served_rows(traffic: Path, digest: str, since: datetime, now: datetime, attributes: list[str]) -> pl.DataFrame:
-    """What a bundle scored as champion in its reign before now; one row a request, the logged attributes among its columns."""
+    """What a bundle scored as champion in its reign before now; one row a request, the earliest, with the logged attributes."""
     columns = {"request_id": pl.String, "unit_id": pl.String, "exposed_at": pl.Datetime("us", "UTC"), "score": pl.Float64}
     reign = (pl.col("exposed_at") >= since) & (pl.col("exposed_at") < now)
     served = read_traffic(traffic, (pl.col("bundle") == digest) & (pl.col("arm") == "champion") & reign, columns, attributes)
-    return served.unique("request_id", keep="first", maintain_order=True)
+    return served.sort("exposed_at", maintain_order=True).unique(REQUEST, keep="first", maintain_order=True)
 
 
 def read_traffic(traffic: Path, keep: pl.Expr, columns: Mapping[str, Any], optional: list[str] | None = None) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from retrain_assets.compute.stages.live_rows import REQUEST
 from retrain_assets.compute.stages.source import bounds
 from retrain_assets.contract import Contract
 from retrain_assets.experiment.estimation.statistics import SHADOW
@@ -39,7 +40,7 @@ def sampled(exposures: pl.LazyFrame, segments: Sequence[str], contract: Contract
     decision = pl.col("decision") if "decision" in there else pl.lit(None, dtype=pl.Boolean).alias("decision")
     columns = ["request_id", "unit_id", "revision", "stage", "arm", "exposed_at", "score", "shadow_score", "error"]
     frame = ripe.select(*columns, decision, *segments).gather_every(step).collect(engine="streaming")
-    return MaturedRows(frame.unique("request_id", keep="first", maintain_order=True), step)
+    return MaturedRows(frame.unique(REQUEST, keep="first", maintain_order=True), step)
 
 
 def with_outcomes(sample: MaturedRows, outcomes: pl.LazyFrame, contract: Contract, now: datetime) -> MaturedRows:
@@ -49,16 +50,16 @@ def with_outcomes(sample: MaturedRows, outcomes: pl.LazyFrame, contract: Contrac
     window = contract.experiment.outcome_window
     seen = (
         outcomes.filter(pl.col("observed_at") <= now)
-        .select("request_id", "observed_at", *dict.fromkeys(known))
-        .join(sample.frame.lazy().select("request_id", "exposed_at"), on="request_id", how="inner")
+        .select(*REQUEST, "observed_at", *dict.fromkeys(known))
+        .join(sample.frame.lazy().select(*REQUEST, "exposed_at"), on=REQUEST, how="inner")
         .filter((pl.col("observed_at") >= pl.col("exposed_at")) & (pl.col("observed_at") <= pl.col("exposed_at") + window))
         .collect(engine="streaming")
         .sort("observed_at")
-        .group_by("request_id")
+        .group_by(REQUEST)
         .agg(pl.col(name).drop_nulls().last().cast(pl.Float64).alias(f"outcome {name}") for name in dict.fromkeys(known))
     )
     missing = [pl.lit(None, dtype=pl.Float64).alias(f"outcome {name}") for name in wanted if name not in known]
-    frame = sample.frame.join(seen, on="request_id", how="left", maintain_order="left").with_columns(*missing)
+    frame = sample.frame.join(seen, on=REQUEST, how="left", maintain_order="left").with_columns(*missing)
     label = f"outcome {contract.source.label}"
     return MaturedRows(
         frame.with_columns(label=pl.col(label) if label in frame.columns else pl.lit(None, dtype=pl.Float64)), sample.step
