@@ -185,8 +185,15 @@ class Plan:
 
 
 def segment_label(column: str, value: object) -> str:
-    """The name of a segment: ``origin=EWR``; a unit without a value is in ``origin=missing``."""
-    return f"{column}={'missing' if value is None else value}"
+    """The name of a segment: ``origin=EWR``; a unit without a value is in ``origin=missing``.
+
+    A value has one name whatever type its column has: ``2``, ``2.0`` and ``"2"`` are one segment, as are ``true`` and ``"true"``.
+    """
+    if value is None:
+        return f"{column}=missing"
+    if isinstance(value, bool):
+        return f"{column}={'true' if value else 'false'}"
+    return f"{column}={int(value) if isinstance(value, float) and value.is_integer() else value}"
 
 
 def stage_label(stage: str | float) -> str:

@@ -342,6 +342,20 @@ def test_a_list_of_segments_is_read_from_the_log_as_it_was_joined() -> None:
     assert data.stages[2].champion.exposed == 1
 
 
+@pytest.mark.parametrize(("values", "name"), [((2, 2.0, "2"), "origin=2"), ((True, "true"), "origin=true")])
+def test_a_segment_has_one_name_whatever_type_its_column_has_in_a_file(values: tuple[Any, ...], name: str) -> None:
+    files = [
+        pl.DataFrame([exposed(f"{place}", f"{place}")], schema=EXPOSURE_SCHEMA).with_columns(origin=pl.lit(value)).lazy()
+        for place, value in enumerate(values)
+    ]
+    known = contract(segments=["origin"], high_value={"origin": [values[0]]})
+    outcomes = pl.DataFrame([], schema=OUTCOME_SCHEMA)
+    data = aggregate(files, outcomes, contract=known, toggle="t", stage_started=STARTED, shares=SHARES, now=NOW)
+    assert list(data.segments) == [name]
+    assert data.segment_stages[name][2].champion.exposed == len(values)
+    assert Plan.from_contract(known).high_value == (name,)
+
+
 def test_an_attribute_with_the_name_of_an_outcome_is_not_taken_for_it() -> None:
     row = exposed("a", "a")
     exposures = pl.DataFrame([row], schema=EXPOSURE_SCHEMA).with_columns(cost=pl.lit(99.0))
