@@ -21,6 +21,7 @@ class Options:
         require_tokens: whether programs on this machine need a token too.
         require_tokens_for_metrics: whether ``/metrics`` needs one.
         drain_seconds: how long requests under way may take when the gateway ends.
+        open_to_others: whether other machines can reach it, so that most callers need a token.
         switch_interval_ms: longest time one thread keeps the interpreter while another waits for it.
     """
 
@@ -31,6 +32,7 @@ class Options:
     require_tokens: bool = False
     require_tokens_for_metrics: bool = False
     drain_seconds: int = 10
+    open_to_others: bool = False
     switch_interval_ms: float = 0.5
 
     def to_text(self) -> str:

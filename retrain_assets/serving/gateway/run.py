@@ -8,19 +8,19 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.config import STARTUP_FAILURE, Config
-from uvicorn.supervisors.multiprocess import Multiprocess
+from uvicorn.config import Config
 
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.home import Home
 from retrain_assets.release.access import tokens_path
 from retrain_assets.serving.gateway.metrics_files import fresh_metrics_folder
 from retrain_assets.serving.gateway.options import Options
+from retrain_assets.serving.gateway.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,12 +31,6 @@ OPTIONS = "RETRAIN_GATEWAY"
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of usual load balancers, so that none of them reuses a connection that is being closed."""
-
-START_SECONDS = 60
-"""Time a worker has to start, and to show a sign of life, before it is taken for hung."""
-
-SEALING_SECONDS = 15
-"""Time a worker has, after its last request, to bring what it journalled into files; one that is killed then loses nothing."""
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -76,14 +70,15 @@ def run_gateway(
     told = options or Options()
     with _listening(host, port) as listener:
         address = _url(listener)
-        if not ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback and not tokens_path(home).exists():
+        is_open = not ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+        if is_open and not tokens_path(home).exists():
             raise Refused(
                 f"{address} can be reached from elsewhere, and there are no tokens",
                 where="serve",
                 remedy="make one with retrain token add, or serve on 127.0.0.1",
             )
         os.environ["RETRAIN_HOME"] = str(home.root)
-        os.environ[OPTIONS] = told.to_text()
+        os.environ[OPTIONS] = replace(told, open_to_others=is_open).to_text()
         config = Config(
             WORKER,
             factory=True,
@@ -98,7 +93,6 @@ def run_gateway(
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=told.drain_seconds,
-            timeout_worker_healthcheck=START_SECONDS,
         )
         plural = "worker" if workers == 1 else "workers"
         supervisor = Supervisor(config, [listener], lambda: announce(f"serving {home.root} at {address} with {workers} {plural}"))
@@ -119,51 +113,6 @@ def worker() -> FastAPI:
     sys.setswitchinterval(options.switch_interval_ms / 1000)
     _end_with_the_supervisor()
     return create_app(Home.from_environment(), options)
-
-
-class Supervisor(Multiprocess):
-    """uvicorn's supervisor, which says when every worker answers and does not wait for ever for one that hangs.
-
-    Args:
-        config: how the workers serve.
-        sockets: what they listen on.
-        ready: called once, when every worker answers.
-    """
-
-    def __init__(self, config: Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
-        super().__init__(config, sockets)
-        self._ready = ready
-        self.failed = False
-
-    def init_processes(self) -> None:
-        """Start the workers and wait until they answer."""
-        super().init_processes()
-        while not self.should_exit.is_set():
-            self.handle_signals()
-            if all(process.is_ready(timeout=1) for process in self.processes):
-                self._ready()
-                return
-            self._stop_after_a_failed_start()
-            time.sleep(0.02)
-
-    def keep_subprocess_alive(self) -> None:
-        """Start dead workers again."""
-        self._stop_after_a_failed_start()
-        super().keep_subprocess_alive()
-
-    def join_all(self) -> None:
-        """Wait for the workers; one that still hangs after its time is killed, what it journalled is sealed by the next one."""
-        deadline = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + SEALING_SECONDS
-        for process in self.processes:
-            process.process.join(max(0.0, deadline - time.monotonic()))
-            if process.process.is_alive():
-                process.process.kill()
-                process.process.join()
-
-    def _stop_after_a_failed_start(self) -> None:
-        if any(process.exitcode == STARTUP_FAILURE for process in self.processes):
-            self.failed = True
-            self.should_exit.set()
 
 
 def _listening(host: str, port: int) -> socket.socket:
