@@ -99,7 +99,6 @@ def requires(scope: Scope | str) -> Callable[[Request], Awaitable[Caller]]:
         try:
             return authorise(request, wanted, model)
         except HttpFault as fault:
-            request.app.state.meter.refused("", fault.code)
             if wanted is Scope.OPERATE:
                 log_attempt(request, model=model, actor=None, outcome="refused", status=fault.status, message=fault.line)
             raise

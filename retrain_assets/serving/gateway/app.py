@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 
@@ -17,6 +17,7 @@ from retrain_assets.serving.gateway.document import describe
 from retrain_assets.serving.gateway.envelope import Envelope
 from retrain_assets.serving.gateway.errors import faults_as_answers
 from retrain_assets.serving.gateway.options import Options
+from retrain_assets.serving.gateway.parts import Parts
 from retrain_assets.serving.gateway.tokens import TokenFile
 from retrain_assets.serving.journal import TrafficJournal
 from retrain_assets.serving.live import Answering, LiveModels
@@ -62,9 +63,9 @@ def create_app(home: Home, options: Options | None = None, *, controller: Releas
             state.models = LiveModels(home, controller=controller)
             await state.models.start()
             ends.push_async_callback(state.models.close)
-            state.meter.attach(state.models, state.journal)
-            await ends.enter_async_context(_beside(state.meter.watch()))
             state.answering = Answering(state.models, state.journal, state.meter)
+            state.meter.attach(state.models, state.journal, lambda: health.readiness(cast(Parts, state)))
+            await ends.enter_async_context(_beside(state.meter.watch()))
             ends.push_async_callback(state.answering.close)
             yield
 
@@ -72,7 +73,12 @@ def create_app(home: Home, options: Options | None = None, *, controller: Releas
     for routes in (predict, outcomes, exposures, toggle, ofrep, operations, health, metrics):
         app.include_router(routes.router)
     faults_as_answers(app)
-    app.add_middleware(Envelope, max_body_bytes=told.max_body_bytes, body_seconds=told.body_seconds)
+    app.add_middleware(
+        Envelope,
+        max_body_bytes=told.max_body_bytes,
+        body_seconds=told.body_seconds,
+        refused=lambda model, code: app.state.meter.unanswered(model, code),
+    )
     describe(app)
     return app
 

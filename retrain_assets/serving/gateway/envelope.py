@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retrain_assets.serving.gateway.errors import BodyTooLarge, BodyTooLate, HttpFault, answer_of, unexpected
+from retrain_assets.serving.gateway.errors import FAULT, BodyTooLarge, BodyTooLate, HttpFault, answer_of, unexpected
 from retrain_assets.serving.gateway.options import BODY_SECONDS, MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,20 @@ class Envelope:
         app: what answers.
         max_body_bytes: largest body; counted while it arrives, whatever its header says.
         body_seconds: time a body has to arrive.
+        refused: told of every answer that is a fault: the model the request named, and the fault's code.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        body_seconds: float = BODY_SECONDS,
+        refused: Callable[[str, str], None] = lambda model, code: None,
+    ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
         self.body_seconds = body_seconds
+        self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -63,6 +71,7 @@ class _Call:
     def __init__(self, envelope: Envelope, scope: Scope, receive: Receive, send: Send) -> None:
         self.limit = envelope.max_body_bytes
         self.seconds = envelope.body_seconds
+        self._refused = envelope.refused
         self.scope = scope
         self._receive, self._send = receive, send
         self.request_id = _given(scope["headers"]) or uuid4().hex.encode()
@@ -100,6 +109,9 @@ class _Call:
             return  # whatever the application makes of a body it did not get, the fault is the answer
         if message["type"] == "http.response.start":
             self.answering = True
+            if (fault := message.pop(FAULT, None)) is not None:
+                code, model = fault
+                self._refused(model, code)
             message["headers"] = [*message["headers"], (REQUEST_ID, self.request_id)]
         await self._send(message)
 

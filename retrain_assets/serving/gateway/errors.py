@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from retrain_assets.contract import CustodyError, Refused, RetrainError, StaleRevision
 from retrain_assets.serving.live.values import BadRequest, LogUnavailable, ModelFailed, ModelLate, NotReady, UnknownModel
@@ -21,6 +21,9 @@ from retrain_assets.serving.live.values import BadRequest, LogUnavailable, Model
 log = logging.getLogger(__name__)
 
 Headers = Mapping[str, str]
+
+FAULT = "retrain.fault"
+"""Key in an answer's first message: the fault's code, and the model the request named. The envelope takes it out, and counts."""
 
 SOON: Headers = {"Retry-After": "1"}
 """What waits or is refused now may be repeated after a second."""
@@ -77,6 +80,35 @@ KINDS: Sequence[tuple[type[RetrainError], int, str, Headers]] = (
     (RetrainError, 500, "failed", {}),
 )
 """Status and code of the errors of other rooms; the first that fits counts."""
+
+
+class FaultResponse(Response):
+    """The answer to a request that is refused or failed.
+
+    Args:
+        code: one per kind of fault, never what a caller wrote.
+        content: the body as JSON.
+        status: HTTP status.
+        headers: more headers.
+    """
+
+    media_type = "application/json"
+
+    def __init__(self, code: str, content: Mapping[str, Any], status: int, headers: Headers | None = None) -> None:
+        super().__init__(orjson.dumps(content, default=str), status, headers)
+        self.code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        named = scope.get("path_params", {})
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message[FAULT] = self.code, named.get("model", named.get("key", ""))
+            await send(message)
+
+        await super().__call__(scope, receive, marked)
+
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -146,5 +178,4 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 def _answer(status: int, code: str, message: str, where: str, remedy: str, headers: Headers | None = None) -> Response:
     fault = {"code": code, "message": message, "where": where, "remedy": remedy}
-    body = orjson.dumps({"error": fault}, default=str)
-    return Response(body, status, headers, media_type="application/json")
+    return FaultResponse(code, {"error": fault}, status, headers)

@@ -33,11 +33,13 @@ async def readyz(request: Request, response: Response) -> Readiness:
 def readiness(parts: Parts) -> Readiness:
     """Whether every model can answer, in words.
 
-    A record that cannot be kept is a problem where a contract says that requests are refused then, elsewhere a warning.
+    A record that cannot be kept is a problem where a contract says that requests are refused then, elsewhere a warning. So are
+    tokens that cannot be read: a problem where those who call need one.
     """
     problems, warnings = list(parts.models.problems()), list(parts.models.warnings())
     if (unreadable := parts.tokens.problem()) is not None:
-        warnings.append(f"no token is accepted: {unreadable}")
+        need_one = parts.options.require_tokens or parts.options.open_to_others
+        (problems if need_one else warnings).append(f"no token is accepted: {unreadable}")
     warnings += parts.answering.warnings()
     if (fault := parts.journal.state().fault) is not None:
         live = (parts.models.current(name) for name in parts.models.names())

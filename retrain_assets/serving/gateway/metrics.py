@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -23,6 +24,7 @@ from retrain_assets.routing import Arm
 from retrain_assets.serving.gateway.access import authorise_metrics
 from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, hold_as_worker
 from retrain_assets.serving.gateway.metrics_now import StateNow
+from retrain_assets.serving.gateway.schemas import Readiness
 from retrain_assets.serving.journal import TrafficJournal
 from retrain_assets.serving.journal.values import JournalState
 from retrain_assets.serving.live import LiveModels
@@ -36,8 +38,8 @@ MOST_CHILDREN = 1000
 
 OTHER = "other"
 
-UNKNOWN = "unknown_model"
-"""Why a request was refused that is about no model of this gateway."""
+NOT_LOGGED = "not_logged"
+"""Why rows are outside the experiment that were answered without being on record."""
 
 FORMAT = {"description": "In the format asked for.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
@@ -70,6 +72,7 @@ class PrometheusMeter:
         self._own = CollectorRegistry()
         self._models: LiveModels | None = None
         self._journal: TrafficJournal | None = None
+        self._readiness: Callable[[], Readiness] | None = None
         self._known = JournalState()
         self._observing = Lock()
         self._arms: dict[tuple[str, Arm], tuple[Any, Any, Any]] = {}
@@ -89,9 +92,20 @@ class PrometheusMeter:
         """Rows that should have been scored beside the answer and were not."""
         self._child(self._dropped, model).inc(rows)
 
+    def shadowed(self, model: str, arm: Arm, rows: int, errors: int) -> None:
+        """Rows that an arm scored beside the answer, and on how many of them it failed."""
+        self._child(self._shadowed, model, arm).inc(rows)
+        self._child(self._shadow_errors, model, arm).inc(errors)
+
     def refused(self, model: str, why: str) -> None:
-        """A request that was not answered. What a stranger calls a model does not become a label."""
-        self._child(self._refused, "" if why == UNKNOWN else model, why).inc()
+        """A request that was answered without being on record; one that was not answered, :meth:`unanswered` counts, once."""
+        if why == NOT_LOGGED:
+            self._child(self._refused, model, why).inc()
+
+    def unanswered(self, model: str, code: str) -> None:
+        """A request that got a fault instead of an answer. What a stranger calls a model does not become a label."""
+        is_known = self._models is not None and model in self._models.names()
+        self._child(self._refused, model if is_known else "", code).inc()
 
     def flipped(self, model: str, revision: int) -> None:
         """From now on the model is routed by another rule, and its arms may be other versions."""
@@ -108,9 +122,9 @@ class PrometheusMeter:
         """An operation was done, refused or failed."""
         self._child(self._operated, operation, outcome).inc()
 
-    def attach(self, models: LiveModels, journal: TrafficJournal) -> None:
+    def attach(self, models: LiveModels, journal: TrafficJournal, readiness: Callable[[], Readiness]) -> None:
         """From now on versions, toggles, problems and the journal's state are told too."""
-        self._models, self._journal = models, journal
+        self._models, self._journal, self._readiness = models, journal, readiness
         self._arms.clear()
         self.observe()
 
@@ -122,8 +136,11 @@ class PrometheusMeter:
 
     def observe(self) -> None:
         """Look at models and journal once; safe from any thread."""
+        if self._readiness is not None:
+            state = self._readiness()
+            self._problems.set(len(state.problems))
+            self._warnings.set(len(state.warnings))
         if self._models is not None:
-            self._problems.set(len(self._models.problems()))
             for model in self._models.names():
                 self._child(self._revision, model).set(self._models.current(model).rule.revision)
         if self._journal is not None:
@@ -160,7 +177,11 @@ class PrometheusMeter:
             buckets=BUCKETS,
             registry=self._own,
         )
-        self._refused = self._counter("requests_refused", "Requests that were not answered.", "model", "reason")
+        self._refused = self._counter(
+            "requests_refused", "Requests refused or failed, by the code of the fault.", "model", "reason"
+        )
+        self._shadowed = self._counter("shadow_rows", "Rows an arm scored beside the answer.", "model", "arm")
+        self._shadow_errors = self._counter("shadow_errors", "Rows of these on which the arm failed.", "model", "arm")
         self._dropped = self._counter("shadow_rows_dropped", "Rows that should have been scored in shadow and were not.", "model")
         self._flips = self._counter("flips", "Changes of the rule a model is routed by, counted by every worker.", "model")
         self._evaluated = self._counter("flag_evaluations", "Flags evaluated over OFREP.", "model", "variant", "reason")
@@ -171,6 +192,9 @@ class PrometheusMeter:
         self._revision = self._gauge("toggle_revision", "Revision a worker routes by; 0 without a toggle.", "liveall", "model")
         self._workers = self._gauge("workers", "Workers that live.", "livesum")
         self._problems = self._gauge("problems", "What keeps a worker from being ready; /readyz says what.", "livemax")
+        self._warnings = self._gauge(
+            "warnings", "What should be looked at while requests are answered; /readyz says what.", "livemax"
+        )
         self._waiting = self._gauge("journal_waiting_rows", "Rows of traffic not acknowledged yet.", "livesum")
         self._segments = self._gauge("journal_open_segments", "Segments of the journal that are not sealed yet.", "livesum")
         self._bytes = self._gauge("journal_open_bytes", "Their size.", "livesum")

@@ -17,7 +17,7 @@ from retrain_assets.contract import RetrainError
 from retrain_assets.routing import NO_TOGGLE_STATE, Assignment, Reason, RoutingRule
 from retrain_assets.serving.gateway.access import Caller, requires
 from retrain_assets.serving.gateway.bodies import json_of
-from retrain_assets.serving.gateway.errors import HttpFault
+from retrain_assets.serving.gateway.errors import FaultResponse, HttpFault
 from retrain_assets.serving.gateway.ofrep_document import BULK, SINGLE
 from retrain_assets.serving.gateway.parts import parts_of
 from retrain_assets.serving.live.values import UnknownModel
@@ -65,15 +65,15 @@ async def evaluate_flag(request: Request, caller: Allowed) -> Response:
     try:
         unit, attributes = await _context(request)
     except BadContext as fault:
-        return _json({"key": key, "errorCode": fault.error_code, "errorDetails": fault.what}, status=400)
+        return _refusal(400, fault.error_code, fault.what, key)
     parts = parts_of(request)
     try:
         evaluated = _evaluate(request, key, unit, attributes)
     except UnknownModel:
         known = ", ".join(sorted(name for name in parts.models.names() if caller.may_see(name))) or "none"
         details = f"no model is called {key!r}; models: {known}"
-        return _json({"key": key, "errorCode": "FLAG_NOT_FOUND", "errorDetails": details}, status=404)
-    return _json(evaluated)
+        return _refusal(404, "FLAG_NOT_FOUND", details, key)
+    return Response(orjson.dumps(evaluated), media_type="application/json")
 
 
 @router.post("/flags", **BULK)
@@ -86,7 +86,7 @@ async def evaluate_flags(request: Request, caller: Allowed) -> Response:
     try:
         unit, attributes = await _context(request)
     except BadContext as fault:
-        return _json({"errorCode": fault.error_code, "errorDetails": fault.what}, status=400)
+        return _refusal(400, fault.error_code, fault.what)
     models = sorted(name for name in parts_of(request).models.names() if caller.may_see(name))
     body = orjson.dumps({"flags": [_evaluate(request, model, unit, attributes) for model in models]})
     tag = f'"{blake2b(body, digest_size=16).hexdigest()}"'
@@ -160,5 +160,6 @@ def _matches(header: str | None, tag: str) -> bool:
     return "*" in listed or tag in listed
 
 
-def _json(value: Mapping[str, Any], *, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
+def _refusal(status: int, error_code: str, details: str, key: str | None = None) -> Response:
+    named = {} if key is None else {"key": key}
+    return FaultResponse(error_code.lower(), {**named, "errorCode": error_code, "errorDetails": details}, status)

@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from retrain_assets.contract import RetrainError
 from retrain_assets.serving.gateway.access import requires
 from retrain_assets.serving.gateway.bodies import json_of
 from retrain_assets.serving.gateway.document import below_model, faults, gives, takes
@@ -57,10 +56,6 @@ async def predict(request: Request) -> Response:
     """
     parts, model = parts_of(request), request.path_params["model"]
     terms = parts.models.current(model).terms
-    try:
-        rows = predict_rows(await json_of(request), terms.serving.max_rows)
-    except RetrainError:
-        parts.meter.refused(model, "bad_request")
-        raise
+    rows = predict_rows(await json_of(request), terms.serving.max_rows)
     predictions = await parts.answering.predict(model, rows)
     return Response(orjson.dumps({"predictions": predictions}), media_type="application/json")

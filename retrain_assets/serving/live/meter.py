@@ -16,6 +16,9 @@ class Meter(Protocol):
     def dropped(self, model: str, rows: int) -> None:
         """Rows that should have been scored beside the answer and were not."""
 
+    def shadowed(self, model: str, arm: Arm, rows: int, errors: int) -> None:
+        """Rows that an arm scored beside the answer, and on how many of them it failed."""
+
     def refused(self, model: str, why: str) -> None:
         """A request that was not answered, by its error: ``unknown_model``, ``bad_request``, ``not_ready``, ``model_late``,
         ``model_failed``, ``log_unavailable``; ``not_logged``: one that was answered by the champion without being on record.
@@ -32,6 +35,9 @@ class NoMeter:
         """See :class:`Meter`."""
 
     def dropped(self, model: str, rows: int) -> None:
+        """See :class:`Meter`."""
+
+    def shadowed(self, model: str, arm: Arm, rows: int, errors: int) -> None:
         """See :class:`Meter`."""
 
     def refused(self, model: str, why: str) -> None:

@@ -92,6 +92,8 @@ class ShadowQueue:
         scored = await Scoring(live.seats[arm], f"{arm} of {self.model}, beside", features, live.features, seconds).scored()
         if scored.is_late:
             self._meter.dropped(self.model, len(rows))
+        else:
+            self._meter.shadowed(self.model, arm, len(rows), sum(answer is None for answer in scored.answers))
         found: list[Mapping[str, Any]] = [
             {"request_id": row.request_id, "shadow_score": answer.logged}
             for row, answer in zip(rows, scored.answers, strict=True)

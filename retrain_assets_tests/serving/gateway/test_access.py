@@ -235,6 +235,23 @@ async def test_tokens_that_cannot_be_read_stop_tokens_and_nobody_else(own: Serve
         assert (await client.post(PREDICT, json=row())).status_code == 200
 
 
+@pytest.mark.parametrize("options", [{}, {"require_tokens": True}, {"open_to_others": True}])
+async def test_tokens_that_cannot_be_read_keep_a_gateway_from_being_ready_whose_callers_need_one(
+    own: Served, options: dict[str, bool]
+) -> None:
+    given(own, "predict")
+    async with asking(own, **options) as client:
+        assert (await client.get("/readyz")).json() == {"ready": True, "problems": [], "warnings": []}
+        tokens_path(own.home).write_text("{")
+        answer = await client.get("/readyz")
+        told, metrics = answer.json(), (await client.get("/metrics")).text
+    assert (answer.status_code, told["ready"]) == ((503, False) if options else (200, True))
+    (fault,) = told["problems"] + told["warnings"]
+    assert fault.startswith("no token is accepted: tokens.json: it is not what retrain writes")
+    assert f"retrain_problems {len(told['problems'])}.0" in metrics
+    assert f"retrain_warnings {len(told['warnings'])}.0" in metrics
+
+
 async def test_a_secret_stands_in_no_answer_and_no_log(own: Served, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     header = given(own, "predict", "operate")

@@ -7,8 +7,10 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from retrain_assets import __version__
 from retrain_assets.home import Home
-from retrain_assets.serving.gateway import create_app
+from retrain_assets.serving.gateway import Options, create_app
 from retrain_assets.serving.gateway.metrics import BUCKETS, MOST_CHILDREN, PrometheusMeter
 from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, fresh_metrics_folder
 from retrain_assets.serving.live import Meter
@@ -80,9 +82,44 @@ async def test_a_refused_request_is_counted_with_its_reason_and_no_name_of_a_str
             await client.post(f"/v1/models/made_up_{number}/predict", json=row())
         text = (await client.get("/metrics")).text
     told = samples(text)
-    assert value(told, "requests_refused_total", model=MODEL, reason="bad_request") == 1
+    assert value(told, "requests_refused_total", model=MODEL, reason="bad_row") == 1
     assert value(told, "requests_refused_total", model="", reason="invalid_token") == 3
+    assert value(told, "requests_refused_total", model="", reason="unknown_model") == 3
     assert "made_up" not in text
+
+
+@pytest.mark.anyio
+async def test_every_request_that_gets_a_fault_is_counted_once_by_its_code(served: Served) -> None:
+    """Whatever refuses it: the envelope, the token, the body, the row, the router or the model; answers are counted elsewhere."""
+    outcomes, flag = f"/v1/models/{MODEL}/outcomes", f"/ofrep/v1/evaluate/flags/{MODEL}"
+    sent: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", PREDICT, {"content": b"{", "headers": {"Content-Type": "application/json"}}, "not_json"),
+        ("POST", PREDICT, {"content": b"{}"}, "wrong_content_type"),
+        ("POST", PREDICT, {"content": b" " * 2000, "headers": {"Content-Type": "application/json"}}, "body_too_large"),
+        ("POST", PREDICT, {"json": row(), "headers": {"X-API-Key": "wrong"}}, "invalid_token"),
+        ("POST", PREDICT, {"json": row(features={})}, "bad_row"),
+        ("POST", outcomes, {"json": {"request_id": "r", "unit": "u", "measures": {"nobody_knows": 1}}}, "bad_row"),
+        ("POST", f"/v1/models/{MODEL}/kill", {"json": {"reason": "because"}}, "unauthorized"),
+        ("POST", flag, {"json": {"context": 7}}, "invalid_context"),
+    ]
+    strange: list[tuple[str, str, dict[str, Any], str]] = [
+        ("GET", "/v1/models/made_up/toggle", {}, "unknown_model"),
+        ("POST", "/v1/models/made_up/outcomes", {"json": {}}, "unknown_model"),
+        ("POST", "/v1/models/made_up/exposures", {"json": {}}, "unknown_model"),
+        ("POST", "/ofrep/v1/evaluate/flags/made_up", {"json": {}}, "flag_not_found"),
+        ("POST", "/ofrep/v1/evaluate/flags", {"json": []}, "parse_error"),
+        ("GET", "/made_up", {}, "no_such_path"),
+        ("PUT", "/healthz", {}, "wrong_method"),
+    ]
+    async with served.client(Options(max_body_bytes=1500)) as client:
+        for method, path, more, code in [*sent, *strange]:
+            answer = await client.request(method, path, **more)
+            assert code in answer.text.lower(), answer.text
+        assert (await client.post(PREDICT, json=row())).status_code == 200
+        told = await scraped(client)
+    expected = Counter([(MODEL, code) for *_, code in sent] + [("", code) for *_, code in strange])
+    counted = {key: count for key, count in told.items() if key[0] == "retrain_requests_refused_total"}
+    assert {(dict(labels)["model"], dict(labels)["reason"]): count for (_, labels), count in counted.items()} == expected
 
 
 @pytest.mark.anyio
@@ -214,13 +251,20 @@ def test_errors_and_drops_are_counted_in_rows_and_refusals_in_requests() -> None
     meter.answered(MODEL, "challenger", 5, 0, 0.001)
     meter.dropped(MODEL, 3)
     meter.dropped(MODEL, 4)
-    meter.refused("what a stranger wrote", "unknown_model")
+    meter.refused(MODEL, "not_logged")
+    meter.refused(MODEL, "bad_request")
+    meter.shadowed(MODEL, "challenger", 5, 2)
     assert isinstance(meter, PrometheusMeter)
+    meter.unanswered("what a stranger wrote", "unknown_model")
     told = of(meter)
     assert value(told, "predictions_total", model=MODEL, arm="challenger", version="") == 10
     assert value(told, "prediction_errors_total", model=MODEL, arm="challenger", version="") == 2
     assert value(told, "shadow_rows_dropped_total", model=MODEL) == 7
+    assert value(told, "shadow_rows_total", model=MODEL, arm="challenger") == 5
+    assert value(told, "shadow_errors_total", model=MODEL, arm="challenger") == 2
     assert value(told, "requests_refused_total", model="", reason="unknown_model") == 1
+    assert value(told, "requests_refused_total", model=MODEL, reason="not_logged") == 1
+    assert len([key for key in told if key[0] == "retrain_requests_refused_total"]) == 2
 
 
 def test_two_gateways_in_one_process_count_apart_and_leave_the_global_registry_alone() -> None:

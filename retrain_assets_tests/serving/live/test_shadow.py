@@ -58,6 +58,8 @@ async def test_a_challenger_that_fails_in_shadow_costs_only_its_own_score(canary
     found = world.exposures()
     assert found.filter(found["shadow_score"].is_null())["unit_id"].to_list() == ["N7"]
     assert worker.meter.drops == 0
+    assert {arm for arm, _, _ in worker.meter.beside} == {"challenger"}
+    assert [sum(counts) for counts in list(zip(*worker.meter.beside, strict=True))[1:]] == [40, 1]
 
 
 async def test_a_challenger_that_is_not_loaded_has_its_shadow_rows_dropped(canary: Canary) -> None:

@@ -187,6 +187,7 @@ class Meter:
         self.answers: list[tuple[Arm, int, int]] = []
         self.seconds: list[float] = []
         self.drops = 0
+        self.beside: list[tuple[Arm, int, int]] = []
         self.refusals: list[str] = []
         self.flips: list[int] = []
 
@@ -196,6 +197,9 @@ class Meter:
 
     def dropped(self, model: str, rows: int) -> None:
         self.drops += rows
+
+    def shadowed(self, model: str, arm: Arm, rows: int, errors: int) -> None:
+        self.beside.append((arm, rows, errors))
 
     def refused(self, model: str, why: str) -> None:
         self.refusals.append(why)
