@@ -84,7 +84,7 @@ def run_gateway(
             factory=True,
             workers=workers,
             loop="uvloop",
-            http="httptools",
+            http="retrain_assets.serving.gateway.connection:Connection",
             ws="none",
             lifespan="on",
             log_config=LOGGING,
