@@ -75,6 +75,7 @@ class _Call:
         self.scope = scope
         self._receive, self._send = receive, send
         self.request_id = _given(scope["headers"]) or uuid4().hex.encode()
+        self._due: float | None = None
         self.arrived = 0
         self.whole = False
         self.fault: HttpFault | None = None
@@ -83,8 +84,10 @@ class _Call:
     async def receive(self) -> Message:
         if self.whole:
             return await self._receive()
+        if self._due is None:
+            self._due = asyncio.get_running_loop().time() + self.seconds
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout_at(self._due):
                 message = await self._part()
                 if self.arrived > self.limit:
                     self.fault = BodyTooLarge(
