@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,18 +24,19 @@ ARMED = "2013-04-17"
 FASTER = Target(3, at_least=True)
 AT_MOST = Target(1)
 ADDED_MS = 1.0
-TURN_SECONDS, WARM_UP = 2.5, 0.5
-ROUNDS = 4
+TURN_SECONDS, WARM_UP = 2.0, 0.4
+ROUNDS = 3
 CONNECTIONS_A_WORKER = 8
 RATE = 200.0
-OVERHEAD_TURNS = 10
-SOAK_SECONDS = 60.0
+OVERHEAD_TURNS = 8
+SOAK_SECONDS = 30.0
 
 Turn = Callable[[int], Records]
 
 
 def run() -> list[Row]:
     workers = os.cpu_count() or 1
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         flights = flights_home(folder / "home")
