@@ -112,8 +112,8 @@ def _flip_row(records: Records, flips: npt.NDArray[np.float64]) -> Row:
         target=Target(1),
         rows=int(met.sum()),
         note=f"median {np.median(took_ms):.0f} ms, most {took_ms.max():.0f} ms; the whole rollback, registry included, takes "
-        f"{np.median(done - asked) * 1000:.0f} ms; {WORKERS} workers at {RATE:g} requests a second; of {len(flips)} flips in a row the "
-        f"{met.sum()} before which the load had met the challenger",
+        f"{np.median(done - asked) * 1000:.0f} ms; {WORKERS} workers at {RATE:g} requests a second; of {len(flips)} flips in a "
+        f"row the {met.sum()} before which the load had met the challenger",
     )
     return row if met.mean() >= ENOUGH else replace(row, holds=False)
 
