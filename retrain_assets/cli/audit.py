@@ -90,7 +90,7 @@ def show(model: str, retrain: str | None, as_json: bool) -> None:
 def verify(ctx: click.Context, as_json: bool) -> None:
     """Verify that everything is what was recorded.
 
-    Chain, evidence, bundles, flags.json and aliases; exits 0 only if everything holds. Repairs nothing.
+    Chain, evidence, bundles, flags.json, tokens.json and aliases; exits 0 only if everything holds. Repairs nothing.
     """
     from retrain_assets.cli.custody import parts_of
 

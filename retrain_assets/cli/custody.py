@@ -1,4 +1,4 @@
-"""Whether everything is still what was recorded: chain, evidence, bundles, flag document, aliases. Reads; repairs nothing."""
+"""Whether everything is still what was recorded: chain, evidence, bundles, what is derived from them. Reads; repairs nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
 from retrain_assets.release import ModelState, PlatformState, fold, fold_platform, recorded_evidence
+from retrain_assets.release.access import fold_tokens, token_fault, tokens_path
 from retrain_assets.release.projection import aliases, flag_bytes
 
 
@@ -23,7 +24,7 @@ class Part:
     """One part of the record.
 
     Args:
-        name: chain, evidence, bundles, flags or aliases.
+        name: chain, evidence, bundles, flags, tokens or aliases.
         counted: what was checked, in words with counts.
         faults: what is not as recorded, one sentence each.
         unchecked: why it could not be checked; empty when it was.
@@ -66,7 +67,7 @@ def parts_of(home: Home) -> list[Part]:
     chain = _chain(ledger)
     events = _readable(ledger)
     if isinstance(events, str):
-        return [chain, *(Part(name, "", unchecked=events) for name in ("evidence", "bundles", "flags", "aliases"))]
+        return [chain, *(Part(name, "", unchecked=events) for name in ("evidence", "bundles", "flags", "tokens", "aliases"))]
     parts = [chain, _evidence(home, events)]
     recorded = _recorded_versions(events)
     registry = _opened(home, recorded)
@@ -75,9 +76,9 @@ def parts_of(home: Home) -> list[Part]:
     else:
         parts.append(registry)
     if chain.faults:
-        return [*parts, *(Part(name, "", unchecked="the chain is broken") for name in ("flags", "aliases"))]
+        return [*parts, *(Part(name, "", unchecked="the chain is broken") for name in ("flags", "tokens", "aliases"))]
     states = fold(events)
-    parts.append(_flags(home, states, fold_platform(events)))
+    parts += [_flags(home, states, fold_platform(events)), _tokens(home, events)]
     if isinstance(registry, Registry):
         parts.append(_part("aliases", lambda: _aliases(registry, states)))
     return parts
@@ -193,6 +194,17 @@ def _flags(home: Home, states: Mapping[str, ModelState], platform: PlatformState
         return Part("flags", counted)
     fault = "it is missing" if present is None else "it is not what the ledger says"
     return Part("flags", counted, (f"{fault}; retrain reconcile writes it again",))
+
+
+def _tokens(home: Home, events: list[Event]) -> Part:
+    """What the gateway knows of tokens is, byte by byte, what the ledger says, and readable for its owner alone."""
+    path = tokens_path(home)
+    counted = f"{len(fold_tokens(events))} tokens in {path.name}"
+    try:
+        fault = token_fault(path, events)
+    except OSError as error:
+        return Part("tokens", "", unchecked=f"{path}: cannot be read ({error.strerror})")
+    return Part("tokens", counted, (f"{fault}; retrain reconcile writes it again",) if fault else ())
 
 
 def _aliases(registry: Registry, states: Mapping[str, ModelState]) -> Part:

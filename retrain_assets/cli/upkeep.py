@@ -13,23 +13,29 @@ from retrain_assets.home import Home
 @click.option("--everything", is_flag=True, help="Set every alias and tag again, also those that should be right.")
 @json_option
 def reconcile(everything: bool, as_json: bool) -> None:
-    """Bring flags.json and registry up to the ledger, and traffic that a killed process left in its journal into files.
+    """Bring flags.json, tokens.json and registry up to the ledger, and traffic that a killed process left in its journal into files.
 
     Doing it again changes nothing, also beside a running gateway. Every other command that opens the ledger does the cheap part
     of the former too.
     """
     from retrain_assets.cli.opening import controller_of, require_record
+    from retrain_assets.release.access import Access
     from retrain_assets.serving.journal import recover
 
     home = Home.from_environment()
     require_record(home)
-    done = controller_of(home).reconcile(everything=everything)
+    controller = controller_of(home)
+    tokens = Access(home, controller.ledger, home.clock).project()
+    done = controller.reconcile(everything=everything)
     if not as_json:
         say(f"flags.json: {'written again from the ledger' if done.flags else 'is what the ledger says'}")
+        say(f"tokens.json: {'written again from the ledger' if tokens else 'is what the ledger says'}")
         say(f"registry: {', '.join(done.registry) if done.registry else 'is what the ledger says'}")
     files = recover(home)
     if as_json:
-        say_json({"flags": done.flags, "registry": list(done.registry), "traffic": [str(file) for file in files]})
+        say_json(
+            {"flags": done.flags, "tokens": tokens, "registry": list(done.registry), "traffic": [str(file) for file in files]}
+        )
         return
     written = f"{len(files)} file{'s'[: len(files) > 1]} that a process had not come to write"
     say(f"traffic: {written if files else 'is all in its files'}")

@@ -29,6 +29,8 @@ PREFIX = "rtn_"
 SECRET_BYTES = 32
 ATTEMPTS = 20
 
+_KINDS = (EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED)
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -210,12 +212,11 @@ class Access:
     def project(self) -> bool:
         """Bring ``tokens.json`` up to the ledger; False when it was right already, or there never was a token."""
         path = tokens_path(self.home)
-        events = self._events()
-        if _is_right(path, events):
+        if token_fault(path, self._events()) is None:
             return False
         with file_lock(path.with_name(".tokens.lock")):
             events = self._events()
-            if _is_right(path, events):
+            if token_fault(path, events) is None:
                 return False
             _write_private(path, token_bytes(events))
         return True
@@ -235,7 +236,7 @@ class Access:
         )
 
     def _events(self) -> list[Event]:
-        return self.ledger.events(model=EVERY_MODEL, kinds=(EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED))
+        return self.ledger.events(model=EVERY_MODEL, kinds=_KINDS)
 
 
 def tokens_path(home: Home) -> Path:
@@ -271,6 +272,22 @@ def token_bytes(events: Iterable[Event]) -> bytes:
     return (json.dumps({"tokens": known}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def token_fault(path: Path, events: Iterable[Event]) -> str | None:
+    """What is wrong with ``tokens.json`` after some events; None where it is what they say, and its owner's alone.
+
+    Raises:
+        OSError: when it is there and cannot be read.
+    """
+    recorded = [event for event in events if event.kind in _KINDS]
+    try:
+        content, mode = path.read_bytes(), path.stat().st_mode
+    except FileNotFoundError:
+        return "it is missing" if recorded else None
+    if content != token_bytes(recorded):
+        return "it is not what the ledger says"
+    return "others than its owner may read or write it" if mode & 0o077 else None
+
+
 def sha256_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
@@ -288,13 +305,6 @@ def _require_giver(actor: Actor, reason: str, where: str) -> None:
         raise Refused("a reason is missing", where=where, remedy="say why in one sentence")
     if not actor.is_person or not actor.name.strip():
         raise Refused(f"tokens are given and taken by persons, not by {actor}", where=where, remedy="have a person do it")
-
-
-def _is_right(path: Path, events: list[Event]) -> bool:
-    try:
-        return path.read_bytes() == token_bytes(events) and not path.stat().st_mode & 0o077
-    except FileNotFoundError:
-        return not events
 
 
 def _write_private(path: Path, content: bytes) -> None:

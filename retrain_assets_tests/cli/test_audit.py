@@ -17,12 +17,12 @@ from .world import FIRST, MODEL, SECOND, World
 
 def test_everything_holds_and_each_part_says_what_it_counted(run: Run, ramping: World) -> None:
     lines = run("audit", "verify").stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["chain", "evidence", "bundles", "flags", "aliases"]
+    assert [line.split(":")[0] for line in lines] == ["chain", "evidence", "bundles", "flags", "tokens", "aliases"]
     assert all(": holds" in " ".join(line.split()) for line in lines)
     assert "2 registered versions, 4 files" in lines[2]
     document = parsed(run("audit", "verify", "--json"))
     assert document["holds"] is True
-    assert [part["holds"] for part in document["parts"]] == [True] * 5
+    assert [part["holds"] for part in document["parts"]] == [True] * 6
 
 
 def test_a_changed_event_breaks_the_chain(run: Run, ramping: World) -> None:

@@ -145,3 +145,27 @@ def test_the_file_is_made_anew_from_the_ledger(act: Run, run: Run, ledger: Ledge
     assert "tokens.json was not what the ledger says" in run("token", "list").stderr
     assert file.read_bytes() == right
     assert not run("token", "list").stderr
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "readable for others", "given by nobody"])
+def test_a_file_that_is_not_what_the_ledger_says_is_found_and_written_again(
+    act: Run, run: Run, ramping: World, damage: str
+) -> None:
+    """A token written into the file by hand would be accepted by the gateway until the next start."""
+    path = tokens_path(ramping.home)
+    assert "tokens:   holds: 0 tokens in tokens.json" in run("audit", "verify").stdout
+    if damage == "given by nobody":
+        path.write_text('{"tokens": [{"name": "mine"}]}')
+        path.chmod(0o600)
+    else:
+        act("token", "add", "checkout", *SERVICE)
+        assert "tokens:   holds: 1 tokens in tokens.json" in run("audit", "verify").stdout
+        {"changed": lambda: path.write_text(path.read_text().replace("predict", "operate")), "missing": path.unlink}.get(
+            damage, lambda: path.chmod(0o644)
+        )()
+    told = run("audit", "verify", code=4)
+    assert "audit verify: tokens: not what was recorded" in told.stderr
+    assert "retrain reconcile writes it again" in told.stdout
+    assert "tokens.json: written again from the ledger" in run("reconcile").stdout
+    assert "tokens.json: is what the ledger says" in run("reconcile").stdout
+    assert "tokens:   holds" in run("audit", "verify").stdout
