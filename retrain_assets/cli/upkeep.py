@@ -13,7 +13,7 @@ from retrain_assets.home import Home
 @click.option("--everything", is_flag=True, help="Set every alias and tag again, also those that should be right.")
 @json_option
 def reconcile(everything: bool, as_json: bool) -> None:
-    """Bring flags.json, tokens.json and registry up to the ledger, and traffic that a killed process left in its journal into files.
+    """Bring flags.json, tokens.json and registry up to the ledger, traffic that a killed process left in its journal into files.
 
     Doing it again changes nothing, also beside a running gateway. Every other command that opens the ledger does the cheap part
     of the former too.
