@@ -111,6 +111,11 @@ def copy_from(registry: RegistryProtocol, home: Home, model: str, version: Versi
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def has_whole_copy(home: Home, model: str, version: VersionRef) -> bool:
+    """Whether the cache has a copy of a version, and all its files are as its digest says."""
+    return _is_whole(_place(home, model, version), version.bundle)
+
+
 def _loaded(place: Path, digest: str) -> Bundle:
     bundle = load_bundle(place, digest, threads=1)
     os.utime(place)

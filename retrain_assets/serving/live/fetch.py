@@ -12,19 +12,20 @@ from pathlib import Path
 
 from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError
 from retrain_assets.home import Home
+from retrain_assets.release.projection import file_lock
 from retrain_assets.routing import VersionRef
-from retrain_assets.serving.live.bundle_cache import copy_from
+from retrain_assets.serving.live.bundle_cache import copy_from, has_whole_copy
 
 TIMEOUT_SECONDS = 180.0
 """A fetch that takes longer is ended and tried again."""
 
 REFUSED, AWAY = 2, 3
 
-MODULE = "retrain_assets.serving.live.fetch"
+COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "retrain_assets.serving.live.fetch")
 
 
 def fetch(home: Home, model: str, version: VersionRef) -> None:
-    """Have a whole copy of a version in the serving cache, made by another process.
+    """Have a whole copy of a version in the serving cache, made by another process; by one at a time, however many want it.
 
     Raises:
         CustodyError: when what the registry has is not the bundle of that digest.
@@ -32,9 +33,15 @@ def fetch(home: Home, model: str, version: VersionRef) -> None:
     """
     arguments = [str(home.root), model, version.version, version.bundle]
     where = f"{model} version {version.version}"
+    with file_lock(home.serving_cache_dir(model) / ".fetch.lock"):
+        if not has_whole_copy(home, model, version):
+            _fetch(arguments, where)
+
+
+def _fetch(arguments: list[str], where: str) -> None:
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", "-m", MODULE, *arguments],
+            [*COMMAND, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -96,6 +96,20 @@ def test_a_process_of_its_own_fetches_from_the_real_registry(
     assert "has no version 7" in capsys.readouterr().err
 
 
+def test_of_workers_that_want_the_same_version_at_once_one_asks_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each asking costs a process that loads MLflow, just when all workers start."""
+    home, made = Home(tmp_path / "home"), write_bundle(tmp_path / "bundle", FIRST)
+    asked = tmp_path / "asked"
+    place = home.serving_cache_dir(MODEL) / made.digest.removeprefix("sha256:")
+    code = f"import shutil; open({str(asked)!r}, 'a').write('x'); shutil.copytree({str(tmp_path / 'bundle')!r}, {str(place)!r})"
+    monkeypatch.setattr(fetch, "COMMAND", (sys.executable, "-c", code))
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda _: fetch.fetch(home, MODEL, VersionRef("1", made.digest)), range(4)))
+    assert asked.read_text() == "x"
+
+
 def test_a_worker_loads_neither_mlflow_nor_spark() -> None:
     heavy = "('mlflow', 'pyspark', 'sklearn')"
     code = f"import sys, retrain_assets.serving.live; print([name for name in {heavy} if name in sys.modules])"
