@@ -99,7 +99,7 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
     window = experiment.outcome_window
     try:
         newest = ExposureLog(home).newest_exposure(
-            toggle.model, toggle.name, since=last.at - window if last else None, until=now - window
+            toggle.model, toggle.name, since=(last.at if last else toggle.armed_at) - window, until=now - window
         )
     except SourceError:
         return "unreadable"

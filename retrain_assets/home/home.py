@@ -89,6 +89,10 @@ class Home:
         """What is known of a toggle's traffic; derived, may be deleted at any time."""
         return self.root / "cache" / "canary" / toggle
 
+    def traffic_cache_dir(self, model: str) -> Path:
+        """What is known of a model's traffic files; derived, may be deleted at any time."""
+        return self.root / "cache" / "traffic" / model
+
     def serving_cache_dir(self, model: str) -> Path:
         """Verified copies of a model's bundles that serving keeps, one folder per digest; derived, may be deleted at any time."""
         return self.root / "cache" / "serving" / model

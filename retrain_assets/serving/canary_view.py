@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
-
-import polars as pl
 
 from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
@@ -19,13 +15,7 @@ from retrain_assets.home import Home
 from retrain_assets.registry import Registry
 from retrain_assets.release import ToggleState
 from retrain_assets.routing import VersionRef
-from retrain_assets.serving.traffic_schema import (
-    EXPOSURE_COLUMNS,
-    OUTCOME_COLUMNS,
-    Dtype,
-    conform_exposures,
-    conform_outcomes,
-)
+from retrain_assets.serving.exposure_log import ExposureLog
 
 
 def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, registry: Registry | None = None) -> CanaryView:
@@ -51,8 +41,8 @@ def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, r
         return view_of_look(
             look,
             contract,
-            _scan(home.exposures_dir(toggle.model), conform_exposures, EXPOSURE_COLUMNS, "exposed_at", toggle.armed_at),
-            _scan(home.outcomes_dir(toggle.model), conform_outcomes, OUTCOME_COLUMNS, "observed_at", toggle.armed_at),
+            ExposureLog(home).scan_exposures(toggle.model, toggle.armed_at),
+            ExposureLog(home).scan_outcomes(toggle.model, toggle.armed_at),
             _references(home, toggle, registry or Registry(home.mlflow_uri, home.mlflow_artifacts)),
             toggle=toggle.name,
             revisions=toggle.stage_started,
@@ -82,16 +72,3 @@ def _references(home: Home, toggle: ToggleState, registry: Registry) -> Referenc
         dataset=home.stage_dir(toggle.model, toggle.retrain, "dataset") / "dataset",
         notes=tuple(notes),
     )
-
-
-def _scan(
-    directory: Path,
-    conform: Callable[[pl.LazyFrame, str], pl.LazyFrame],
-    columns: Mapping[str, Dtype],
-    moment: str,
-    since: datetime,
-) -> pl.LazyFrame:
-    parts = [conform(pl.scan_parquet(path), str(path)) for path in sorted(directory.glob("*.parquet"))]
-    if not parts:
-        return pl.LazyFrame(schema=columns)
-    return pl.concat(parts, how="diagonal_relaxed").filter(pl.col(moment) >= since)

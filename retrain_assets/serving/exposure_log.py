@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
 from retrain_assets.serving.directories import made_directory, synchronised_directory
+from retrain_assets.serving.file_times import files_of_time, traffic_files
 from retrain_assets.serving.traffic_schema import (
     EXPOSURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -28,6 +30,9 @@ from retrain_assets.serving.traffic_schema import (
 )
 
 Conform = Callable[[pl.LazyFrame, str], pl.LazyFrame]
+
+AT_ONCE = 64
+"""Files whose times are read together."""
 
 
 class ExposureLog:
@@ -74,15 +79,25 @@ class ExposureLog:
         Raises:
             SourceError: naming the file that cannot be read or has other columns.
         """
-        rows = _read(self.home.exposures_dir(model), conform_exposures, EXPOSURE_COLUMNS)
-        if since is not None:
-            rows = rows.filter(pl.col("exposed_at") >= since)
+        rows = self.scan_exposures(model, since)
         if toggle is not None:
             rows = rows.filter(pl.col("toggle") == toggle)
         if revision is not None:
             rows = rows.filter(pl.col("revision") == revision)
         found = _collect(rows, self.home.exposures_dir(model))
         return found.sort("exposed_at", "request_id").unique(list(REQUEST), keep="first", maintain_order=True)
+
+    def scan_exposures(self, model: str, since: datetime | None = None) -> pl.LazyFrame:
+        """Exposures in no order, repeated ones included; of files only those that have some at or after ``since``.
+
+        Raises:
+            SourceError: naming the file that cannot be read or has other columns.
+        """
+        return _scanned(self._exposures(model), since)
+
+    def scan_outcomes(self, model: str, since: datetime | None = None) -> pl.LazyFrame:
+        """Outcomes, as :meth:`scan_exposures`."""
+        return _scanned(self._outcomes(model), since)
 
     def exposure_batches(self, model: str) -> list[Batch]:
         """Every file of exposures, by name, to be read one at a time.
@@ -99,18 +114,32 @@ class ExposureLog:
     def newest_exposure(self, model: str, toggle: str, *, since: datetime | None, until: datetime) -> datetime | None:
         """The newest exposure of a toggle's experiment after ``since`` up to ``until``; None when there is none.
 
-        Reads two columns, and of files only the parts that can hold such an exposure.
+        Reads the files with the latest exposures first, and no more of them than it takes.
 
         Raises:
-            SourceError: naming the folder that cannot be read.
+            SourceError: naming the file or folder that cannot be read.
         """
-        directory = self.home.exposures_dir(model)
-        rows = _read(directory, conform_exposures, EXPOSURE_COLUMNS)
-        rows = rows.filter(pl.col("exposed_at") <= until)
-        if since is not None:
-            rows = rows.filter(pl.col("exposed_at") > since)
-        found = _collect(rows.filter(pl.col("toggle") == toggle).select(pl.col("exposed_at").max()), directory).item()
-        return found if isinstance(found, datetime) else None
+        kind, newest = self._exposures(model), None
+        files = files_of_time(kind.directory, kind.memory, kind.times, since=since, until=until)
+        for start in range(0, len(files), AT_ONCE):
+            some = files[start : start + AT_ONCE]
+            if newest is not None and newest >= some[0][1]:
+                break
+            rows = kind.scan([path for path, _ in some]).filter(pl.col("exposed_at") <= until, pl.col("toggle") == toggle)
+            if since is not None:
+                rows = rows.filter(pl.col("exposed_at") > since)
+            found = _collect(rows.select(pl.col("exposed_at").max()), kind.directory).item()
+            if isinstance(found, datetime) and (newest is None or found > newest):
+                newest = found
+        return newest
+
+    def _exposures(self, model: str) -> _Kind:
+        memory = self.home.traffic_cache_dir(model) / "exposures.times"
+        return _Kind(self.home.exposures_dir(model), memory, conform_exposures, EXPOSURE_COLUMNS, "exposed_at")
+
+    def _outcomes(self, model: str) -> _Kind:
+        memory = self.home.traffic_cache_dir(model) / "outcomes.times"
+        return _Kind(self.home.outcomes_dir(model), memory, conform_outcomes, OUTCOME_COLUMNS, "observed_at")
 
     def append_outcomes(self, model: str, frame: pl.DataFrame, name: str) -> Path:
         """Write one file of outcomes; as :meth:`append_exposures`, but the same name must hold the same rows.
@@ -135,10 +164,40 @@ class ExposureLog:
         Raises:
             SourceError: naming the file that cannot be read or has other columns.
         """
-        rows = _read(self.home.outcomes_dir(model), conform_outcomes, OUTCOME_COLUMNS)
-        if since is not None:
-            rows = rows.filter(pl.col("observed_at") >= since)
+        rows = self.scan_outcomes(model, since)
         return _collect(rows, self.home.outcomes_dir(model)).sort("observed_at", "request_id", maintain_order=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Files of one kind of traffic of one model.
+
+    Args:
+        directory: where they are.
+        memory: where their times are remembered.
+        conform: gives them the documented types.
+        columns: the documented columns.
+        moment: the column that says when a row was.
+    """
+
+    directory: Path
+    memory: Path
+    conform: Conform
+    columns: Mapping[str, Dtype]
+    moment: str
+
+    def scan(self, paths: Sequence[Path]) -> pl.LazyFrame:
+        """The rows of some files."""
+        if not paths:
+            return pl.LazyFrame(schema=self.columns)
+        return pl.concat([_scan(path, self.conform) for path in paths], how="diagonal_relaxed")
+
+    def times(self, paths: Sequence[Path]) -> pl.DataFrame:
+        """The moments of the first and the last row of files."""
+        moment = pl.col(self.moment)
+        each = [_scan(path, self.conform).select(first=moment.min(), last=moment.max()) for path in paths]
+        parts = [pl.concat(each[start : start + AT_ONCE]) for start in range(0, len(each), AT_ONCE)]
+        return pl.concat([_collect(part, self.directory) for part in parts])
 
 
 def _file(directory: Path, name: str) -> Path:
@@ -171,18 +230,15 @@ def _same(before: pl.DataFrame, now: pl.DataFrame, path: Path) -> None:
 
 
 def _batches(directory: Path, conform: Conform) -> list[Batch]:
-    found = []
-    for path in sorted(directory.glob("*.parquet")):
-        told = path.stat()
-        found.append(Batch(path.name, f"{told.st_size}-{told.st_mtime_ns}", partial(_scan, path, conform)))
-    return found
+    return [Batch(name, stamp, partial(_scan, directory / name, conform)) for name, stamp in traffic_files(directory)]
 
 
-def _read(directory: Path, conform: Conform, columns: Mapping[str, Dtype]) -> pl.LazyFrame:
-    parts = [_scan(path, conform) for path in sorted(directory.glob("*.parquet"))]
-    if not parts:
-        return pl.LazyFrame(schema=columns)
-    return pl.concat(parts, how="diagonal_relaxed")
+def _scanned(kind: _Kind, since: datetime | None) -> pl.LazyFrame:
+    every = [kind.directory / name for name, _ in traffic_files(kind.directory)]
+    if since is None:
+        return kind.scan(every)
+    files = sorted(path for path, _ in files_of_time(kind.directory, kind.memory, kind.times, since=since))
+    return kind.scan(files or every[-1:]).filter(pl.col(kind.moment) >= since)  # without rows still with attributes or measures
 
 
 def _scan(path: Path, conform: Conform) -> pl.LazyFrame:

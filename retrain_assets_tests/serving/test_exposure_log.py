@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -183,3 +184,53 @@ def test_an_unfinished_write_is_not_seen(log) -> None:
     path = log.append_exposures("flight_delay", exposures("a"), "good")
     path.with_name(".next.parquet.77-aa.tmp").write_bytes(b"PAR1")
     assert log.read_exposures("flight_delay").height == 1
+
+
+def test_only_files_of_the_time_asked_for_are_opened_once_their_times_are_known(log) -> None:
+    for day in range(200):
+        log.append_exposures("flight_delay", exposures(f"r{day}", day=day, distance=1.0), f"day-{day}")
+        log.append_outcomes("flight_delay", outcomes(f"r{day}", observed_at=NOON + timedelta(days=day)), f"day-{day}")
+
+    def found() -> tuple[object, ...]:
+        since, until = NOON + timedelta(days=150), NOON + timedelta(days=180)
+        return (
+            log.read_exposures("flight_delay", since=since)["request_id"].to_list(),
+            log.read_outcomes("flight_delay", since=since)["request_id"].to_list(),
+            log.newest_exposure("flight_delay", "t1", since=since, until=until),
+            log.newest_exposure("flight_delay", "t2", since=since, until=until),
+        )
+
+    expected = [f"r{day}" for day in range(150, 200)]
+    assert found() == (expected, expected, NOON + timedelta(days=180), None)
+    for directory in (log.home.exposures_dir("flight_delay"), log.home.outcomes_dir("flight_delay")):
+        for day in range(150):
+            _damage(directory / f"day-{day}.parquet")
+    assert found() == (expected, expected, NOON + timedelta(days=180), None)
+    log.append_exposures("flight_delay", exposures("r179b", day=179, toggle="t2", distance=2.0), "late")
+    assert found() == (
+        [*expected[:30], "r179b", *expected[30:]],
+        expected,
+        NOON + timedelta(days=180),
+        NOON + timedelta(days=179),
+    )
+    assert log.read_exposures("flight_delay", since=NOON + timedelta(days=400)).columns == [*EXPOSURE_COLUMNS, "distance"]
+
+
+def test_what_is_known_of_files_may_be_deleted_or_damaged_and_files_may_change(log) -> None:
+    path = log.append_exposures("flight_delay", exposures("a"), "0")
+    memory = log.home.traffic_cache_dir("flight_delay") / "exposures.times"
+    for damage in (lambda: None, memory.unlink, lambda: memory.write_bytes(b"x"), lambda: outcomes("a").write_parquet(memory)):
+        assert log.read_exposures("flight_delay", since=NOON)["request_id"].to_list() == ["a"]
+        damage()
+    exposures("b", day=9).write_parquet(path)
+    assert log.read_exposures("flight_delay", since=NOON + timedelta(days=9))["request_id"].to_list() == ["b"]
+    path.unlink()
+    assert log.read_exposures("flight_delay", since=NOON).is_empty()
+    assert log.newest_exposure("flight_delay", "t1", since=None, until=NOON) is None
+
+
+def _damage(path: Path) -> None:
+    """Another content of the same size and time, which nobody may read."""
+    told = path.stat()
+    path.write_bytes(b"x" * told.st_size)
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
