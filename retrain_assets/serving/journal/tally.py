@@ -65,9 +65,9 @@ class Tally:
         """Something is wrong, until :meth:`well` says otherwise; logged when it is new."""
         with self._lock:
             before = self._faults.get(about)
+            if before is None or before[0] != what:
+                _LOG.error("%s", what)
             self._faults[about] = (what, before[1] if before else datetime.now(UTC))
-        if before is None or before[0] != what:
-            _LOG.error("%s", what)
 
     def well(self, about: str) -> None:
         """What was wrong is not so any more."""
