@@ -20,6 +20,7 @@ from retrain_assets.serving.gateway.bodies import json_of
 from retrain_assets.serving.gateway.errors import FaultResponse, HttpFault
 from retrain_assets.serving.gateway.ofrep_document import BULK, SINGLE
 from retrain_assets.serving.gateway.parts import parts_of
+from retrain_assets.serving.gateway.rows import LONGEST_ID
 from retrain_assets.serving.live.values import UnknownModel
 
 router = APIRouter(prefix="/ofrep/v1/evaluate", tags=["ofrep"])
@@ -112,6 +113,8 @@ async def _context(request: Request) -> tuple[str | None, Mapping[str, Any]]:
     unit = context.get("targetingKey")
     if unit is not None and not isinstance(unit, str):
         raise BadContext("INVALID_CONTEXT", "targetingKey is not text; send the unit's id as text")
+    if unit and len(unit) > LONGEST_ID:
+        raise BadContext("INVALID_CONTEXT", f"targetingKey has {len(unit)} characters; at most {LONGEST_ID} can be on record")
     return unit or None, context
 
 

@@ -154,6 +154,7 @@ async def test_without_a_unit_the_champion_is_the_answer_and_no_error(client: ht
         (b'{"context": "N14228"}', "INVALID_CONTEXT"),
         (b'{"context": {"targetingKey": 7}}', "INVALID_CONTEXT"),
         (b'{"context": {"targetingKey": ["N14228"]}}', "INVALID_CONTEXT"),
+        (b'{"context": {"targetingKey": "%s"}}' % (b"u" * 1025), "INVALID_CONTEXT"),
     ],
 )
 @pytest.mark.parametrize("path", [FLAG, FLAGS])
