@@ -181,7 +181,9 @@ class PrometheusMeter:
             "requests_refused", "Requests refused or failed, by the code of the fault.", "model", "reason"
         )
         self._shadowed = self._counter("shadow_rows", "Rows an arm scored beside the answer.", "model", "arm")
-        self._shadow_errors = self._counter("shadow_errors", "Rows of these on which the arm failed.", "model", "arm")
+        self._shadow_errors = self._counter(
+            "shadow_errors", "Rows scored beside the answer on which the arm failed.", "model", "arm"
+        )
         self._dropped = self._counter("shadow_rows_dropped", "Rows that should have been scored in shadow and were not.", "model")
         self._flips = self._counter("flips", "Changes of the rule a model is routed by, counted by every worker.", "model")
         self._evaluated = self._counter("flag_evaluations", "Flags evaluated over OFREP.", "model", "variant", "reason")
@@ -197,7 +199,7 @@ class PrometheusMeter:
         )
         self._waiting = self._gauge("journal_waiting_rows", "Rows of traffic not acknowledged yet.", "livesum")
         self._segments = self._gauge("journal_open_segments", "Segments of the journal that are not sealed yet.", "livesum")
-        self._bytes = self._gauge("journal_open_bytes", "Their size.", "livesum")
+        self._bytes = self._gauge("journal_open_bytes", "Size of these segments.", "livesum")
         self._faulty = self._gauge("journal_faults", "Workers whose journal cannot be kept now.", "livesum")
         self._fault_at = self._gauge(
             "journal_last_fault_timestamp_seconds", "When the last fault of a journal began; 0 without one.", "livemax"

@@ -23,7 +23,9 @@ from retrain_assets.home import Home
 from retrain_assets.serving.gateway import Options, create_app
 from retrain_assets.serving.gateway.metrics import BUCKETS, MOST_CHILDREN, PrometheusMeter
 from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, fresh_metrics_folder
-from retrain_assets.serving.live import Meter
+from retrain_assets.serving.gateway.metrics_now import StateNow
+from retrain_assets.serving.live import LiveModels, Meter
+from retrain_assets_tests.conftest import CHECKOUT
 
 from .served import MODEL, RUTH, SECOND, Served, row, running
 
@@ -395,3 +397,23 @@ def test_a_worker_without_a_mark_counts_as_dead(tmp_path: Path) -> None:
     (tmp_path / "gauge_all_4243.db").write_bytes(b"")
     (tmp_path / f"gauge_livesum_{os.getpid()}.db").write_bytes(b"")
     assert dead_workers(tmp_path) == [4242]
+
+
+def test_the_page_lists_every_metric_with_its_labels_and_meaning(canary_home: Home) -> None:
+    """``docs/serving.md`` and what is told are the same."""
+    told = [
+        (f"{one._name}_total" if one._type == "counter" else one._name, one._type, one._labelnames, one._documentation)
+        for one in PrometheusMeter()._own._collector_to_names
+    ]
+    models = LiveModels(canary_home)
+    models.look()
+    told += [
+        (one.name, one.type, tuple(one.samples[0].labels), one.documentation) for one in StateNow(models).collect() if one.samples
+    ]
+    rows = [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning.removesuffix('.')} |"
+        for name, kind, labels, meaning in sorted(told)
+    ]
+    page = (CHECKOUT / "docs" / "serving.md").read_text()
+    section = page.split("\n## Metrics\n")[1].split("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
