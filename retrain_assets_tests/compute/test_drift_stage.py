@@ -100,6 +100,18 @@ def test_of_a_request_in_two_files_the_earliest_exposure_counts(road: Road, tmp_
     assert reported(road, tmp_path / "b", inputs).metadata["report"] == expected
 
 
+def test_a_measure_nobody_has_reported_yet_has_no_value_and_takes_nothing_from_the_rest(road: Road, tmp_path: Path) -> None:
+    inputs = traffic(road, tmp_path / "t")
+    expected = reported(road, tmp_path / "a", inputs).metadata["report"]["metrics"]
+    path = Path(inputs["outcomes"])
+    known = pl.read_parquet(path)
+    for other in (known.rename({"cost": "another"}), known.drop("cost").clear()):
+        other.write_parquet(path)
+        found = reported(road, tmp_path / "b", inputs).metadata
+        assert found["report"]["metrics"] == {**expected, "cost": None}
+        assert found["undefined"]["cost"] == "no outcome of the window is known yet"
+
+
 def test_the_future_does_not_count(road: Road, tmp_path: Path) -> None:
     report = reported(road, tmp_path, traffic(road, tmp_path / "t"), "4d", CUTOFF - timedelta(days=4)).metadata["report"]
     assert report["metric_rows"]["prediction_psi"] == 240

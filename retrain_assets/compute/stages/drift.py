@@ -176,12 +176,10 @@ def _measures(
     }
     if not wanted:
         return {}
-    columns = {
-        **dict.fromkeys(REQUEST, pl.String),
-        "observed_at": pl.Datetime("us", "UTC"),
-        **dict.fromkeys(wanted.values(), pl.Float64),
-    }
-    seen = read_traffic(outcomes, pl.col("observed_at") < now, columns).sort("observed_at")
+    columns = {**dict.fromkeys(REQUEST, pl.String), "observed_at": pl.Datetime("us", "UTC")}
+    seen = read_traffic(outcomes, pl.col("observed_at") < now, columns, sorted({*wanted.values()})).sort("observed_at")
+    unreported = [column for column in set(wanted.values()) if column not in seen.columns]
+    seen = seen.with_columns(pl.lit(None, pl.Float64).alias(column) for column in unreported)
     latest = seen.group_by(REQUEST).agg(pl.col(column).drop_nulls().last() for column in set(wanted.values()))
     both = served.join(latest, on=REQUEST, how="inner")
     first_window = since + rule.window
