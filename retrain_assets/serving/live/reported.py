@@ -64,7 +64,7 @@ def _outcome(row: Mapping[str, Any], place: int, terms: LiveTerms, now: datetime
     measures = row.get("measures")
     if not isinstance(measures, Mapping) or not measures:
         raise _bad(place, "measures", "is no object of measures", "write at least one measure by name")
-    outcome: dict[str, Any] = {
+    outcome: dict[str, Any] = dict.fromkeys(sorted(terms.outcomes)) | {
         "request_id": _text(row, place, "request_id"),
         "unit_id": _text(row, place, "unit_id"),
         "observed_at": _moment(row, place, "observed_at", now),

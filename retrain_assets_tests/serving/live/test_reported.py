@@ -12,9 +12,10 @@ import pytest
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import recover
 from retrain_assets.serving.live import BadRequest
+from retrain_assets.serving.look import look_at
 from retrain_assets_tests.release.world import START
 from retrain_assets_tests.serving.live.conftest import Canary
-from retrain_assets_tests.serving.live.world import MODEL, TOGGLE, Served
+from retrain_assets_tests.serving.live.world import MODEL, TOGGLE, Served, row, units
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +69,25 @@ async def test_outcomes_are_on_record_with_the_contracts_measures(canary: Canary
         "r2": earlier,
         "r3": world.clock.now(),
     }
+
+
+async def test_a_look_can_be_taken_though_only_some_measures_are_reported_so_far(canary: Canary) -> None:
+    world = canary(
+        experiment={
+            "outcomes": ["cost_per_flight", "complaint"],
+            "guardrails": {"complaint": {"direction": "decrease", "margin": 0.1}},
+        }
+    )
+    async with world.worker() as worker:
+        answers = await worker.predict(*map(row, units(20)))
+        reports = [outcome(request_id=one.request_id, unit_id=one.unit) for one in answers]
+        await worker.answering.record_outcomes(MODEL, reports)
+    assert outcomes(world).schema["complaint"] == pl.Float64
+    assert outcomes(world)["complaint"].null_count() == 20
+    world.clock.forward(days=2)
+    look = look_at(world.home, world.state.toggles[TOGGLE], world.clock.now())
+    records = next(check for check in look.health if check.name == "records")
+    assert records.ok, records.message
 
 
 @pytest.mark.parametrize(
