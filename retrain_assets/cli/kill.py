@@ -28,11 +28,10 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
     if (model is None) != every_model:
         raise click.UsageError("name one model or write --all", click.get_current_context())
     from retrain_assets.cli import platform_changes
-    from retrain_assets.cli.opening import controller_of, known_or_contracted, require_record
+    from retrain_assets.cli.opening import known_or_contracted, open_at_once
 
-    actor, home = order.actor, Home.from_environment()
-    require_record(home)
-    controller = controller_of(home)
+    actor = order.actor
+    controller = open_at_once(Home.from_environment())
     if model is not None and not release:
         known_or_contracted(controller, model)
     if release:

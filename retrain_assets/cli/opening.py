@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from retrain_assets.home import Home
 if TYPE_CHECKING:
     from retrain_assets.registry import Registry
     from retrain_assets.release import ModelState, ReleaseController
+
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""How long a command waits for a tracking server where the environment does not say: somebody sits before it. MLflow's own
+measure, eight tries of 120 seconds with pauses, is for jobs."""
 
 
 def is_recorded(home: Home) -> bool:
@@ -54,6 +59,12 @@ def open_controller(home: Home) -> ReleaseController:
     return controller
 
 
+def open_at_once(home: Home) -> ReleaseController:
+    """As :func:`open_controller` for what must not wait for a registry: nothing is repaired before it acts; acting repairs it."""
+    require_record(home)
+    return controller_of(home)
+
+
 def controller_of(home: Home) -> ReleaseController:
     """The controller of a home, nothing repaired."""
     from retrain_assets.ledger import EvidenceStore, Ledger
@@ -68,6 +79,8 @@ def registry_of(home: Home) -> Registry:
     """The registry of a home."""
     from retrain_assets.registry import Registry
 
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     return Registry(home.mlflow_uri, home.mlflow_artifacts)
 
 

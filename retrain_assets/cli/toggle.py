@@ -67,7 +67,7 @@ def step(toggle: str, order: Order) -> None:
 @moving
 def hold(toggle: str, order: Order) -> None:
     """Stop the ramp; traffic stays as it is divided."""
-    _move(toggle, order, lambda door, one, actor, seen: door.hold(one, actor, order.reason, revision=seen))
+    _move(toggle, order, lambda door, one, actor, seen: door.hold(one, actor, order.reason, revision=seen), at_once=True)
 
 
 @toggle.command()
@@ -88,7 +88,13 @@ def rollback(toggle: str, order: Order) -> None:
     """
     from retrain_assets.cli.targets import to_roll_back
 
-    _move(toggle, order, lambda door, one, actor, seen: door.rollback(one, actor, order.reason, revision=seen), to_roll_back)
+    _move(
+        toggle,
+        order,
+        lambda door, one, actor, seen: door.rollback(one, actor, order.reason, revision=seen),
+        to_roll_back,
+        at_once=True,
+    )
 
 
 @toggle.command()
@@ -164,13 +170,13 @@ def retire(toggle: str, order: Order) -> None:
     _move(toggle, order, lambda door, one, actor, seen: door.retire(one, actor, order.reason, revision=seen), to_retire)
 
 
-def _move(name: str, order: Order, move: Move, find: Find | None = None) -> None:
+def _move(name: str, order: Order, move: Move, find: Find | None = None, *, at_once: bool = False) -> None:
     """Find the toggle, move it as it was just seen (or at the revision that was asked for), and print what changed."""
     from retrain_assets.cli import changes, targets
-    from retrain_assets.cli.opening import open_controller
+    from retrain_assets.cli.opening import open_at_once, open_controller
 
     actor = order.actor
-    controller = open_controller(Home.from_environment())
+    controller = (open_at_once if at_once else open_controller)(Home.from_environment())
     target = (find or targets.active)(controller.states(), name)
     known = target.toggle
     seen = known.revision if order.revision is None else order.revision

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retrain_assets.cli.app import app
+from retrain_assets.cli.opening import PATIENCE
 
 from .world import RUTH, World, write_project
 
@@ -67,7 +68,8 @@ def run() -> Run:
     """The command in process: ``run("toggle", "hold", "churn", code=0)`` asserts the exit code."""
 
     def invoke(*arguments: str, code: int = 0, stdin: str | bytes | None = None, **env: str) -> Result:
-        result = CliRunner(env={"RETRAIN_ACTOR": "", **env}).invoke(app, list(arguments), input=stdin)
+        unset = dict.fromkeys(PATIENCE)
+        result = CliRunner(env={"RETRAIN_ACTOR": "", **unset, **env}).invoke(app, list(arguments), input=stdin)
         assert result.exit_code == code, f"exit {result.exit_code}\n{result.output}\n{result.exception!r}"
         if code not in (0, 2):
             assert_one_line(result)
