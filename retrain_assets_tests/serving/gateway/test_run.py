@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -11,13 +14,15 @@ import polars as pl
 import psutil
 import pytest
 
+from retrain_assets.bundle import load_bundle
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.home import Home
 from retrain_assets.serving.gateway import Options, run_gateway
 from retrain_assets_tests.serving.gateway.gateway_process import eventually, gateway
-from retrain_assets_tests.serving.gateway.served import MODEL, row
+from retrain_assets_tests.serving.gateway.served import FEATURES, MODEL, row
 
 PREDICT = f"/v1/models/{MODEL}/predict"
+HEAVY = ("mlflow", "pyspark", "sklearn", "pandas", "matplotlib", "scipy.stats", "dagster")
 
 
 def answered(client: httpx.Client, ids: Iterator[str]) -> set[str]:
@@ -86,6 +91,27 @@ def test_an_address_of_another_machine_is_refused(canary_home: Home) -> None:
 def test_nobody_listens_to_strangers_without_tokens(canary_home: Home, host: str) -> None:
     with pytest.raises(Refused, match="can be reached from elsewhere, and there are no tokens; make one with retrain token add"):
         run_gateway(canary_home, host=host, port=0)
+
+
+def test_a_worker_carries_nothing_that_is_only_needed_for_training(canary_home: Home) -> None:
+    """A second of its start, and more than half of its memory; a model that needs it can import it all the same."""
+    code = f"""
+import asyncio, sys
+from retrain_assets.serving.gateway.run import worker
+async def main():
+    app = worker()
+    async with app.router.lifespan_context(app):
+        live = app.state.models.current({MODEL!r})
+        print(live.champion.score_rows([{dict(FEATURES)!r}])[0].hex(), *[name for name in {HEAVY!r} if name in sys.modules])
+asyncio.run(main())
+import sklearn.base
+"""
+    said = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    place = canary_home.serving_cache_dir(MODEL) / json.loads(canary_home.flags_path.read_bytes())["flags"][MODEL]["metadata"][
+        "champion_bundle"
+    ].removeprefix("sha256:")
+    assert said.stdout.split() == [load_bundle(place).score_rows([FEATURES])[0].hex()]
 
 
 def test_options_reach_the_workers_as_they_were_given() -> None:
