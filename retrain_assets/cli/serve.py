@@ -54,7 +54,7 @@ PORT, WORKERS, DRAIN = click.IntRange(0, 65535), click.IntRange(1, 128), click.I
 @click.option("--port", type=PORT, default=8080, show_default=True, metavar="N", help="Port to listen on; 0 takes a free one.")
 @click.option("--workers", type=WORKERS, default=2, show_default=True, metavar="N", help="Worker processes.")
 @click.option("--max-body", type=Size(), default="1m", show_default=True, help="Largest body of a request.")
-@click.option("--rotate-after", type=Duration(), default="30s", show_default=True, help="How often traffic files are completed.")
+@click.option("--rotate-after", type=Duration(), default="5m", show_default=True, help="How often traffic files are completed.")
 @click.option(
     "--drain", type=DRAIN, default=10, show_default=True, metavar="SECONDS", help="Time of requests under way at the end."
 )

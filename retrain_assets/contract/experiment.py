@@ -203,6 +203,19 @@ class Experiment(Part):
         return cohort
 
     @rule
+    def _cohort_has_one_kind_each(self) -> Experiment:
+        for name, condition in self.cohort.items():
+            options = [*(condition.in_ or ()), *(condition.not_in or ())]
+            kinds = {"text" if isinstance(one, str) else "boolean" if isinstance(one, bool) else "number" for one in options}
+            kinds |= {"number"} if (condition.at_least, condition.below) != (None, None) else set()
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"cohort.{name} compares with {' and '.join(sorted(kinds))}, but an attribute is of one kind on record; write "
+                    "all values as that kind"
+                )
+        return self
+
+    @rule
     def _columns_are_told_apart(self) -> Experiment:
         covariates = self.adjust_for.columns if self.adjust_for else []
         for kind, names in (

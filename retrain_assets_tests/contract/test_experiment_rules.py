@@ -54,6 +54,10 @@ def test_a_denominator_must_be_recorded() -> None:
     ("changes", "words"),
     [
         ({"experiment__adjust_for": {}}, "adjust_for names no covariate"),
+        ({"experiment__cohort": {"tier": {"in": ["5", 5]}}}, "cohort.tier compares with number and text"),
+        ({"experiment__cohort": {"tier": {"not_in": ["a"], "at_least": 3}}}, "cohort.tier compares with number and text"),
+        ({"experiment__cohort": {"tier": {"in": [True, 1.0]}}}, "cohort.tier compares with boolean and number"),
+        ({"experiment__cohort": {"tier": {"any_of": ["a|b"]}}}, "should match pattern"),
         ({"experiment__adjust_for": {"columns": ["cost"]}}, "cost is an outcome, which nobody knows"),
         ({"experiment__adjust_for": {"columns": ["score"]}}, "score is a column every record has"),
         ({"experiment__looks": {"after": ["14d", "7d"]}}, "after must ascend"),

@@ -36,7 +36,7 @@ class LocalRouter(Exposures):
         home: Home | None = None,
         *,
         controller: ReleaseController | None = None,
-        rotate_after: timedelta = timedelta(seconds=30),
+        rotate_after: timedelta = timedelta(minutes=5),
     ) -> None:
         self.home = home or Home.from_environment()
         if controller is None and not self.home.flags_path.exists():

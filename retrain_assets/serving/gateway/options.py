@@ -27,7 +27,7 @@ class Options:
 
     max_body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = BODY_SECONDS
-    rotate_after_seconds: float = 30.0
+    rotate_after_seconds: float = 300.0
     rotate_rows: int = 50_000
     require_tokens: bool = False
     require_tokens_for_metrics: bool = False

@@ -43,7 +43,7 @@ class TrafficJournal:
         self,
         home: Home,
         *,
-        rotate_after: timedelta = timedelta(seconds=30),
+        rotate_after: timedelta = timedelta(minutes=5),
         rotate_rows: int = 50_000,
         max_waiting: int = 20_000,
     ) -> None:
