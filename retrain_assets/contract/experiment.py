@@ -210,8 +210,8 @@ class Experiment(Part):
             kinds |= {"number"} if (condition.at_least, condition.below) != (None, None) else set()
             if len(kinds) > 1:
                 raise ValueError(
-                    f"cohort.{name} compares with {' and '.join(sorted(kinds))}, but an attribute is of one kind on record; write "
-                    "all values as that kind"
+                    f"cohort.{name} compares with {' and '.join(sorted(kinds))}, but an attribute is of one kind on record; "
+                    "write all values as that kind"
                 )
         return self
 
