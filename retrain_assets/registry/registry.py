@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from retrain_assets.bundle import verify_bundle
-from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError
+from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError, first_line
 from retrain_assets.registry.mlflow_store import connect
 from retrain_assets.registry.packaging import BUNDLE_PATH, package
 
@@ -190,15 +191,17 @@ class Registry:
 
         Raises:
             RetrainError: when there is no such version.
+            RegistryUnavailable: when the registry does not do it.
         """
-        current = self.aliases(model).get(alias)
-        if current == version:
-            return
-        if version is None:
-            self._client().delete_registered_model_alias(model, alias)
-            return
-        self.version(model, version)
-        self._client().set_registered_model_alias(model, alias, version)
+        with self._answering():
+            current = self.aliases(model).get(alias)
+            if current == version:
+                return
+            if version is None:
+                self._client().delete_registered_model_alias(model, alias)
+                return
+            self.version(model, version)
+            self._client().set_registered_model_alias(model, alias, version)
 
     def tags(self, model: str, version: str) -> dict[str, str]:
         """The tags of a version.
@@ -214,7 +217,12 @@ class Registry:
         Raises:
             CustodyError: for another value of the bundle digest, which never changes.
             RetrainError: when there is no such version.
+            RegistryUnavailable: when the registry does not do it.
         """
+        with self._answering():
+            self._set_tags(model, version, tags)
+
+    def _set_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         current = self.tags(model, version)
         if tags.get(DIGEST_TAG, current[DIGEST_TAG]) != current[DIGEST_TAG]:
             raise CustodyError("the bundle digest of a version never changes", where=f"{model} version {version}")
@@ -230,6 +238,20 @@ class Registry:
             RetrainError: when there is no such version.
         """
         return verify_bundle(self.download(model, version)).to_json()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """A request that the registry refuses, or stops answering in the middle of, is one that does not answer."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            raise RegistryUnavailable(
+                f"the registry does not do it ({first_line(error)})",
+                where=self.tracking_uri,
+                remedy="see that it runs and is whole",
+            ) from error
 
     def _client(self) -> Any:
         return connect(self.tracking_uri)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from retrain_assets.bundle import (
     load_bundle,
     save_bundle,
 )
-from retrain_assets.contract import CustodyError, RetrainError
+from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError
 from retrain_assets.registry import Registry
 from retrain_assets.registry.mlflow_store import connect
 
@@ -197,3 +199,14 @@ def test_a_store_that_does_not_open_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, however long it is" * 10)
     with pytest.raises(RetrainError, match="the MLflow store does not open"):
         Registry(f"sqlite:///{tmp_path / 'mlflow.db'}").aliases("parcel_delay")
+
+
+def test_a_store_that_is_damaged_is_a_registry_that_does_not_answer(registry: Registry, tmp_path: Path) -> None:
+    registry.register(*bundle(tmp_path))
+    with closing(sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///"))) as store, store:
+        store.execute("DROP TABLE registered_model_aliases")
+        store.execute("DROP TABLE model_version_tags")
+    with pytest.raises(RegistryUnavailable, match="no such table"):
+        registry.set_alias("parcel_delay", "champion", "1")
+    with pytest.raises(RegistryUnavailable, match="no such table"):
+        registry.set_tags("parcel_delay", "1", {"status": "champion"})
