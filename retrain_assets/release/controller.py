@@ -17,6 +17,7 @@ from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
 from retrain_assets.release import deciding, ownership, ramping, retirement, retrains
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.platform_control import PlatformControl
+from retrain_assets.release.policy import expired
 from retrain_assets.release.promotion import promotion_verdicts
 from retrain_assets.release.state import ApprovalRecord, Decision, GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
@@ -228,32 +229,41 @@ class ReleaseController(PlatformControl):
         return toggle
 
     def expire_due(self) -> list[ToggleState]:
-        """Roll back every active toggle that is past its expiry."""
-        gone = []
+        """Roll back every active toggle that is past its expiry.
+
+        All of them are recorded before anything is projected; a registry that does not answer is logged, and follows later.
+        """
+        gone, now = [], self.clock.now()
         for model, state in self.states().items():
             toggle = state.active_toggle
-            if toggle is not None and self._change(model, SYSTEM, ramping.EXPIRED, ramping.expire)[1]:
-                gone.append(self._toggle(toggle.name))
-        return gone
+            if toggle is None or not expired(toggle, now):
+                continue
+            if self._record(model, SYSTEM, ramping.EXPIRED, ramping.expire)[1]:
+                gone.append(toggle.name)
+        if gone:
+            self.catch_up()
+        return [self._toggle(name) for name in gone]
 
     def retire_abandoned(self) -> list[ToggleState]:
         """Retire, as the system, what ended and is past its removal date, and end candidates that were never armed.
 
-        One transaction a model; when nothing is due nothing is recorded.
+        One transaction a model; when nothing is due nothing is recorded. All is recorded before anything is projected; a registry
+        that does not answer is logged, and follows later.
 
         Returns:
             The toggles that were retired.
         """
-        retired: list[ToggleState] = []
+        recorded: list[Event] = []
         for model, state in self.states().items():
             contracts = self._contracts_of(state, retirement.waiting_candidates(state))
 
             def plan(drafts: Drafts, contracts: Mapping[str, Contract] = contracts) -> None:
                 retirement.retire_abandoned(drafts, contracts)
 
-            _, events = self._change(model, SYSTEM, "retired by policy", plan)
-            retired += [self._toggle(event.toggle or "") for event in events if event.kind is EventKind.TOGGLE_RETIRED]
-        return retired
+            recorded += self._record(model, SYSTEM, "retired by policy", plan)[1]
+        if recorded:
+            self.catch_up()
+        return [self._toggle(event.toggle or "") for event in recorded if event.kind is EventKind.TOGGLE_RETIRED]
 
     def approve(self, model: str, retrain: str, actor: Actor, reason: str, *, evidence: str | None = None) -> ApprovalRecord:
         """Approve a promotion, bound to version, bundle and the last look at the canary.

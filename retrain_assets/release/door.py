@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -195,10 +195,21 @@ class Door:
             return ()
         with file_lock(self.home.flags_path.with_name(".registry.lock")):
             states, shown = self.states(), self.ledger.projection("registry")
-            before = None if everything else fold(event for event in self.ledger.events() if event.sequence <= shown)
-            done = write_registry(self._opened_registry(), states, before)
+            behind = {model: state for model, state in states.items() if state.registry_sequence > shown}
+            if everything:
+                done = write_registry(self._opened_registry(), states, None)
+            else:
+                done = write_registry(self._opened_registry(), behind, self._states_at(shown, behind))
             self.ledger.set_projection("registry", max((state.registry_sequence for state in states.values()), default=0))
         return done
+
+    def _states_at(self, sequence: int, models: Iterable[str]) -> dict[str, ModelState]:
+        """Some models as they stood after an event; the ledger of a hundred others is not read for it."""
+        return {
+            name: state
+            for model in models
+            for name, state in fold(event for event in self.ledger.events(model=model) if event.sequence <= sequence).items()
+        }
 
     def _opened_registry(self) -> RegistryProtocol:
         if callable(self._registry):

@@ -15,11 +15,10 @@ from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Actor, Event, EventDraft,
 from retrain_assets.release import ReleaseController, ToggleStatus
 from retrain_assets.release.door import Door
 
-from .world import MODEL, PAUL, RUTH, World
+from .world import MODEL, OTHER, PAUL, RUTH, World
 
 KEY = "2013-07-01"
 NAME = f"{MODEL}-{KEY}"
-OTHER = "arrival_delay"
 
 Scope = str | None
 SCOPES = pytest.mark.parametrize("scope", [MODEL, None], ids=["model", "all"])
@@ -27,29 +26,6 @@ SCOPES = pytest.mark.parametrize("scope", [MODEL, None], ids=["model", "all"])
 
 def metadata(world: World, model: str = MODEL) -> dict[str, object]:
     return world.flags()["flags"][model]["metadata"]
-
-
-def second_model(world: World) -> str:
-    """The name of a toggle of another model in its ramp: the first model's events once more, under another name."""
-    drafts = [
-        EventDraft(
-            at=event.at,
-            actor=event.actor,
-            kind=event.kind,
-            model=OTHER,
-            reason=event.reason,
-            retrain=event.retrain,
-            toggle=event.toggle and event.toggle.replace(MODEL, OTHER),
-            revision_before=event.revision_before,
-            revision_after=event.revision_after,
-            payload=event.payload,
-        )
-        for event in world.ledger.events(model=MODEL)
-    ]
-    world.ledger.append_all(drafts)
-    world.registry.versions |= {(OTHER, version): path for (_, version), path in world.registry.versions.items()}
-    world.controller.reconcile()
-    return f"{OTHER}-{KEY}"
 
 
 class TestEngaging:
@@ -81,7 +57,7 @@ class TestEngaging:
 
     def test_the_switch_of_one_model_leaves_the_others_alone(self, world: World) -> None:
         world.ramp(KEY)
-        other = second_model(world)
+        other = world.second_model(KEY)
         world.controller.engage_kill_switch(MODEL, PAUL, "prices are wrong")
         states = world.controller.states()
         assert states[MODEL].active_toggle is None
@@ -185,7 +161,7 @@ class TestFaults:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world.ramp(KEY)
-        other = second_model(world)
+        other = world.second_model(KEY)
         fail_to_roll_back(monkeypatch, MODEL)
         done = world.controller.engage_kill_switch(None, PAUL, "prices are wrong")
         assert [toggle.name for toggle in done.rolled_back] == [other]
@@ -199,7 +175,7 @@ class TestFaults:
 
     def test_a_registry_that_does_not_answer_is_said_and_keeps_nobody(self, world: World) -> None:
         world.ramp(KEY)
-        second_model(world)
+        world.second_model(KEY)
 
         def gone() -> World:
             raise RegistryUnavailable("the tracking server does not answer")

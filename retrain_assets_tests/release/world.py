@@ -12,10 +12,10 @@ from typing import Any
 from retrain_assets.bundle import Manifest
 from retrain_assets.contract import Contract, Gate, Outcome, RetrainError, Verdict, digest_of
 from retrain_assets.home import Home
-from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger
+from retrain_assets.ledger import SYSTEM, Actor, EventDraft, EvidenceStore, Ledger
 from retrain_assets.release import ReleaseController, ToggleState, VersionRef
 
-MODEL = "flight_delay"
+MODEL, OTHER = "flight_delay", "arrival_delay"
 START = datetime(2013, 7, 1, tzinfo=UTC)
 RUTH = Actor("person", "ruth@flights.example")
 PAUL = Actor("person", "paul@flights.example")
@@ -249,6 +249,29 @@ class World:
         self.controller.approve(MODEL, retrain, RUTH, "clear win")
         assert self.controller.decide(MODEL, retrain).decision == "promote"
         return name
+
+    def second_model(self, retrain: str = "2013-07-01") -> str:
+        """The name of a toggle of another model: the first model's events once more, under another name."""
+        self.ledger.append_all(
+            [
+                EventDraft(
+                    at=event.at,
+                    actor=event.actor,
+                    kind=event.kind,
+                    model=OTHER,
+                    reason=event.reason,
+                    retrain=event.retrain,
+                    toggle=event.toggle and event.toggle.replace(MODEL, OTHER),
+                    revision_before=event.revision_before,
+                    revision_after=event.revision_after,
+                    payload=event.payload,
+                )
+                for event in self.ledger.events(model=MODEL)
+            ]
+        )
+        self.registry.versions |= {(OTHER, version): path for (_, version), path in self.registry.versions.items()}
+        self.controller.reconcile()
+        return f"{OTHER}-{retrain}"
 
     def flags(self) -> dict[str, Any]:
         return json.loads(self.home.flags_path.read_bytes())
