@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ AFTER_THE_KILL_SWITCH = {"POST /v1/models/{model}/toggle/hold", "POST /v1/models
 """It is asked for first and leaves no active toggle; what these two do with one, their own tests tell."""
 
 RULES: dict[str, Any] = {
-    "generation": {"deterministic": True, "max-examples": 10, "database": "none"},
+    "generation": {"deterministic": True, "max-examples": 3, "database": "none"},
     "phases": {"stateful": {"enabled": False}},  # the document has no links
     "checks": {
         # Which features a model has, and which measures its contract, stands in no schema: 422 says it row by row.
@@ -34,9 +36,9 @@ RULES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
+def api(canary_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
     """The document of an application with a canary, and the application itself."""
-    served = Served.at(tmp_path_factory.mktemp("api") / "home").canary()
+    served = Served.at(shutil.copytree(canary_base, tmp_path_factory.mktemp("api") / "home"))
     access = Access(served.home, served.ledger, served.home.clock)
     secret = access.add("everything", ONCALL, list(Scope), RUTH, "the tests send everything").secret
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.app(), config=SchemathesisConfig.from_dict(RULES))

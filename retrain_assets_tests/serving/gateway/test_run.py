@@ -104,7 +104,7 @@ async def main():
         live = app.state.models.current({MODEL!r})
         print(live.champion.score_rows([{dict(FEATURES)!r}])[0].hex(), *[name for name in {HEAVY!r} if name in sys.modules])
 asyncio.run(main())
-import sklearn.base
+print(*[name for name, module in sys.modules.items() if module is None])
 """
     said = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
