@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from retrain_assets.routing import Arm
 from retrain_assets.serving.gateway.access import authorise_metrics
-from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, hold_as_worker
+from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, hold_as_worker, reserve
 from retrain_assets.serving.gateway.metrics_now import StateNow
 from retrain_assets.serving.gateway.schemas import Readiness
 from retrain_assets.serving.journal import TrafficJournal
@@ -69,6 +69,8 @@ class PrometheusMeter:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._folder = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
         self._mark = hold_as_worker(self._folder) if self._folder else None
+        if self._folder:
+            reserve(self._folder)
         self._own = CollectorRegistry()
         self._models: LiveModels | None = None
         self._journal: TrafficJournal | None = None

@@ -1,11 +1,15 @@
 """Where the workers of one gateway keep what they count, so that any of them can tell the sum; and which workers still live.
 
+They are kept in memory where the system has a folder for that: ``prometheus_client`` writes through memory maps, which ends the
+process, whatever it is doing, when the disk below has no room for the page.
+
 Nothing here imports ``prometheus_client``: it chooses its way of counting when it is imported, by the variable set here.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -18,6 +22,11 @@ from retrain_assets.home import Home
 from retrain_assets.release.projection import file_lock
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+MEMORY = Path("/dev/shm")
+
+RESERVED = {"counter": 64, "histogram": 256, "gauge_liveall": 64, "gauge_livesum": 64, "gauge_livemax": 64}
+"""Kibibytes for each kind of metric and worker, there from its start on: 64 label sets of a histogram, hundreds of others."""
 
 _LIVE = re.compile(r"gauge_live[a-z]*_(\d+)\.db")
 
@@ -43,13 +52,14 @@ def fresh_metrics_folder(home: Home) -> MetricsFolder:
     To be called in the process that starts the workers, and kept there. What gateways that have ended left behind goes; another
     gateway that runs on the same home keeps its own.
     """
-    root = home.root / "cache" / "metrics"
-    with file_lock(root / ".lock"):
-        for left in root.iterdir():
-            if left.is_dir() and not _is_held(left / "gateway.lock"):
+    root, prefix = _place(home)
+    with file_lock(home.root / "cache" / ".metrics.lock"):
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob(f"{prefix}*"):
+            if left.is_dir() and left.stat().st_uid == os.getuid() and not _is_held(left / "gateway.lock"):
                 shutil.rmtree(left)
-        path = root / f"{os.getpid()}-{uuid4().hex[:8]}"
-        path.mkdir()
+        path = root / f"{prefix}{os.getpid()}-{uuid4().hex[:8]}"
+        path.mkdir(mode=0o700)
         folder = MetricsFolder(path, _hold(path / "gateway.lock"))
     os.environ[VARIABLE] = str(path)
     return folder
@@ -60,10 +70,28 @@ def hold_as_worker(folder: Path) -> TextIOWrapper:
     return _hold(folder / f"worker_{os.getpid()}.lock")
 
 
+def reserve(folder: Path) -> None:
+    """Take the room that what this process counts needs, before ``prometheus_client`` does without looking.
+
+    Raises:
+        OSError: there is none.
+    """
+    for kind, kibibytes in RESERVED.items():
+        with (folder / f"{kind}_{os.getpid()}.db").open("a") as file:
+            os.posix_fallocate(file.fileno(), 0, kibibytes * 1024)
+
+
 def dead_workers(folder: Path) -> list[int]:
     """Process ids of workers that have ended and whose live gauges still stand there."""
     shown = {int(found[1]) for file in folder.iterdir() if (found := _LIVE.fullmatch(file.name))}
     return [pid for pid in shown - {os.getpid()} if not _is_held(folder / f"worker_{pid}.lock")]
+
+
+def _place(home: Home) -> tuple[Path, str]:
+    """The folder in which gateways of a home have theirs, and how the names of these begin."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
+        return MEMORY, f"retrain-{hashlib.sha256(os.fsencode(home.root.resolve())).hexdigest()[:16]}-"
+    return home.root / "cache" / "metrics", ""
 
 
 def _hold(path: Path) -> TextIOWrapper:

@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from retrain_assets import __version__
 from retrain_assets.home import Home
-from retrain_assets.serving.gateway import Options, create_app
+from retrain_assets.serving.gateway import Options, create_app, metrics_files
 from retrain_assets.serving.gateway.metrics import BUCKETS, MOST_CHILDREN, PrometheusMeter
-from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, fresh_metrics_folder
+from retrain_assets.serving.gateway.metrics_files import RESERVED, VARIABLE, dead_workers, fresh_metrics_folder
 from retrain_assets.serving.gateway.metrics_now import StateNow
 from retrain_assets.serving.live import LiveModels, Meter
 from retrain_assets_tests.conftest import CHECKOUT
@@ -385,11 +385,31 @@ def test_each_start_counts_from_nothing_and_leaves_another_gateway_alone(
     third = fresh_metrics_folder(home)
     assert not first.path.exists()
     assert second.path.is_dir()
-    assert first.path.is_relative_to(retrain_home / "cache")
     for folder in (second, third):
         folder.close()
         assert not folder.path.exists()
     assert VARIABLE not in os.environ
+
+
+def test_a_full_disk_ends_no_worker(workers: list[Worker]) -> None:
+    """A page of a memory map for which the disk has no room kills the process: all are there before anything is counted."""
+    worker = workers[0]
+    for command in ("answered 3", "flipped 7"):
+        worker.do(command)
+        files = {path.name: path.stat() for path in Path(os.environ[VARIABLE]).glob(f"*_{worker.process.pid}.db")}
+        assert {name.rsplit("_", 1)[0] for name in files} == set(RESERVED)
+        assert [name for name, found in files.items() if found.st_blocks * 512 < found.st_size] == []
+
+
+def test_without_a_folder_in_memory_the_homes_cache_is_one(
+    retrain_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "to be replaced")
+    monkeypatch.setattr(metrics_files, "MEMORY", tmp_path / "nowhere")
+    folder = fresh_metrics_folder(Home(retrain_home))
+    assert folder.path.parent == retrain_home / "cache" / "metrics"
+    assert folder.path.stat().st_mode & 0o077 == 0
+    folder.close()
 
 
 def test_a_worker_without_a_mark_counts_as_dead(tmp_path: Path) -> None:

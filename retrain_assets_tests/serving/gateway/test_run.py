@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import polars as pl
@@ -18,6 +19,7 @@ from retrain_assets.bundle import load_bundle
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.home import Home
 from retrain_assets.serving.gateway import Options, run_gateway
+from retrain_assets.serving.gateway.metrics_files import VARIABLE, fresh_metrics_folder
 from retrain_assets_tests.serving.gateway.gateway_process import eventually, gateway
 from retrain_assets_tests.serving.gateway.served import FEATURES, MODEL, row
 
@@ -46,6 +48,8 @@ def logged(home: Home) -> list[str]:
 
 def test_a_dead_worker_is_replaced_and_nothing_that_was_acknowledged_is_lost(canary_home: Home) -> None:
     with gateway(canary_home.root, "--workers", "2") as running, httpx.Client(base_url=running.url) as client:
+        counted = Path(running.workers[0].environ()[VARIABLE])
+        assert counted.is_dir()
         assert client.get("/readyz").json() == {"ready": True, "problems": [], "warnings": []}
         first, second = running.workers
         acknowledged = answered(client, (f"before-{number}" for number in range(40)))
@@ -63,16 +67,20 @@ def test_a_dead_worker_is_replaced_and_nothing_that_was_acknowledged_is_lost(can
     assert sorted(logged(canary_home)) == sorted(acknowledged)
     assert len(acknowledged) == 80
     assert not list(canary_home.journal_dir(MODEL).glob("*.ndjson"))
-    assert not [left for left in (canary_home.root / "cache" / "metrics").iterdir() if left.is_dir()]
+    assert not counted.exists()
 
 
 def test_workers_end_with_a_supervisor_that_was_killed_and_seal_what_they_have(canary_home: Home) -> None:
     with gateway(canary_home.root, "--workers", "1") as running, httpx.Client(base_url=running.url) as client:
         acknowledged = answered(client, iter(["only"]))
         (worker,) = running.workers
+        counted = Path(worker.environ()[VARIABLE])
         running.end(signal.SIGKILL)
         eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
     assert logged(canary_home) == sorted(acknowledged)
+    assert counted.is_dir()
+    fresh_metrics_folder(canary_home).close()  # as the next gateway does
+    assert not counted.exists()
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(canary_home: Home) -> None:
