@@ -86,6 +86,42 @@ def show(model: str, retrain: str | None, as_json: bool) -> None:
 
 @audit.command()
 @json_option
+def platform(as_json: bool) -> None:
+    """Every event about tokens, kill switches, freezes and owners.
+
+    Tokens that were revoked are here too, with who gave them and who took them back.
+    """
+    from retrain_assets.cli.opening import open_controller
+    from retrain_assets.ledger import EVERY_MODEL, EventKind
+    from retrain_assets.release.platform import PLATFORM_KINDS
+
+    kinds = PLATFORM_KINDS | {EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED}
+    events = [event for event in open_controller(Home.from_environment()).ledger.events() if event.kind in kinds]
+    if as_json:
+        from retrain_assets.release import audit_trail
+
+        say_json(audit_trail(events))
+        return
+    say_table(
+        ["event", "at", "by", "kind", "model", "what", "reason"],
+        [
+            (
+                event.sequence,
+                moment(event.at),
+                event.actor,
+                event.kind,
+                "all" if event.model == EVERY_MODEL else event.model,
+                _subject(event),
+                event.reason,
+            )
+            for event in events
+        ],
+        right=["event"],
+    )
+
+
+@audit.command()
+@json_option
 @click.pass_context
 def verify(ctx: click.Context, as_json: bool) -> None:
     """Verify that everything is what was recorded.
@@ -147,6 +183,19 @@ def _ending(row: dict[str, Any]) -> str:
     """How a retrain ended, and what became of it since."""
     since = ", rolled back since" if row["ended"] == "promoted" and row["toggle_state"] in ("rolled_back", "rejected") else ""
     return f"{row['ended'] or 'open'}{since}".replace("_", " ")
+
+
+def _subject(event: Event) -> str | None:
+    """What an event of the platform is about: the token and what it allows, the owner, the days, the freeze's number."""
+    told = event.payload
+    if "principal" in told:
+        models = f" of {', '.join(told['models'])}" if told["models"] else ""
+        until = f", until {moment(told['expires_at'])}" if told["expires_at"] else ""
+        return f"{told['token']}: {', '.join(told['scopes'])}{models} for {told['principal']}{until}"
+    if "start" in told:
+        return f"{told['start']} to {told['end']}"
+    named = told.get("token") or told.get("owner") or told.get("number") or told.get("engaged")
+    return None if named is None else str(named)
 
 
 def _row(event: Event) -> tuple[Any, ...]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from retrain_assets.registry import DIGEST_TAG, Registry
 from retrain_assets.reports import write_pack
 
 from .conftest import Run, parsed
-from .world import FIRST, MODEL, SECOND, World
+from .world import FIRST, MODEL, RUTH, SECOND, World
 
 
 def test_everything_holds_and_each_part_says_what_it_counted(run: Run, ramping: World) -> None:
@@ -212,3 +214,29 @@ def test_a_home_that_was_only_half_copied_is_not_verified(run: Run, ramping: Wor
     shutil.rmtree(ramping.home.mlflow_artifacts)
     result = run("audit", "verify", code=4)
     assert "the bundle of churn version 1 is gone; restore the artifacts from a backup" in result.stdout
+
+
+def test_the_platforms_record_keeps_who_gave_a_token_that_is_gone_and_who_engaged_what(
+    run: Run, act: Run, ramping: World
+) -> None:
+    act("token", "add", "pager", "--actor", "system:pager", "--scope", "operate", "--model", MODEL, "--expires-after", "2d")
+    act("token", "revoke", "pager")
+    act("kill", MODEL)
+    act("freeze", "add", "--from", "2024-04-10", "--to", "2024-04-12")
+    act("owner", "left", "team:gone")
+    head, *rows = [re.split(r"  +", line.strip()) for line in run("audit", "platform").stdout.splitlines()]
+    assert head == ["event", "at", "by", "kind", "model", "what", "reason"]
+    assert [row[3:6] for row in rows] == [
+        ["token_added", "all", f"pager: operate of {MODEL} for system:pager, until {until(ramping)}"],
+        ["token_revoked", "all", "pager"],
+        ["kill_switch_engaged", MODEL, "-"],
+        ["freeze_declared", "all", "2024-04-10 to 2024-04-12"],
+        ["owner_left", "all", "team:gone"],
+    ]
+    assert {(row[2], row[6]) for row in rows} == {(str(RUTH), "because of the test")}
+    told = parsed(run("audit", "platform", "--json"))
+    assert [event["sequence"] for event in told] == [int(row[0]) for row in rows]
+
+
+def until(world: World) -> str:
+    return f"{world.clock.now() + timedelta(days=2):%Y-%m-%d %H:%M} UTC"
