@@ -203,7 +203,9 @@ def test_no_request_makes_the_router_raise(rule_of, unit, cohort, facts, share) 
     assert answer.reason in (Reason.RAMP, Reason.NO_UNIT, Reason.COHORT_EXCLUDED)
 
 
-@pytest.mark.parametrize("unit", [None, "", b"u", 1.0, True, ["u"], object()], ids=["none", "empty", "bytes", "float", "boolean", "list", "object"])
+@pytest.mark.parametrize(
+    "unit", [None, "", b"u", 1.0, True, ["u"], object()], ids=["none", "empty", "bytes", "float", "boolean", "list", "object"]
+)
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_what_is_neither_text_nor_integer_names_no_unit(rule_of, unit, share) -> None:
     assert compile_rule(rule_of(share=share))(unit, {}, NOW).reason is Reason.NO_UNIT
