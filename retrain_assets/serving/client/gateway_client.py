@@ -22,9 +22,12 @@ class GatewayClient(Exposures):
     that one that arrives twice counts once.
 
     Args:
-        url: the gateway's address, ``http://127.0.0.1:8080``.
+        url: the gateway's address with its scheme, ``http://127.0.0.1:8080``.
         token: a token of the gateway; not needed on its own host, if it does not ask for one there.
         timeout: seconds a call may take in all, repetitions included.
+
+    Raises:
+        GatewayError: where the address has no scheme.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
@@ -63,13 +66,13 @@ class GatewayClient(Exposures):
 
         Args:
             model: the model.
-            rows: ``request_id``, ``unit``, ``measures`` by name and, unless it is known only now, ``observed_at`` (aware).
+            rows: ``request_id``, ``unit``, ``measures`` by name and ``observed_at`` (aware); without it the gateway takes its own
+                time, which is data time where its home replays.
 
         Raises:
             GatewayError: as :meth:`predict`.
         """
-        now = datetime.now(UTC)
-        body = {"rows": [{**row, "observed_at": _written(row.get("observed_at") or now)} for row in rows]}
+        body = {"rows": [{name: _written(value) for name, value in row.items() if value is not None} for row in rows]}
         return int(self._transport.post(f"{_below(model)}/outcomes", body)["recorded"])
 
     def assign(self, model: str, unit: str | None, attributes: Mapping[str, Any] | None = None) -> RoutedUnit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from retrain_assets.contract import RetrainError
@@ -23,7 +24,7 @@ class LocalRouter(Exposures):
     file; what a killed process logged is brought there by whoever opens the home's journal next.
 
     Args:
-        home: the home; that of ``RETRAIN_HOME`` where none is given.
+        home: the home, or its folder; that of ``RETRAIN_HOME`` where none is given.
         controller: opened from the home where none is given.
         rotate_after: how often what was logged is brought into Parquet files.
 
@@ -33,12 +34,12 @@ class LocalRouter(Exposures):
 
     def __init__(
         self,
-        home: Home | None = None,
+        home: Home | str | os.PathLike[str] | None = None,
         *,
         controller: ReleaseController | None = None,
         rotate_after: timedelta = timedelta(minutes=5),
     ) -> None:
-        self.home = home or Home.from_environment()
+        self.home = home if isinstance(home, Home) else Home(Path(home).absolute()) if home else Home.from_environment()
         if controller is None and not self.home.flags_path.exists():
             remedy = "set RETRAIN_HOME to a home with a model, or bootstrap one"
             raise RetrainError("there is no flag document", where=str(self.home.flags_path), remedy=remedy)

@@ -46,9 +46,15 @@ class Transport:
         token: sent with every request.
         timeout: seconds a call may take in all, repetitions included.
         pause: how seconds are waited.
+
+    Raises:
+        GatewayError: where the address has no scheme.
     """
 
     def __init__(self, url: str, token: str | None, timeout: float, pause: Callable[[float], None] = time.sleep) -> None:
+        if not url.startswith(("http://", "https://")):
+            remedy = "write it like http://127.0.0.1:8080"
+            raise GatewayError(f"{url!r} is no address of a gateway", where="url", remedy=remedy, code="no_address")
         self.url = url.rstrip("/")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token is not None:

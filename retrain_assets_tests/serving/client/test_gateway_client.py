@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from retrain_assets.contract import RetrainError
+from retrain_assets.home import ReplayClock
 from retrain_assets.routing import Reason, compile_rule, rules_from_document
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.client import GatewayClient, GatewayError
 from retrain_assets.serving.client.transport import Transport
-from retrain_assets_tests.serving.client.conftest import ODD_UNITS, Serving
-from retrain_assets_tests.serving.gateway.served import ELSEWHERE, FEATURES, MODEL, SECOND, row
+from retrain_assets_tests.serving.client.conftest import ODD_UNITS, Serving, listening
+from retrain_assets_tests.serving.gateway.served import ELSEWHERE, FEATURES, MODEL, SECOND, Served, row
 
 
 @pytest.fixture
@@ -53,6 +54,22 @@ def test_outcomes_and_exposures_of_one_request_meet_in_the_home(client: GatewayC
     assert serving.exposures()["arm"].to_list() == [told.arm]
     outcomes = ExposureLog(serving.world.home).read_outcomes(MODEL)
     assert outcomes.select("request_id", "unit_id", "cost_per_flight").rows() == [("r-1", "N1", 3.0)]
+
+
+def test_an_outcome_without_a_time_is_observed_by_the_gateways_clock_so_that_a_home_in_replay_takes_it(world: Served) -> None:
+    moment = datetime.now(UTC) - timedelta(hours=2)
+    ReplayClock(world.home.replay_clock_path).set(moment)
+    sent = {"request_id": "r-1", "unit": "N1", "measures": {"cost_per_flight": 3}}
+    with listening(world) as serving:
+        with GatewayClient(serving.url) as client:
+            assert client.send_outcomes(MODEL, [sent, {**sent, "request_id": "r-2", "observed_at": None}]) == 2
+        serving.end()
+        assert ExposureLog(world.home).read_outcomes(MODEL)["observed_at"].to_list() == [moment] * 2
+
+
+def test_an_address_without_a_scheme_is_refused_at_once() -> None:
+    with pytest.raises(GatewayError, match=r"^url: '127.0.0.1:8080' is no address of a gateway; write it like http://127"):
+        GatewayClient("127.0.0.1:8080")
 
 
 def test_the_arm_asked_for_is_the_arm_predicted_whatever_the_unit_is_called(client: GatewayClient) -> None:

@@ -160,6 +160,14 @@ def test_a_folder_that_is_no_home_is_refused_and_not_made_one(tmp_path: Path) ->
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_home_may_be_named_by_its_folder(world: Served) -> None:
+    for folder in (world.home.root, str(world.home.root)):
+        with LocalRouter(folder) as router:
+            assert router.assign(MODEL, "N1", JFK).version
+    with pytest.raises(RetrainError, match="there is no flag document"):
+        LocalRouter("nowhere")
+
+
 def test_a_router_made_before_a_fork_refuses_instead_of_losing_exposures(world: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with LocalRouter(world.home) as router:
         routed = router.assign(MODEL, "N1", JFK)
