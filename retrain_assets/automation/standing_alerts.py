@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -117,17 +116,16 @@ def _owed(debt: Debt) -> Alert:
         urgency=_OWED[debt.kind],
         headline=f"toggle {debt.toggle}: {debt.message}",
         lines=(f"It counts as debt since {words.moment(timestamp(debt.since))}.",),
-        commands=tuple(_steps(debt.remedy)),
+        commands=tuple(_steps(debt)),
     )
 
 
-def _steps(remedy: str) -> Iterator[tuple[str, str]]:
-    """A remedy's commands one by one, who types it or what else there is beside each."""
-    for number, step in enumerate(re.split(r", then |; ", remedy)):
-        command, _, note = step.partition(", ")
-        if "--reason" not in command:
-            command += ' --reason "why"'
-        yield command, ("Then" if ", then " in remedy else "Or") if number else f"Settle it, {note}" if note else "Settle it"
+def _steps(debt: Debt) -> Iterator[tuple[str, str]]:
+    """The commands one by one, who types it or what else there is beside each."""
+    for number, way in enumerate(debt.ways):
+        for step, command in enumerate(way.commands):
+            what = "Then" if step else "Or" if number else "Settle it"
+            yield command, f"{what}, by {way.by}" if way.by and not step else what
 
 
 _OWED: Mapping[DebtKind, Urgency] = {

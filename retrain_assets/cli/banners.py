@@ -22,15 +22,17 @@ def banners(platform: PlatformState, now: datetime, models: Iterable[str] | None
         now: aware.
         models: the models that are shown; None for all.
     """
+    from retrain_assets.release.commands import lift_of, release_of
+
     shown = None if models is None else {EVERY_MODEL, *models}
     lines = [
         f"KILL SWITCH of {one.scope} ENGAGED since {moment(one.engaged_at)} by {one.by}: {one.reason}; "
-        f"release it with retrain kill --release {'--all' if one.model == EVERY_MODEL else one.model}"
+        f"when its cause is gone: {release_of(one)}"
         for one in platform.kill_switches.values()
         if shown is None or one.model in shown
     ]
     return lines + [
-        f"CHANGE FREEZE of {one.scope} until {one.end} is over: {one.reason}"
+        f"CHANGE FREEZE of {one.scope} until {one.end} is over: {one.reason}; to lift it: {lift_of(one)}"
         for one in platform.freezes_in_force(now)
         if shown is None or one.model in shown
     ]

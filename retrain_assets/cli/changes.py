@@ -54,7 +54,15 @@ def carry_out(controller: ReleaseController, model: str, actor: Actor, action: C
     return Change(before, after, tuple(controller.ledger.events(model=model, after=before.sequence)))
 
 
-def report(change: Change, controller: ReleaseController, order: Order, *, note: str = "", toggle: str | None = None) -> None:
+def report(
+    change: Change,
+    controller: ReleaseController,
+    order: Order,
+    *,
+    note: str = "",
+    toggle: str | None = None,
+    following: str = "",
+) -> None:
     """Print what an action changed.
 
     Args:
@@ -63,6 +71,7 @@ def report(change: Change, controller: ReleaseController, order: Order, *, note:
         order: who asked for it, why, and how to answer.
         note: one more line, such as which toggle a model's name stood for or what happens next.
         toggle: the toggle the action was about.
+        following: what somebody else has to do now, with the command.
     """
     model = change.after.model
     if order.as_json:
@@ -75,6 +84,7 @@ def report(change: Change, controller: ReleaseController, order: Order, *, note:
                 "actor": str(order.actor),
                 "reason": order.reason,
                 "note": note or None,
+                "next": following or None,
                 "events": [event.to_json() for event in change.events],
             }
         )
@@ -85,6 +95,8 @@ def report(change: Change, controller: ReleaseController, order: Order, *, note:
         say(f"{model}: {one['what']}: {one['from'] or 'none'} → {one['to'] or 'none'}")
     if not change.events:
         say(f"{model}: nothing changed; it was so already")
+    if following:
+        say(f"{model}: next: {following}")
     say_events(change.events)
 
 

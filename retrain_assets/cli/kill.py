@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,9 @@ from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     from retrain_assets.release import Engaged, ReleaseController
+
+LATELY = timedelta(days=7)
+"""Promotions of this time are named when all models are stopped: a fresh champion may be what hurts."""
 
 
 @click.command()
@@ -45,7 +49,9 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
         controller, actor, lambda: engaged.append(controller.engage_kill_switch(model, actor, order.reason))
     )
     (done,) = engaged
-    platform_changes.report(change, order, notes=[f"not done: {fault}" for fault in done.undone])
+    platform_changes.report(
+        change, order, notes=[*(f"not done: {fault}" for fault in done.undone), *_besides(controller, model, done)]
+    )
     if done.registry_behind:
         tell(f"note: recorded and routed, but the registry is behind ({done.registry_behind}); run retrain reconcile")
     if done.undone:
@@ -53,5 +59,25 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
         click.get_current_context().exit(ExitCode.INPUT)
 
 
+def _besides(controller: ReleaseController, model: str | None, done: Engaged) -> list[str]:
+    """What a kill switch does not touch: champions that were promoted, of all models those of the last days."""
+    from retrain_assets.cli.targets import made_the_champion
+    from retrain_assets.release.commands import command_of
+    from retrain_assets.release.toggle import Move
+
+    since, states = controller.clock.now() - LATELY, controller.states()
+    promoted = [toggle for name, state in states.items() if model in (None, name) for toggle in made_the_champion(state)]
+    lines = [] if done.rolled_back or done.undone else ["no challenger got traffic; champions answered everybody already"]
+    return lines + [
+        f"{toggle.model}: its champion, version {toggle.challenger.version}, was promoted on {toggle.status_since:%Y-%m-%d} "
+        f"and goes on; back to version {toggle.previous_champion.version}: {command_of(toggle, Move.ROLL_BACK)}"
+        for toggle in promoted
+        if model is not None or toggle.status_since >= since
+    ]
+
+
 def _still_engaged(controller: ReleaseController) -> list[str]:
-    return [f"still engaged: the kill switch of {one.scope}" for one in controller.platform().kill_switches.values()]
+    from retrain_assets.release.commands import release_of
+
+    switches = controller.platform().kill_switches.values()
+    return [f"still engaged: the kill switch of {one.scope}; when its cause is gone: {release_of(one)}" for one in switches]

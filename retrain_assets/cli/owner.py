@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from retrain_assets.cli.show import moment, say, say_json, say_table
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
-    from retrain_assets.release import ReleaseController
+    from retrain_assets.release import ModelState, ReleaseController
 
 owner_argument = click.argument("name", metavar="OWNER")
 
@@ -72,15 +73,35 @@ def list_owners(as_json: bool) -> None:
 
 
 def _orphaned(controller: ReleaseController, name: str) -> list[str]:
-    """The toggles that now stand still, each with the way on."""
-    from retrain_assets.release import ToggleStatus
+    """What now stands still, each with the way on; and that it is nothing, where the name may be wrong."""
+    from retrain_assets.release import DebtKind, toggle_debt
+    from retrain_assets.release.platform import principal
 
-    states, platform = controller.snapshot()
-    return [
-        f"{toggle.name} stands still: an approver offers it to somebody with retrain toggle transfer {toggle.name} --to OWNER"
+    (states, platform), now = controller.snapshot(), controller.clock.now()
+    orphaned = {
+        debt.toggle: debt.ways[0].line
         for state in states.values()
-        for toggle in state.toggles.values()
-        if (toggle.active or toggle.state is ToggleStatus.PROMOTED)
-        and (gone := platform.left(toggle.owner)) is not None
-        and gone == platform.left(name)
-    ]
+        for debt in toggle_debt(state, platform, now)
+        if debt.kind is DebtKind.OWNER_LEFT and principal(state.toggles[debt.toggle].owner) == principal(name)
+    }
+    owners = {model: owner for model, state in states.items() if (owner := _next_owner(controller, state)) is not None}
+    named = [model for model, owner in owners.items() if principal(owner) == principal(name)]
+    lines = [f"{toggle} stands still until somebody else accepts it: {way}" for toggle, way in orphaned.items()]
+    lines += [f"nothing of {model} is armed until its contract names another toggle.owner" for model in named]
+    if not lines:
+        known = {*owners.values(), *(toggle.owner for state in states.values() for toggle in state.toggles.values())}
+        close = get_close_matches(name, known, n=1)
+        hint = f'; did you mean {close[0]}? to take it back: retrain owner back {name} --reason "why"' if close else ""
+        lines.append(f"no toggle and no contract on record is {name}'s{hint}")
+    return lines
+
+
+def _next_owner(controller: ReleaseController, state: ModelState) -> str | None:
+    """Whom the contract recorded last names as owner of the next toggle; None without one, or where its evidence is gone."""
+    from retrain_assets.contract import Contract, CustodyError
+
+    try:
+        recorded = [controller.evidence.get(retrain.contract_digest) for retrain in [*state.retrains.values()][-1:]]
+    except CustodyError:
+        return None
+    return next((Contract.recorded(one).toggle.owner for one in recorded), None)

@@ -12,7 +12,7 @@ from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
-    from retrain_assets.release import ReleaseController, ToggleState
+    from retrain_assets.release import ModelState, ReleaseController, ToggleState
 
 
 @click.command()
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 def status(model: str | None, as_json: bool) -> None:
     """Champion, active toggle and retrains of MODEL, or of all models."""
     home = Home.from_environment()
-    document = {**_place(home), **_platform(home), "models": _models(home, model)}
+    recorded = _recorded(home, model)
+    document = {
+        **_place(home),
+        **recorded,
+        "models": [{**one, "due": [due.line for due in one["due"]]} for one in recorded["models"]],
+    }
     if as_json:
         say_json(document)
         return
     say(f"home: {home.root}")
     if document["replay_clock"]:
         say(f"replay clock: {moment(document['now'])}")
-    if not document["models"]:
+    if not recorded["models"]:
         say("nothing is recorded here yet; set RETRAIN_HOME to the home that has a record, or fill this one with retrain demo")
     for line in document["banners"]:
         say(line)
-    for view in document["models"]:
+    for view in recorded["models"]:
         say()
         _say_model(view)
 
@@ -45,36 +50,44 @@ def _place(home: Home) -> dict[str, Any]:
     }
 
 
-def _platform(home: Home) -> dict[str, Any]:
-    """Switches, declared freezes and owners who left, and the lines that must be seen first."""
+def _recorded(home: Home, model: str | None) -> dict[str, Any]:
+    """What the ledger says, up to one event: what holds for many models, the lines that must be seen first, the models."""
     from retrain_assets.cli.banners import banners
-    from retrain_assets.cli.opening import controller_of, is_recorded
-    from retrain_assets.release import PlatformState, platform_view
-
-    platform = controller_of(home).platform() if is_recorded(home) else PlatformState()
-    return {**platform_view(platform), "banners": banners(platform, home.clock.now())}
-
-
-def _models(home: Home, model: str | None) -> list[dict[str, Any]]:
+    from retrain_assets.cli.due import due_of
     from retrain_assets.cli.opening import is_recorded, known_model, open_controller
+    from retrain_assets.release import PlatformState, platform_view, toggle_view
+    from retrain_assets.release import status as view
 
     if model is None and not is_recorded(home):
-        return []
+        return {**platform_view(PlatformState()), "banners": [], "models": []}
     controller = open_controller(home)
-    from retrain_assets.release import status as view
-    from retrain_assets.release import toggle_view
+    (known, platform), now = controller.snapshot(), controller.clock.now()
+    states = [known_model(controller, model)] if model else list(known.values())
+    return {
+        **platform_view(platform),
+        "banners": banners(platform, now, [model] if model else None),
+        "models": [
+            {
+                **view(state, now, platform),
+                "toggles": [toggle_view(toggle, now, platform) for toggle in state.toggles.values()],
+                "due": due_of(state, platform, now),
+                "last_look_in_words": _last_look(controller, state.active_toggle),
+                "way_back": _way_back(state),
+            }
+            for state in states
+        ],
+    }
 
-    now, platform = controller.clock.now(), controller.platform()
-    states = [known_model(controller, model)] if model else list(controller.states().values())
-    return [
-        {
-            **view(state, now, platform),
-            "toggles": [toggle_view(toggle, now, platform) for toggle in state.toggles.values()],
-            "due": [*_due(state, now), *_owed(state, platform, now)],
-            "last_look_in_words": _last_look(controller, state.active_toggle),
-        }
-        for state in states
-    ]
+
+def _way_back(state: ModelState) -> dict[str, str] | None:
+    """Where a rollback leads now, and the command; None where there is nothing to roll back."""
+    from retrain_assets.cli.targets import rolled_back_first
+    from retrain_assets.release.commands import command_of
+    from retrain_assets.release.toggle import Move
+
+    toggle = rolled_back_first(state)
+    command = command_of(toggle, Move.ROLL_BACK) if toggle else None
+    return {"version": toggle.previous_champion.version, "command": command} if toggle and command else None
 
 
 def _last_look(controller: ReleaseController, toggle: ToggleState | None) -> str | None:
@@ -91,40 +104,9 @@ def _last_look(controller: ReleaseController, toggle: ToggleState | None) -> str
     return f"{call['word'].lower()}: {call['why']}"
 
 
-def _due(state: Any, now: Any) -> list[str]:
-    """What waits for a person, one line each."""
-    from retrain_assets.release.policy import standing_approvals
-
-    due = []
-    for toggle in state.toggles.values():
-        approval = toggle.contract["approval"]
-        if toggle.state == "awaiting_approval":
-            standing = standing_approvals(toggle, now)
-            given = ", ".join(item.approver for item in standing) or "none yet"
-            counted = {item.approver for item in standing}
-            if lapsed := sorted({item.approver for item in toggle.approvals} - counted):
-                given += (
-                    f"; no longer counted, as it lapsed or an approval holds for the look it was given on: {', '.join(lapsed)}"
-                )
-            who = " or ".join(approval["approvers"])
-            due.append(f"{toggle.name} waits for approval: {approval['required']} of {who} (given: {given})")
-        if toggle.active and toggle.expires_at is not None and now >= toggle.expires_at:
-            due.append(f"{toggle.name} expired on {moment(toggle.expires_at)} and is rolled back at the next tick")
-        if toggle.remove_by is not None and now >= toggle.remove_by and toggle.state in ("promoted", "rejected"):
-            due.append(f"{toggle.name} was to be removed by {moment(toggle.remove_by)}; retrain toggle retire {toggle.name}")
-    return due
-
-
-def _owed(state: Any, platform: Any, now: Any) -> list[str]:
-    """Toggle debt besides the dates of :func:`_due`, one line each."""
-    from retrain_assets.release import DebtKind, toggle_debt
-
-    told = (DebtKind.EXPIRED, DebtKind.PAST_REMOVAL)
-    owed = [debt for debt in toggle_debt(state, platform, now) if debt.kind not in told]
-    return [f"{debt.toggle}: {debt.message}; {debt.remedy}" for debt in owed]
-
-
 def _say_model(view: dict[str, Any]) -> None:
+    from retrain_assets.cli.due import way_lines
+
     champion = view["champion"]
     if champion:
         made = f" of retrain {view['champion_retrain']}" if view["champion_retrain"] else ""
@@ -137,8 +119,12 @@ def _say_model(view: dict[str, Any]) -> None:
         say(f"  toggle {toggle['toggle']}: {at_stage(toggle['state'], toggle['stage'])}, revision {toggle['revision']}{until}")
         if look := toggle["last_look"]:
             say(f"  last look {moment(look['at'])}: {view['last_look_in_words'] or look['action'].replace('_', ' ')}")
-    for line in view["due"]:
-        say(f"  due: {line}")
+    if back := view["way_back"]:
+        say(f"  all traffic to version {back['version']}: {back['command']}")
+    for due in view["due"]:
+        say(f"  due: {due.what}")
+        for line in way_lines({"commands": way.commands, "by": way.by} for way in due.ways):
+            say(f"       {line}")
     if view["retrains"]:
         say_table(
             ["retrain", "trigger", "data", "training", "offline", "canary", "version", "toggle", "ended", "approved by"],

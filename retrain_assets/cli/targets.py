@@ -42,17 +42,18 @@ def to_roll_back(states: Mapping[str, ModelState], name: str) -> Target:
         Refused: when the model has neither.
         RetrainError: when the name is neither a toggle nor a model.
     """
-    return _find(states, name, ("active toggle", _active), ("last promoted toggle", _made_the_champion))
+    nothing = "there is nothing to roll back: no challenger gets traffic, and no promoted toggle made the champion"
+    return _find(states, name, ("active toggle", _active), ("last promoted toggle", made_the_champion), nothing=nothing)
 
 
 def to_answer_for(states: Mapping[str, ModelState], name: str) -> Target:
-    """As :func:`to_roll_back`: the toggle somebody has to answer for.
+    """The same toggle, as the one somebody has to answer for.
 
     Raises:
         Refused: when the model has neither.
         RetrainError: when the name is neither a toggle nor a model.
     """
-    return to_roll_back(states, name)
+    return _find(states, name, ("active toggle", _active), ("last promoted toggle", made_the_champion))
 
 
 def to_retire(states: Mapping[str, ModelState], name: str) -> Target:
@@ -98,7 +99,7 @@ def retrain_to_arm(controller: ReleaseController, name: str, retrain: str | None
     return model, waiting[0]
 
 
-def _find(states: Mapping[str, ModelState], name: str, *choices: tuple[str, Fits]) -> Target:
+def _find(states: Mapping[str, ModelState], name: str, *choices: tuple[str, Fits], nothing: str = "") -> Target:
     for state in states.values():
         if name in state.toggles:
             return Target(state.toggles[name])
@@ -113,16 +114,22 @@ def _find(states: Mapping[str, ModelState], name: str, *choices: tuple[str, Fits
             raise Refused(f"it has more than one {what}", where=name, remedy=f"name one: {', '.join(one.name for one in found)}")
         if found:
             return Target(found[0], f"{what} of {name}")
-    wanted = " or ".join(what for what, _ in choices)
+    wanted = " and no ".join(what for what, _ in choices)
     has = ", ".join(f"{one.name} ({one.state})" for one in states[name].toggles.values()) or "none"
-    raise Refused(f"it has no {wanted}", where=name, remedy=f"toggles: {has}")
+    raise Refused(nothing or f"it has no {wanted}", where=name, remedy=f"toggles: {has}")
+
+
+def rolled_back_first(state: ModelState) -> ToggleState | None:
+    """The toggle that a rollback of the model means; None when there is nothing to roll back."""
+    return next(iter([*_active(state), *made_the_champion(state)]), None)
 
 
 def _active(state: ModelState) -> list[ToggleState]:
     return [state.active_toggle] if state.active_toggle else []
 
 
-def _made_the_champion(state: ModelState) -> list[ToggleState]:
+def made_the_champion(state: ModelState) -> list[ToggleState]:
+    """The promoted toggle whose challenger serves as champion, none or one."""
     return [one for one in state.toggles.values() if one.state is ToggleStatus.PROMOTED and one.challenger == state.champion][-1:]
 
 

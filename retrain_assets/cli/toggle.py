@@ -16,7 +16,7 @@ from retrain_assets.home import Home
 if TYPE_CHECKING:
     from retrain_assets.cli.targets import Target
     from retrain_assets.ledger import Actor
-    from retrain_assets.release import ModelState, ReleaseController
+    from retrain_assets.release import ModelState, ReleaseController, ToggleState
 
     Find = Callable[[Mapping[str, ModelState], str], Target]
     Move = Callable[[ReleaseController, str, Actor, int], object]
@@ -127,6 +127,7 @@ def transfer(toggle: str, owner: str, order: Order) -> None:
         order,
         lambda door, one, actor, seen: door.offer_transfer(one, owner, actor, order.reason, revision=seen),
         to_answer_for,
+        following=_to_be_accepted,
     )
 
 
@@ -170,7 +171,15 @@ def retire(toggle: str, order: Order) -> None:
     _move(toggle, order, lambda door, one, actor, seen: door.retire(one, actor, order.reason, revision=seen), to_retire)
 
 
-def _move(name: str, order: Order, move: Move, find: Find | None = None, *, at_once: bool = False) -> None:
+def _move(
+    name: str,
+    order: Order,
+    move: Move,
+    find: Find | None = None,
+    *,
+    at_once: bool = False,
+    following: Callable[[ToggleState], str] | None = None,
+) -> None:
     """Find the toggle, move it as it was just seen (or at the revision that was asked for), and print what changed."""
     from retrain_assets.cli import changes, targets
     from retrain_assets.cli.opening import open_at_once, open_controller
@@ -182,7 +191,18 @@ def _move(name: str, order: Order, move: Move, find: Find | None = None, *, at_o
     seen = known.revision if order.revision is None else order.revision
     change = changes.carry_out(controller, known.model, actor, lambda: move(controller, known.name, actor, seen))
     note = f"{target.chosen} is {known.name}" if target.chosen else ""
-    changes.report(change, controller, order, note=note, toggle=known.name)
+    then = following(change.after.toggles[known.name]) if following else ""
+    changes.report(change, controller, order, note=note, toggle=known.name, following=then)
+
+
+def _to_be_accepted(toggle: ToggleState) -> str:
+    from retrain_assets.release.commands import command_of
+    from retrain_assets.release.toggle import Move
+
+    if toggle.offer is None:
+        return ""
+    other = f" other than {toggle.offer.by}" if toggle.offer.owner.startswith("team:") else ""
+    return f"{command_of(toggle, Move.ACCEPT)}  # by {toggle.offer.owner}{other}"
 
 
 def _duration(text: str) -> timedelta:

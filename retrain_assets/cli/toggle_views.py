@@ -86,10 +86,13 @@ def debt(model: str | None, as_json: bool) -> None:
     if as_json:
         say_json(found)
         return
+    from retrain_assets.cli.due import way_lines
+
     for one in found:
-        days = f"{one['days']} day{'' if one['days'] == 1 else 's'}"
-        say(f"{one['toggle']}: {one['kind'].replace('_', ' ')} for {days}: {one['message']}")
-        say(f"    {one['remedy']}")
+        since = f"in debt for {one['days']} day{'' if one['days'] == 1 else 's'}" if one["days"] else "since today"
+        say(f"{one['toggle']}: {one['kind'].replace('_', ' ')}, {since}: {one['message']}")
+        for line in way_lines(one["ways"]):
+            say(f"    {line}")
     toggles = len({one["toggle"] for one in found})
     say(f"{len(found)} in all, on {toggles} toggle{'' if toggles == 1 else 's'}" if found else "no toggle debt")
 
@@ -111,6 +114,7 @@ def _row(view: dict[str, Any]) -> list[Any]:
 
 
 def _lines(view: dict[str, Any]) -> list[tuple[str, str]]:
+    from retrain_assets.cli.due import way_lines
     from retrain_assets.cli.terms_words import cohort_words, guardrail_words, rollback_words
 
     look, offer = view["last_look"], view["offered_to"]
@@ -137,7 +141,7 @@ def _lines(view: dict[str, Any]) -> list[tuple[str, str]]:
         ("armed", moment(view["armed_at"])),
         ("in stage since", moment(view["stage_started_at"])),
         ("review due", _review(view)),
-        ("expires", moment(view["expires_at"])),
+        ("expires", moment(view["expires_at"]) if view["state"] in ACTIVE else None),
         ("remove by", moment(view["remove_by"])),
         ("revision", f"{view['revision']} (split of revision {view['stage_revision']})"),
         ("last look", f"{moment(look['at'])}: {look['action'].replace('_', ' ')}: {look['reason']}" if look else None),
@@ -149,12 +153,19 @@ def _lines(view: dict[str, Any]) -> list[tuple[str, str]]:
             )
             for one in view["approvals"]
         ),
-        *(("debt", f"{one['message']}; {one['remedy']}") for one in view["debt"]),
+        *(line for one in view["debt"] for line in (("debt", one["message"]), *(("", way) for way in way_lines(one["ways"])))),
         ("freeze", f"until {view['freeze']['end']} is over: {view['freeze']['reason']}" if view["freeze"] else None),
-        ("possible", ", ".join(view["possible"]) or "nothing"),
+        *((("" if number else "possible"), command) for number, command in enumerate(_possible(view))),
         *(("stopped", f"{move}: {'; '.join(why)}") for move, why in view["stopped"].items()),
     ]
     return [(name, value) for name, value in lines if value]
+
+
+def _possible(view: dict[str, Any]) -> list[str]:
+    """What can be done now, a command each; what a job does, by its name."""
+    commands = [command for move in view["possible"] if (command := view["commands"].get(move)) is not None]
+    by_jobs = [move for move in view["possible"] if move not in view["commands"]]
+    return [*commands, *([f"{' and '.join(by_jobs)}, by the model's jobs"] if by_jobs else [])] or ["nothing"]
 
 
 def _review(view: dict[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """The one door to activation: controller, toggle state machine, policy over recorded verdicts."""
 
 from retrain_assets.release.controller import ReleaseController
-from retrain_assets.release.debt import Debt, DebtKind, toggle_debt
+from retrain_assets.release.debt import Debt, DebtKind, Way, toggle_debt
 from retrain_assets.release.door import Reconciled
 from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft, PlatformState, fold_platform
@@ -63,6 +63,7 @@ __all__ = [
     "ToggleStatus",
     "TransferOffer",
     "VersionRef",
+    "Way",
     "audit_trail",
     "debt_view",
     "fold",

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from retrain_assets.contract import Contract, Refused
+from retrain_assets.ledger import EVERY_MODEL
+from retrain_assets.release.commands import lift_of, release_of
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.toggle import Move
 
@@ -49,13 +51,12 @@ def brakes(platform: PlatformState, terms: Contract, move: Move, now: datetime, 
     """
     found: list[Brake] = []
     if (switch := platform.kill_switch(terms.model)) is not None and move in STOPPED[BrakeKind.KILL_SWITCH]:
-        flag = "--all" if switch.model != terms.model else terms.model
         found.append(
             Brake(
                 BrakeKind.KILL_SWITCH,
                 f"the kill switch of {switch.scope} is engaged since {switch.engaged_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
                 f"({switch.reason})",
-                f"retrain kill --release {flag} when its cause is gone",
+                f"when its cause is gone: {release_of(switch)}",
             )
         )
     today = now.astimezone(UTC).date()
@@ -63,13 +64,15 @@ def brakes(platform: PlatformState, terms: Contract, move: Move, now: datetime, 
     if freezes and move in STOPPED[BrakeKind.FREEZE]:
         why = "; ".join(one.reason for one in freezes)
         over = max(one.end for one in freezes)
-        found.append(Brake(BrakeKind.FREEZE, f"{today} is in a change freeze ({why})", f"wait until {over} is over"))
+        declared = [lift_of(one) for one in platform.freezes_in_force(now) if one.model in (EVERY_MODEL, terms.model)]
+        ways = (f"wait until {over} is over", *([" && ".join(declared)] if len(declared) == len(freezes) else []))
+        found.append(Brake(BrakeKind.FREEZE, f"{today} is in a change freeze ({why})", ", or: ".join(ways)))
     if (gone := platform.left(owner)) is not None and move in STOPPED[BrakeKind.OWNER_LEFT]:
         found.append(
             Brake(
                 BrakeKind.OWNER_LEFT,
                 f"its owner {owner} left on {gone.since.astimezone(UTC):%Y-%m-%d} ({gone.reason})",
-                f"an approver offers it to somebody: retrain toggle transfer {toggle} --to OWNER"
+                f'an approver offers it to somebody: retrain toggle transfer {toggle} --to OWNER --reason "why"'
                 if toggle
                 else "name another toggle.owner in the contract",
             )

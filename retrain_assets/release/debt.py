@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from retrain_assets.contract import format_duration
+from retrain_assets.release.commands import command_of
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.policy import expired
 from retrain_assets.release.state import ModelState, ToggleState, ToggleStatus
+from retrain_assets.release.toggle import Move
 
 HELD_AT_MOST = timedelta(days=7)
 """How long a toggle may be held before that counts as debt."""
@@ -42,6 +44,24 @@ class DebtKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One way to settle a debt.
+
+    Args:
+        commands: what to type, one after the other; the reason and an OWNER are to be filled in.
+        by: who has to type it; empty: any person.
+    """
+
+    commands: tuple[str, ...]
+    by: str = ""
+
+    @property
+    def line(self) -> str:
+        """As a shell takes it; who has to type it stands behind it as a comment."""
+        return " && ".join(self.commands) + (f"  # by {self.by}" if self.by else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Debt:
     """One thing owed about one toggle.
 
@@ -51,7 +71,7 @@ class Debt:
         since: from when on it counts as debt.
         days: whole days since then.
         message: one sentence.
-        remedy: the command that settles it.
+        ways: what settles it; any one of them does.
     """
 
     toggle: str
@@ -59,7 +79,12 @@ class Debt:
     since: datetime
     days: int
     message: str
-    remedy: str
+    ways: tuple[Way, ...]
+
+    @property
+    def remedy(self) -> str:
+        """Every way, in one line; typed as a whole it is refused and does nothing."""
+        return " or: ".join(way.line for way in self.ways)
 
 
 def toggle_debt(state: ModelState, platform: PlatformState, now: datetime) -> tuple[Debt, ...]:
@@ -80,9 +105,7 @@ def debt_of(toggle: ToggleState, platform: PlatformState, now: datetime) -> tupl
         return ()
     owed = [*_about_dates(toggle, now), *_about_owner(toggle, platform)]
     return tuple(
-        Debt(toggle.name, kind, since, (now - since).days, message, remedy)
-        for kind, since, message, remedy in owed
-        if since <= now
+        Debt(toggle.name, kind, since, (now - since).days, message, ways) for kind, since, message, ways in owed if since <= now
     )
 
 
@@ -97,78 +120,66 @@ def review_due(toggle: ToggleState) -> datetime | None:
     return max(began, toggle.reviewed_at or began) + toggle.terms.toggle.review_every
 
 
-_Owed = tuple[DebtKind, datetime, str, str]
+_Owed = tuple[DebtKind, datetime, str, tuple[Way, ...]]
 
 
 def _about_dates(toggle: ToggleState, now: datetime) -> Iterator[_Owed]:
     """Of several dates that passed the gravest counts."""
-    name, reason = toggle.name, '--reason "why"'
     if toggle.expires_at is not None and expired(toggle, now):
-        yield (
-            DebtKind.EXPIRED,
-            toggle.expires_at,
-            f"it expired on {_day(toggle.expires_at)} and is not rolled back yet",
-            f"retrain toggle rollback {name} {reason}",
-        )
+        message = f"it expired on {_day(toggle.expires_at)} and is not rolled back yet"
+        yield DebtKind.EXPIRED, toggle.expires_at, message, (_way(toggle, Move.ROLL_BACK),)
     elif toggle.remove_by is not None and now >= toggle.remove_by:
-        yield (
-            DebtKind.PAST_REMOVAL,
-            toggle.remove_by,
-            f"it was to be gone by {_day(toggle.remove_by)} and is {toggle.state.value.replace('_', ' ')}",
-            _way_out(toggle),
-        )
+        message = f"it was to be gone by {_day(toggle.remove_by)} and is {toggle.state.value.replace('_', ' ')}"
+        yield DebtKind.PAST_REMOVAL, toggle.remove_by, message, (_way_out(toggle),)
     elif toggle.state in (ToggleStatus.ROLLED_BACK, ToggleStatus.REJECTED):
-        ended = toggle.state.value.replace("_", " ")
-        yield (
-            DebtKind.ENDED_KEPT,
-            toggle.status_since + ENDED_AT_MOST,
-            f"it was {ended} on {_day(toggle.status_since)} and is not retired",
-            _way_out(toggle),
-        )
+        message = f"it was {toggle.state.value.replace('_', ' ')} on {_day(toggle.status_since)} and is not retired"
+        yield DebtKind.ENDED_KEPT, toggle.status_since + ENDED_AT_MOST, message, (_way_out(toggle),)
     elif (due := review_due(toggle)) is not None:
         yield _review(toggle, due)
     if toggle.state is ToggleStatus.HELD:
-        since = toggle.status_since + HELD_AT_MOST
         message = f"it is held since {_day(toggle.status_since)}, longer than {format_duration(HELD_AT_MOST)}"
-        yield DebtKind.HELD, since, message, f"retrain toggle resume {name} {reason}, or roll it back"
+        ways = (_way(toggle, Move.RESUME), _way(toggle, Move.ROLL_BACK))
+        yield DebtKind.HELD, toggle.status_since + HELD_AT_MOST, message, ways
 
 
 def _review(toggle: ToggleState, due: datetime) -> _Owed:
-    again = f'retrain toggle review {toggle.name} --reason "why it is still needed"'
+    again = _way(toggle, Move.REVIEW)
     if toggle.state is ToggleStatus.PROMOTED:
         kept = (
             f"it was promoted on {_day(toggle.status_since)} and keeps version {toggle.previous_champion.version}, the way back"
         )
-        return DebtKind.PROMOTED_KEPT, due, kept, f"{_way_out(toggle)}; {again}"
+        return DebtKind.PROMOTED_KEPT, due, kept, (_way_out(toggle), again)
     said = f"the last time on {_day(toggle.reviewed_at)}" if toggle.reviewed_at else "since it was armed"
     every = format_duration(toggle.terms.toggle.review_every)
     message = f"nobody has said for more than {every} that it is still needed ({said})"
-    return DebtKind.REVIEW_OVERDUE, due, message, again
+    return DebtKind.REVIEW_OVERDUE, due, message, (again,)
 
 
 def _about_owner(toggle: ToggleState, platform: PlatformState) -> Iterator[_Owed]:
-    needs_one = toggle.active or toggle.state is ToggleStatus.PROMOTED
-    if needs_one and (gone := platform.left(toggle.owner)) is not None:
-        yield (
-            DebtKind.OWNER_LEFT,
-            gone.since,
-            f"its owner {toggle.owner} left on {_day(gone.since)} ({gone.reason})",
-            f'retrain toggle transfer {toggle.name} --to OWNER --reason "why", by an approver',
-        )
-    if needs_one and (offer := toggle.offer) is not None:
-        yield (
-            DebtKind.OFFER_PENDING,
-            offer.at + OFFERED_AT_MOST,
-            f"{offer.by} offered it to {offer.owner} on {_day(offer.at)}, and it is not accepted",
-            f'retrain toggle accept {toggle.name} --reason "why", by {offer.owner}',
-        )
+    if not (toggle.active or toggle.state is ToggleStatus.PROMOTED):
+        return
+    if (gone := platform.left(toggle.owner)) is not None:
+        message = f"its owner {toggle.owner} left on {_day(gone.since)} ({gone.reason})"
+        yield DebtKind.OWNER_LEFT, gone.since, message, (_way(toggle, Move.TRANSFER, by=_approvers(toggle)),)
+    if (offer := toggle.offer) is not None:
+        message = f"{offer.by} offered it to {offer.owner} on {_day(offer.at)}, and it is not accepted"
+        other = f", other than {offer.by}" if offer.owner.startswith("team:") else ""
+        yield DebtKind.OFFER_PENDING, offer.at + OFFERED_AT_MOST, message, (_way(toggle, Move.ACCEPT, by=offer.owner + other),)
 
 
-def _way_out(toggle: ToggleState) -> str:
+def _way(toggle: ToggleState, *moves: Move, by: str = "") -> Way:
+    return Way(tuple(command for move in moves if (command := command_of(toggle, move)) is not None), by)
+
+
+def _way_out(toggle: ToggleState) -> Way:
     """How a toggle that ended is closed; a rolled back one is rejected first."""
     if toggle.state is ToggleStatus.ROLLED_BACK:
-        return f'retrain reject {toggle.model} {toggle.retrain} --reason "why", then retrain toggle retire {toggle.name}'
-    return f'retrain toggle retire {toggle.name} --reason "why"'
+        return _way(toggle, Move.REJECT, Move.RETIRE, by=_approvers(toggle))
+    return _way(toggle, Move.RETIRE)
+
+
+def _approvers(toggle: ToggleState) -> str:
+    return " or ".join(toggle.terms.approval.approvers)
 
 
 def _day(moment: datetime | None) -> str:

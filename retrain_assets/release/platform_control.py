@@ -11,11 +11,13 @@ from datetime import UTC, date
 from retrain_assets.contract import Refused, first_line
 from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Actor, EventKind
 from retrain_assets.release import ramping
+from retrain_assets.release.commands import command_of
 from retrain_assets.release.door import Door, Reconciled
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.ownership import require_owner
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft
 from retrain_assets.release.state import ToggleState
+from retrain_assets.release.toggle import Move
 
 KILLED = "kill_switch"
 """Cause of a rollback by a kill switch."""
@@ -105,11 +107,11 @@ class PlatformControl(Door):
                 whose = "all models" if model is None else model
                 raise Refused(f"the kill switch of {whose} is not engaged{also}", remedy="retrain status shows what is engaged")
             active = [one.active_toggle for name, one in self.states().items() if scope in (EVERY_MODEL, name)]
-            if still := [toggle.name for toggle in active if toggle is not None]:
+            if still := [toggle for toggle in active if toggle is not None]:
                 raise Refused(
-                    f"{', '.join(still)} could not be rolled back and would get traffic again",
+                    f"{', '.join(toggle.name for toggle in still)} could not be rolled back and would get traffic again",
                     where=f"kill switch of {switches[scope].scope}",
-                    remedy="roll it back first: retrain toggle rollback",
+                    remedy=f"roll back first: {' && '.join(filter(None, (command_of(one, Move.ROLL_BACK) for one in still)))}",
                 )
             drafts.add(EventKind.KILL_SWITCH_RELEASED, None, {"engaged": switches[scope].sequence})
             return switches[scope]

@@ -8,6 +8,7 @@ from typing import Any
 
 from retrain_assets.contract import Freeze
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.release.commands import command_of
 from retrain_assets.release.debt import Debt, debt_of, review_due
 from retrain_assets.release.platform import KillSwitch, PlatformState
 from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, expired, standing_approvals, toggle_brakes
@@ -101,6 +102,11 @@ def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> 
             for item in toggle.approvals
         ],
         "possible": [str(move) for move, found in stopped.items() if not found],
+        "commands": {
+            str(move): command
+            for move, found in stopped.items()
+            if not found and (command := command_of(toggle, move)) is not None
+        },
         "stopped": {str(move): [brake.message for brake in found] for move, found in stopped.items() if found},
     }
 
@@ -114,6 +120,7 @@ def debt_view(debt: Debt) -> dict[str, Any]:
         "days": debt.days,
         "message": debt.message,
         "remedy": debt.remedy,
+        "ways": [{"commands": list(way.commands), "by": way.by or None} for way in debt.ways],
     }
 
 

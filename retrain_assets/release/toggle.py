@@ -69,6 +69,8 @@ def require_possible(toggle: ToggleState, move: Move) -> None:
         why = ": it is the last stage below 100, and 100 is the promotion"
     if move is Move.ASK_APPROVAL and toggle.state in ALLOWED[Move.ASK_APPROVAL]:
         why = f": the ramp goes on to stage {next_stage(toggle)} first"
+    if move is Move.ROLL_BACK and toggle.state in (ToggleStatus.ROLLED_BACK, ToggleStatus.REJECTED):
+        why = ": its challenger gets no traffic any more"
     if move is Move.ACCEPT and toggle.state in ALLOWED[Move.ACCEPT]:
         why = ": it is offered to nobody"
     listed = ", ".join(open_moves) or "nothing; launch a new retrain"

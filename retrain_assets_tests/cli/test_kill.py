@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from .conftest import Run, parsed
-from .world import MODEL, RUTH, TOGGLE, World
+from .world import MODEL, RUTH, SECOND, TOGGLE, World
 
 SCOPES = pytest.mark.parametrize(("scope", "whose"), [(MODEL, MODEL), ("--all", "all models")])
 
@@ -29,7 +29,7 @@ def test_status_and_list_say_loudly_that_it_is_engaged(act: Run, run: Run, rampi
     act("kill", scope)
     loud = f"KILL SWITCH of {whose} ENGAGED since 2024-04-05 06:00 UTC by person:ruth@example.org: because of the test"
     for shown in (run("status"), run("status", MODEL), run("toggle", "list"), run("toggle", "list", MODEL)):
-        assert f"{loud}; release it with retrain kill --release {scope}\n" in shown.stdout
+        assert f'{loud}; when its cause is gone: retrain kill --release {scope} --reason "why"\n' in shown.stdout
     document = parsed(run("status", "--json"))
     assert [one["model"] for one in document["kill_switches"]] == [None if scope == "--all" else MODEL]
     assert document["models"][0]["kill_switch"]["reason"] == "because of the test"
@@ -42,7 +42,7 @@ def test_nothing_is_armed_until_it_is_released(act: Run, candidates: World, scop
     act("kill", scope)
     refused = act("toggle", "arm", MODEL, code=1).stderr
     assert f"arm is stopped: the kill switch of {whose} is engaged since 2024-04-01 06:00 UTC" in refused
-    assert f"retrain kill --release {scope} when its cause is gone" in refused
+    assert f"when its cause is gone: retrain kill --release {scope}" in refused
     text = act("kill", "--release", scope).stdout
     assert f"kill switch of {whose}: engaged (because of the test) → none" in text
     assert "none → armed" in act("toggle", "arm", MODEL).stdout
@@ -111,3 +111,16 @@ def test_the_record_verifies_with_a_switch_of_a_model_the_registry_has_never_see
     ramping.controller.engage_kill_switch("model_to_come", RUTH, "not before the audit")
     assert "holds" in run("audit", "verify").stdout
     assert "KILL SWITCH of model_to_come ENGAGED" in run("status").stdout
+
+
+@pytest.mark.parametrize(("scope", "days", "named"), [(MODEL, 8, True), ("--all", 6, True), ("--all", 8, False)])
+def test_a_promoted_champion_which_it_does_not_stop_is_named_with_the_way_back(
+    act: Run, awaiting: World, scope: str, days: int, named: bool
+) -> None:
+    act("approve", MODEL, SECOND)
+    awaiting.controller.decide(MODEL, SECOND)
+    awaiting.forward(days=days)
+    text = act("kill", scope).stdout
+    assert "no challenger got traffic; champions answered everybody already" in text
+    champion = f"{MODEL}: its champion, version 2, was promoted on 2024-04-05 and goes on; back to version 1: "
+    assert (f'{champion}retrain toggle rollback {TOGGLE} --reason "why"\n' in text) is named

@@ -32,7 +32,8 @@ def test_an_offer_is_withdrawn_by_offering_it_back(act: Run, ramping: World) -> 
 def test_an_owner_who_left_stops_the_ramp_and_an_approver_finds_another(act: Run, run: Run, ramping: World) -> None:
     text = act("owner", "left", "team:accounts").stdout
     assert "owner team:accounts: none → left on 2024-04-05 (because of the test)" in text
-    assert f"{TOGGLE} stands still: an approver offers it to somebody" in text
+    assert f"{TOGGLE} stands still until somebody else accepts it: retrain toggle transfer {TOGGLE} --to OWNER" in text
+    assert f"nothing of {MODEL} is armed until its contract names another toggle.owner" in text
     assert "team:accounts (left)" in run("toggle", "list").stdout
     assert f"due: {TOGGLE}: its owner team:accounts left on 2024-04-05" in run("status").stdout
     assert [one["owner"] for one in parsed(run("owner", "list", "--json"))] == ["team:accounts"]

@@ -64,10 +64,11 @@ def test_status_counts_only_approvals_that_a_promotion_would_count(run: Run, act
 
 def test_status_says_which_toggle_is_past_its_dates(run: Run, act: Run, ramping: World) -> None:
     ramping.forward(days=20)
-    assert f"{TOGGLE} expired on 2024-04-21 06:00 UTC" in run("status").stdout
+    assert f"due: {TOGGLE}: it expired on 2024-04-21 and is not rolled back yet\n" in run("status").stdout
     act("reject", MODEL, SECOND)
     ramping.forward(days=10)
-    assert f"{TOGGLE} was to be removed by 2024-05-01 06:00 UTC; retrain toggle retire {TOGGLE}" in run("status").stdout
+    said = run("status").stdout
+    assert f"due: {TOGGLE}: it was to be gone by 2024-05-01 and is rejected\n       retrain toggle retire {TOGGLE}" in said
 
 
 def test_an_unknown_model_is_named_with_the_one_that_was_meant(run: Run, ramping: World) -> None:

@@ -17,7 +17,8 @@ def test_list_and_show_tell_the_state_and_what_is_possible(run: Run, ramping: Wo
     text = run("toggle", "show", MODEL).stdout
     assert text.startswith(f"active toggle of {MODEL}:\n")
     assert "ramp:           shadow, [50], 100" in text
-    assert "possible:       hold, extend, transfer, review, ask approval, roll back" in text
+    assert f'possible:       retrain toggle hold {TOGGLE} --reason "why"\n' in text
+    assert text.endswith(f'retrain toggle rollback {TOGGLE} --reason "why"\n                ask approval, by the model\'s jobs\n')
     assert parsed(run("toggle", "show", TOGGLE, "--json"))["revision"] == 4
 
 
@@ -112,7 +113,7 @@ def test_rollback_by_model_after_a_promotion_restores_the_previous_champion(run:
     assert awaiting.flags()["flags"][MODEL]["metadata"]["champion_version"] == "1"
     assert "holds" in run("audit", "verify").stdout
     refused = act("toggle", "rollback", MODEL, code=1)
-    assert f"it has no active toggle or last promoted toggle; toggles: {TOGGLE} (rolled_back)" in refused.stderr
+    assert "there is nothing to roll back: no challenger gets traffic, and no promoted toggle made the champion" in refused.stderr
 
 
 def test_extend_and_retire_say_from_and_to(act: Run, ramping: World) -> None:

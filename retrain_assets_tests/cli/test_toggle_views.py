@@ -39,8 +39,10 @@ def test_age_and_debt_grow_and_the_report_says_what_settles_it(run: Run, act: Ru
     (row,) = [line for line in run("toggle", "list").stdout.splitlines() if line.startswith(TOGGLE)]
     assert row.split()[-4:] == ["15", "d", "2024-04-21", "2"]
     text = run("toggle", "debt", MODEL).stdout
-    assert f"{TOGGLE}: held for 4 days: it is held since 2024-04-05, longer than 7d\n    retrain toggle resume {TOGGLE}" in text
-    assert f"{TOGGLE}: review overdue for 1 day: nobody has said for more than 14d" in text
+    assert f"{TOGGLE}: held, in debt for 4 days: it is held since 2024-04-05, longer than 7d\n" in text
+    assert f'    retrain toggle resume {TOGGLE} --reason "why"\n' in text
+    assert f'    retrain toggle rollback {TOGGLE} --reason "why"  # or this\n' in text
+    assert f"{TOGGLE}: review overdue, in debt for 1 day: nobody has said for more than 14d" in text
     assert text.endswith("2 in all, on 1 toggle\n")
     assert [(one["model"], one["kind"], one["days"]) for one in parsed(run("toggle", "debt", "--json"))] == [
         (MODEL, "held", 4),
