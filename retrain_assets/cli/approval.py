@@ -13,7 +13,7 @@ from retrain_assets.contract import StaleRevision
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
-    from retrain_assets.release import ToggleState
+    from retrain_assets.release import ReleaseController, ToggleState
 
 
 @click.command()
@@ -43,16 +43,22 @@ def approve(model: str, retrain: str, look: str | None, order: Order) -> None:
         controller, model, actor, lambda: controller.approve(model, retrain, actor, order.reason, evidence=last)
     )
     after = change.after.toggle_of(retrain)
-    note = ""
-    if after is not None:
-        required = after.terms.approval.required
-        note = f"{len(after.approvals)} of {required} approvals"
-        if len(after.approvals) >= required:
-            note += "; the decision job promotes at its next tick"
+    note = _given(after, controller) if after is not None else ""
     name = after.name if after else None
     if last is not None and toggle is not None and not order.as_json:
         _say_look(controller.evidence.get(last), toggle)
     changes.report(change, controller, order, note=note, toggle=name)
+
+
+def _given(toggle: ToggleState, controller: ReleaseController) -> str:
+    """How many approvals count, and when there are enough what becomes of them."""
+    from retrain_assets.cli.due import promotion_waits
+    from retrain_assets.release.policy import standing_approvals
+
+    now, required = controller.clock.now(), toggle.terms.approval.required
+    count = len(standing_approvals(toggle, now))
+    enough = f"; {promotion_waits(toggle, controller.platform(), now)}" if count >= required else ""
+    return f"{count} of {required} approvals{enough}"
 
 
 def _say_look(document: Mapping[str, Any], toggle: ToggleState) -> None:

@@ -68,3 +68,17 @@ def test_rejecting_rolls_back_and_ends_the_retrain(act: Run, awaiting: World) ->
 
 def test_a_candidate_that_never_met_traffic_can_be_rejected(act: Run, candidates: World) -> None:
     assert f"retrain {FIRST}: open → rejected" in act("reject", MODEL, FIRST).stdout
+
+
+def test_an_approval_in_a_change_freeze_says_what_it_waits_for(run: Run, act: Run, awaiting: World) -> None:
+    act("freeze", "add", "--from", "2024-04-05", "--to", "2024-04-06")
+    waits = "it is not promoted while 2024-04-05 is in a change freeze (because of the test)"
+    assert f"1 of 1 approvals; {waits}" in act("approve", MODEL, SECOND).stdout
+    assert f"due: {TOGGLE} is approved (given: ruth@example.org); {waits}\n" in run("status").stdout
+
+
+def test_an_approval_that_lapsed_is_not_counted_with_the_next_one(run: Run, act: Run, awaiting: World) -> None:
+    act("approve", MODEL, SECOND)
+    awaiting.forward(days=3)
+    said = run("approve", MODEL, SECOND, "--reason", "why", "--as", "paul@example.org").stdout
+    assert "1 of 1 approvals; the decision job promotes at its next tick" in said
