@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -68,8 +69,7 @@ class Supervisor(Multiprocess):
         for place, old in enumerate(self.processes):
             successor, deadline = self._started(), time.monotonic() + START_SECONDS
             while not successor.is_ready(timeout=0.1):
-                self.handle_signals()
-                if self.should_exit.is_set() or not successor.process.is_alive() or time.monotonic() > deadline:
+                if self._is_to_end() or not successor.process.is_alive() or time.monotonic() > deadline:
                     _LOG.warning("worker %s is not ready, the old ones stay", successor.pid)
                     successor.kill()
                     successor.process.join()
@@ -104,6 +104,10 @@ class Supervisor(Multiprocess):
         except (OSError, EOFError):
             return False
         return time.monotonic() - self._asked[process] < START_SECONDS
+
+    def _is_to_end(self) -> bool:
+        """Whether a signal waits that ends the gateway, as soon as what goes on is given up."""
+        return not {signal.SIGTERM, signal.SIGINT}.isdisjoint(self.signal_queue)
 
     def _deadline(self) -> float:
         return time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + SEALING_SECONDS

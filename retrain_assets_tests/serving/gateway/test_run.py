@@ -63,6 +63,7 @@ def test_a_dead_worker_is_replaced_and_nothing_that_was_acknowledged_is_lost(can
         assert first in running.workers
         assert second not in running.workers
         acknowledged |= answered(client, (f"after-{number}" for number in range(20)))
+        running.process.send_signal(signal.SIGHUP)
         assert running.end() == 0, running.log.read_text()
     assert sorted(logged(canary_home)) == sorted(acknowledged)
     assert len(acknowledged) == 80
