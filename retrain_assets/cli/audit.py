@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrain_assets.cli.exits import ExitCode, tell
-from retrain_assets.cli.options import json_option, model_argument, optional_model_argument, optional_retrain_argument
+from retrain_assets.cli.options import json_option, optional_model_argument, optional_retrain_argument
 from retrain_assets.cli.show import moment, say, say_json, say_table, short
 from retrain_assets.home import Home
 
@@ -56,28 +56,39 @@ def list_retrains(model: str | None, as_json: bool) -> None:
 
 
 @audit.command()
-@model_argument
+@optional_model_argument
 @optional_retrain_argument
 @json_option
-def show(model: str, retrain: str | None, as_json: bool) -> None:
-    """Every event of RETRAIN, or of all of MODEL."""
+def show(model: str | None, retrain: str | None, as_json: bool) -> None:
+    """Every event of RETRAIN, of all of MODEL, or of everything.
+
+    With kill switches, freezes and owners that concerned it; of a retrain those from its launch to its end.
+    """
     from retrain_assets.cli.opening import known_model, open_controller, require_retrain
 
     home = Home.from_environment()
     controller = open_controller(home)
-    state = known_model(controller, model)
-    if retrain is not None:
-        require_retrain(state, retrain)
-    events = controller.ledger.events(model=model, retrain=retrain)
-    lost = {key: why for key in state.retrains if retrain in (None, key) and (why := _failure(home, controller, model, key))}
-    packs = [row for row in _retrains(home, state) if row["pack"] and retrain in (None, row["retrain"])]
+    lost: dict[str, dict[str, Any]] = {}
+    packs: list[dict[str, Any]] = []
+    if model is None:
+        events = controller.ledger.events()
+    else:
+        state = known_model(controller, model)
+        if retrain is not None:
+            require_retrain(state, retrain)
+        events = _events(home, controller, model, retrain)
+        keys = [key for key in state.retrains if retrain in (None, key)]
+        lost = {key: why for key in keys if (why := _failure(home, controller, model, key))}
+        packs = [row for row in _retrains(home, state) if row["pack"] and row["retrain"] in keys]
     if as_json:
         from retrain_assets.release import audit_trail
 
         packed = {row["retrain"]: row["pack"] for row in packs}
         say_json({"model": model, "retrain": retrain, "events": audit_trail(events), "packs": packed, "failures": lost})
         return
-    say_table(["event", "at", "by", "kind", "retrain", "revision", "reason"], [_row(event) for event in events], right=["event"])
+    shown = [name for name in _COLUMNS if name != "model" or model is None]
+    rows = [dict(zip(_COLUMNS, _row(event), strict=True)) for event in events]
+    say_table(shown, [[row[name] for name in shown] for row in rows], right=["event"])
     for key, why in lost.items():
         say(f"why {key} was lost: {why['mode'].replace('_', ' ')}: {why['sentence']}")
     for row in packs:
@@ -198,15 +209,39 @@ def _subject(event: Event) -> str | None:
     return None if named is None else str(named)
 
 
+def _events(home: Home, controller: ReleaseController, model: str, retrain: str | None) -> list[Event]:
+    """The model's events with those about every model, or a retrain's with what stopped releases meanwhile; in their order."""
+    from retrain_assets.ledger import EVERY_MODEL
+    from retrain_assets.release.platform import PLATFORM_KINDS
+    from retrain_assets.reports.record import read_record
+
+    ledger = controller.ledger
+    beside = (
+        ledger.events(model=EVERY_MODEL, kinds=PLATFORM_KINDS)
+        if retrain is None
+        else read_record(ledger, controller.evidence, home, model, retrain).beside
+    )
+    return sorted([*ledger.events(model=model, retrain=retrain), *beside], key=lambda event: event.sequence)
+
+
+_COLUMNS = ("event", "at", "by", "kind", "model", "retrain", "revision", "reason")
+
+
 def _row(event: Event) -> tuple[Any, ...]:
+    from retrain_assets.ledger import EVERY_MODEL
+    from retrain_assets.reports.happened import what_happened
+
     moved = event.revision_after is not None
+    of_all = event.model == EVERY_MODEL
     outcome = f": {event.payload['outcome']}" if event.kind == "gate_evaluated" and "outcome" in event.payload else ""
+    said = [*(["all models"] if of_all else []), *([what] if (what := what_happened(event)) else []), event.reason + outcome]
     return (
         event.sequence,
         moment(event.at),
         event.actor,
         event.kind,
+        "all" if of_all else event.model,
         event.retrain,
         f"{event.revision_before} → {event.revision_after}" if moved else None,
-        event.reason + outcome,
+        ": ".join(said),
     )

@@ -240,3 +240,24 @@ def test_the_platforms_record_keeps_who_gave_a_token_that_is_gone_and_who_engage
 
 def until(world: World) -> str:
     return f"{world.clock.now() + timedelta(days=2):%Y-%m-%d %H:%M} UTC"
+
+
+def test_what_concerned_all_models_stands_among_a_models_events_with_what_it_was_about(
+    run: Run, act: Run, ramping: World
+) -> None:
+    act("owner", "left", "team:accounts")
+    act("freeze", "add", "--from", "2024-04-05", "--to", "2024-04-08")
+    act("kill", "--all")
+    act("owner", "back", "team:accounts")
+    act("token", "add", "checkout", "--scope", "predict", "--actor", "system:checkout")
+    said = ("owner_left  ", "freeze_declared  ", "kill_switch_engaged  ", "rolled_back  ")
+    for shown in (run("audit", "show", MODEL).stdout, run("audit", "show", MODEL, SECOND).stdout):
+        assert all(kind in shown for kind in said)
+        assert "all models: team:accounts: because of the test" in shown
+        assert "all models: 2024-04-05 to 2024-04-08: because of the test" in shown
+    assert "owner_back  " in run("audit", "show", MODEL).stdout
+    assert "token_added" not in shown
+    everything = run("audit", "show").stdout
+    assert "all models: checkout for system:checkout: predict: because of the test" in everything
+    document = parsed(run("audit", "show", "--json"))
+    assert len(document["events"]) == ramping.controller.ledger.head()[0]
