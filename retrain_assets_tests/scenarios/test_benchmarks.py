@@ -120,6 +120,6 @@ def test_an_unknown_benchmark_is_refused_with_the_known_names() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks", "speed"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert (
-        "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, drift_memory, drift_alarms, gates, serving, start"
-        in done.stderr
+        "there is no benchmark 'speed'; choose from routing, ledger, canary, drift, drift_memory, drift_alarms, gates, journal, "
+        "serving, start" in done.stderr
     )
