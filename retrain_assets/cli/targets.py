@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from retrain_assets.contract import Refused, RetrainError
+from retrain_assets.contract import Outcome, Refused, RetrainError
 from retrain_assets.release import ModelState, ReleaseController, ToggleState, ToggleStatus
 
 Fits = Callable[[ModelState], list[ToggleState]]
@@ -89,7 +89,10 @@ def retrain_to_arm(controller: ReleaseController, name: str, retrain: str | None
     waiting = [
         one.key
         for one in state.retrains.values()
-        if one.candidate is not None and one.decision is None and state.toggle_of(one.key) is None
+        if one.candidate is not None
+        and one.decision is None
+        and state.toggle_of(one.key) is None
+        and all(record.outcome is Outcome.PASS for record in one.verdicts.values())
     ]
     if not waiting:
         raise Refused("no retrain has a candidate that waits for a toggle", where=model, remedy="launch a retrain first")

@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.ledger import SYSTEM
 
 from .conftest import Run, parsed
@@ -65,6 +66,18 @@ def test_arming_is_refused_without_a_champion_and_beside_an_active_toggle(act: R
     act("toggle", "arm", MODEL)
     assert "no retrain has a candidate that waits" in act("toggle", "arm", MODEL, code=1).stderr
     assert "it was decided already" in act("toggle", "arm", MODEL, FIRST, code=1).stderr
+
+
+def test_a_candidate_that_a_gate_stopped_waits_for_no_toggle(act: Run, candidates: World) -> None:
+    third = "2024-04-02"
+    candidates.bootstrap()
+    candidates.candidate(third)
+    assert f"{SECOND} and {third} wait for a toggle" in act("toggle", "arm", MODEL, code=1).stderr
+    stopped = Verdict(Gate.OFFLINE, "holds", Outcome.FAIL, "does not hold", 0.5, 0.6)
+    controller = candidates.controller
+    subjects = dict(controller.state(MODEL).retrains[third].subjects)
+    controller.record_gate(MODEL, third, Gate.OFFLINE, [stopped], subjects)
+    assert f"toggle {TOGGLE}: none → armed" in act("toggle", "arm", MODEL).stdout
 
 
 def test_rollback_of_the_active_toggle_gives_all_traffic_back(run: Run, act: Run, ramping: World) -> None:
