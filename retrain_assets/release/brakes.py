@@ -59,14 +59,8 @@ def brakes(platform: PlatformState, terms: Contract, move: Move, now: datetime, 
                 f"when its cause is gone: {release_of(switch)}",
             )
         )
-    today = now.astimezone(UTC).date()
-    freezes = [one for one in platform.cadence(terms).freeze if one.start <= today <= one.end]
-    if freezes and move in STOPPED[BrakeKind.FREEZE]:
-        why = "; ".join(one.reason for one in freezes)
-        over = max(one.end for one in freezes)
-        declared = [lift_of(one) for one in platform.freezes_in_force(now) if one.model in (EVERY_MODEL, terms.model)]
-        ways = (f"wait until {over} is over", *([" && ".join(declared)] if len(declared) == len(freezes) else []))
-        found.append(Brake(BrakeKind.FREEZE, f"{today} is in a change freeze ({why})", ", or: ".join(ways)))
+    if move in STOPPED[BrakeKind.FREEZE] and (frozen := freeze_in_force(platform, terms, now)) is not None:
+        found.append(frozen)
     if (gone := platform.left(owner)) is not None and move in STOPPED[BrakeKind.OWNER_LEFT]:
         found.append(
             Brake(
@@ -78,6 +72,18 @@ def brakes(platform: PlatformState, terms: Contract, move: Move, now: datetime, 
             )
         )
     return found
+
+
+def freeze_in_force(platform: PlatformState, terms: Contract, now: datetime) -> Brake | None:
+    """The change freezes of now as one brake, the contract's own and declared ones; None when there is none."""
+    today = now.astimezone(UTC).date()
+    freezes = [one for one in platform.cadence(terms).freeze if one.start <= today <= one.end]
+    if not freezes:
+        return None
+    why, over = "; ".join(one.reason for one in freezes), max(one.end for one in freezes)
+    declared = [lift_of(one) for one in platform.freezes_in_force(now) if one.model in (EVERY_MODEL, terms.model)]
+    ways = (f"wait until {over} is over", *([" && ".join(declared)] if len(declared) == len(freezes) else []))
+    return Brake(BrakeKind.FREEZE, f"{today} is in a change freeze ({why})", ", or: ".join(ways))
 
 
 def require_free(found: list[Brake], move: Move, where: str) -> None:

@@ -261,7 +261,8 @@ def _promoted(state: ModelState, event: Event) -> ModelState:
 
 def _rolled_back(state: ModelState, event: Event) -> ModelState:
     toggle = state.toggles[event.toggle or ""]
-    state = _with_toggle(state, event, state=ToggleStatus.ROLLED_BACK, share=0.0, held_from=None, ended_because=event.reason)
+    ended = {"state": ToggleStatus.ROLLED_BACK, "share": 0.0, "held_from": None, "offer": None, "ended_because": event.reason}
+    state = _with_toggle(state, event, **ended)
     if toggle.state is ToggleStatus.PROMOTED:
         earlier = [reign for reign in state.champion_history if reign.version == toggle.previous_champion]
         return _crowned(state, event, toggle.previous_champion, how="restored", retrain=earlier[-1].retrain if earlier else None)
@@ -269,7 +270,7 @@ def _rolled_back(state: ModelState, event: Event) -> ModelState:
 
 
 def _toggle_retired(state: ModelState, event: Event) -> ModelState:
-    return _with_toggle(state, event, state=ToggleStatus.RETIRED)
+    return _with_toggle(state, event, state=ToggleStatus.RETIRED, offer=None)
 
 
 def _decision_recorded(state: ModelState, event: Event) -> ModelState:

@@ -25,6 +25,7 @@ def offer_transfer(drafts: Drafts, name: str, owner: str) -> None:
     """The present owner offers the toggle to another one; a new offer replaces the one before.
 
     Offering it to the present owner withdraws the pending offer. For an owner who left an approver of the contract offers it.
+    The very offer that is pending adds nothing: it has been waiting since it was made.
     """
     toggle = known_toggle(drafts, name)
     require_move(toggle, Move.TRANSFER, drafts.actor, drafts.now, drafts.platform)
@@ -41,6 +42,11 @@ def offer_transfer(drafts: Drafts, name: str, owner: str) -> None:
         raise Refused(
             "nobody takes a toggle over alone", where=name, remedy="have somebody else offer it to you, or offer it to your team"
         )
+    if (offer := toggle.offer) is not None and (principal(offer.owner), principal(offer.by)) == (
+        principal(owner),
+        principal(drafts.actor.name),
+    ):
+        return
     drafts.move(EventKind.TRANSFER_OFFERED, toggle.retrain, name, {"owner": owner, "from": toggle.owner})
 
 

@@ -121,6 +121,8 @@ class PlatformControl(Door):
     def declare_freeze(self, start: date, end: date, actor: Actor, reason: str, *, model: str | None = None) -> DeclaredFreeze:
         """Declare days on which nothing is launched, armed, stepped, resumed, extended or promoted; rolling back always is.
 
+        The same days for the same models again add nothing.
+
         Args:
             start: first day, UTC.
             end: last day, included.
@@ -132,17 +134,21 @@ class PlatformControl(Door):
             Refused: for anyone but a person, and for days that end before they begin or are over.
         """
         _require_person(actor, "declaring a freeze")
+        scope = EVERY_MODEL if model is None else model
 
-        def plan(drafts: Drafts) -> None:
+        def plan(drafts: Drafts) -> DeclaredFreeze | None:
             where = f"freeze {start} to {end}"
             if end < start:
                 raise Refused("it ends before it begins", where=where, remedy="write the first day and the last one")
             if end < drafts.now.astimezone(UTC).date():
                 raise Refused("it is over already", where=where, remedy="write days that are still to come")
-            drafts.add(EventKind.FREEZE_DECLARED, None, {"start": start.isoformat(), "end": end.isoformat()})
+            known = [one for one in drafts.platform.freezes if (one.model, one.start, one.end) == (scope, start, end)]
+            if not known:
+                drafts.add(EventKind.FREEZE_DECLARED, None, {"start": start.isoformat(), "end": end.isoformat()})
+            return next(iter(known), None)
 
-        _, (event,) = self._change(EVERY_MODEL if model is None else model, actor, reason, plan)
-        return next(one for one in self.platform().freezes if one.number == event.sequence)
+        known, events = self._change(scope, actor, reason, plan)
+        return known or next(one for one in self.platform().freezes if one.number == events[0].sequence)
 
     def lift_freeze(self, number: int, actor: Actor, reason: str) -> DeclaredFreeze:
         """Take a declared freeze back.

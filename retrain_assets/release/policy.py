@@ -6,11 +6,11 @@ The system may always hold and roll back, and step within the approved ramp; it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from retrain_assets.contract import Contract, Gate, Outcome, Refused
 from retrain_assets.ledger import Actor
-from retrain_assets.release.brakes import Brake, brakes, require_free
+from retrain_assets.release.brakes import Brake, brakes, freeze_in_force, require_free
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import ApprovalRecord, ModelState, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, require_possible
@@ -73,11 +73,8 @@ def require_launch(contract: Contract, now: datetime, platform: PlatformState) -
     Raises:
         Refused: naming the freeze.
     """
-    if (freeze := platform.cadence(contract).freeze_at(now)) is not None:
-        today = now.astimezone(UTC).date()
-        raise Refused(
-            f"{today} is in a change freeze ({freeze.reason})", where=contract.model, remedy=f"launch after {freeze.end}"
-        )
+    if (frozen := freeze_in_force(platform, contract, now)) is not None:
+        raise Refused(frozen.message, where=contract.model, remedy=frozen.remedy)
 
 
 def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> list[str]:

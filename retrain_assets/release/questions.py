@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from retrain_assets.contract import Freeze
@@ -78,7 +78,7 @@ def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> 
         "review_overdue": due is not None and due <= now,
         "debt": [debt_view(debt) for debt in debt_of(toggle, platform, now)],
         "kill_switch": _switch(platform.kill_switch(toggle.model)),
-        "freeze": _freeze(platform.cadence(toggle.terms).freeze_at(now)),
+        "freeze": _freeze(platform.cadence(toggle.terms).freeze, now),
         "held_from": str(toggle.held_from) if toggle.held_from else None,
         "ended_because": toggle.ended_because,
         "last_look": {
@@ -201,8 +201,14 @@ def _switch(switch: KillSwitch | None) -> dict[str, Any] | None:
     }
 
 
-def _freeze(freeze: Freeze | None) -> dict[str, str] | None:
-    return {"start": f"{freeze.start}", "end": f"{freeze.end}", "reason": freeze.reason} if freeze else None
+def _freeze(freezes: Iterable[Freeze], now: datetime) -> dict[str, str] | None:
+    """The freezes of now as one: from the first day of the first to the last day of the last."""
+    today = now.astimezone(UTC).date()
+    found = [one for one in freezes if one.start <= today <= one.end]
+    if not found:
+        return None
+    start, end = min(one.start for one in found), max(one.end for one in found)
+    return {"start": f"{start}", "end": f"{end}", "reason": "; ".join(one.reason for one in found)}
 
 
 def _version(version: Any) -> dict[str, str] | None:

@@ -47,7 +47,7 @@ def test_nothing_is_launched_nor_armed(frozen: World, freeze: Freeze) -> None:
     frozen.bootstrap()
     frozen.candidate(KEY)
     freeze(frozen)
-    with pytest.raises(Refused, match=r"is in a change freeze \(holidays\).*after 2013-07-25"):
+    with pytest.raises(Refused, match=r"2013-07-\d\d is in a change freeze \(holidays\); wait until 2013-07-25 is over"):
         frozen.launch("2013-07-22")
     with pytest.raises(Refused, match=r"arm is stopped: .* is in a change freeze \(holidays\); wait until 2013-07-25 is over"):
         frozen.controller.register_and_arm(frozen.contract, KEY)
@@ -167,6 +167,28 @@ class TestDeclaring:
         assert [(event.model, event.actor, event.payload) for event in lifted] == [(EVERY_MODEL, PAUL, {"number": freeze.number})]
         with pytest.raises(Refused, match="no declared freeze"):
             world.controller.lift_freeze(freeze.number, PAUL, "again")
+
+    def test_the_same_days_declared_again_are_one_freeze(self, world: World) -> None:
+        first = world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, 4), RUTH, "fireworks")
+        assert world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, 4), PAUL, "fireworks again") == first
+        world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, 4), PAUL, "of one", model=MODEL)
+        world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, 5), PAUL, "longer")
+        assert [one.reason for one in world.controller.platform().freezes] == ["fireworks", "of one", "longer"]
+        world.controller.lift_freeze(first.number, RUTH, "over")
+        again = world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, 4), RUTH, "after all")
+        assert again.number > first.number
+
+    def test_what_ends_it_sooner_is_named_where_nothing_of_the_contract_stops_as_well(self, frozen: World) -> None:
+        frozen.bootstrap()
+        declared = [frozen.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, day), RUTH, "audit") for day in (21, 24)]
+        lift = " && ".join(f'retrain freeze lift {one.number} --reason "why"' for one in declared)
+        with pytest.raises(Refused) as caught:
+            frozen.launch("2013-07-02")
+        assert caught.value.remedy == f"wait until 2013-07-24 is over, or: {lift}"
+        frozen.clock.at = frozen.clock.at.replace(day=21)
+        with pytest.raises(Refused) as caught:
+            frozen.launch("2013-07-02")
+        assert caught.value.remedy == "wait until 2013-07-25 is over"
 
     def test_it_is_for_a_person_and_for_days_that_can_still_come(self, world: World) -> None:
         today = world.clock.now().date()

@@ -81,6 +81,22 @@ class TestTransfer:
         with pytest.raises(Refused, match="it is team:product's already"):
             world.controller.offer_transfer(NAME, "team:product", RUTH, "we keep it")
 
+    def test_the_very_offer_made_again_has_been_waiting_since_it_was_made(self, world: World) -> None:
+        world.arm(KEY)
+        first = world.controller.offer_transfer(NAME, MIA.name, PAUL, "mia knows the model")
+        world.clock.forward(days=2)
+        assert world.controller.offer_transfer(NAME, MIA.name.upper(), PAUL, "please") == first
+        assert world.controller.offer_transfer(NAME, MIA.name, RUTH, "please").offer.by == RUTH.name
+
+    @pytest.mark.parametrize("end", ["rolled_back", "retired"])
+    def test_an_offer_lapses_with_what_it_offers(self, world: World, end: str) -> None:
+        world.promoted(KEY)
+        world.controller.offer_transfer(NAME, MIA.name, PAUL, "mia knows the model")
+        action = world.controller.rollback if end == "rolled_back" else world.controller.retire
+        assert action(NAME, RUTH, "over").offer is None
+        with pytest.raises(Refused, match=f"accept is not possible while the toggle is {end}"):
+            world.controller.accept_transfer(NAME, MIA, "mine")
+
     def test_an_acceptance_of_an_offer_that_was_replaced_loses_the_race(self, world: World) -> None:
         world.arm(KEY)
         seen = world.controller.offer_transfer(NAME, "team:growth", PAUL, "they own it now").revision

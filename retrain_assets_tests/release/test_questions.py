@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 from retrain_assets.ledger import EventKind
 from retrain_assets.release import audit_trail, platform_view, recorded_evidence, status, toggle_view
@@ -76,3 +77,11 @@ def test_what_holds_for_many_models_is_shown(world: World) -> None:
     assert [(one["model"], one["reason"], one["by"]) for one in view["kill_switches"]] == [(None, "prices are wrong", str(RUTH))]
     assert [(one["model"], one["start"], one["reason"]) for one in view["freezes"]] == [(MODEL, "2013-07-01", "holidays")]
     assert [(one["owner"], one["reason"]) for one in view["owners_left"]] == [("team:product", "dissolved")]
+
+
+def test_freezes_that_overlap_are_shown_as_one_until_the_last_is_over(world: World) -> None:
+    world.arm(KEY)
+    for day, reason in ((4, "holidays"), (9, "audit")):
+        world.controller.declare_freeze(date(2013, 7, 1), date(2013, 7, day), RUTH, reason)
+    view = toggle_view(world.toggle(KEY), world.clock.now(), world.controller.platform())
+    assert view["freeze"] == {"start": "2013-07-01", "end": "2013-07-09", "reason": "holidays; audit"}
