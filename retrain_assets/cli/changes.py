@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import at_stage, moment, say, say_json
-from retrain_assets.contract import first_line
+from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.ledger import Actor, Event
 from retrain_assets.release import ModelState, ReleaseController, toggle_view
 
@@ -45,6 +45,8 @@ def carry_out(controller: ReleaseController, model: str, actor: Actor, action: C
         action()
     except Exception as error:
         recorded = [event for event in controller.ledger.events(model=model, after=before.sequence) if event.actor == actor]
+        if recorded and isinstance(error, OSError):
+            raise not_routed(recorded, error, controller) from error
         if not recorded or not is_registry_fault(error):
             raise
         tell(
@@ -98,6 +100,17 @@ def report(
     if following:
         say(f"{model}: next: {following}")
     say_events(change.events)
+
+
+def not_routed(recorded: Sequence[Event], error: OSError, controller: ReleaseController) -> RetrainError:
+    """The fault of a change that is on record and could not be written where serving reads it."""
+    what = error.strerror or first_line(error)
+    return RetrainError(
+        f"event {recorded[-1].sequence} ({recorded[-1].kind}) is recorded, but flags.json does not show it ({what}): traffic is "
+        "divided as before",
+        where=str(controller.home.flags_path),
+        remedy="make room or make it writable, then: retrain reconcile",
+    )
 
 
 def say_events(events: Iterable[Event]) -> None:

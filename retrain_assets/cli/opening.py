@@ -52,6 +52,8 @@ def open_controller(home: Home) -> ReleaseController:
         controller.states()  # a ledger that cannot be read is the fault itself, not a note about the registry
         tell(f"note: the registry is behind the ledger ({first_line(error)}); run retrain reconcile when it answers")
         return controller
+    for toggle in repaired.rolled_back:
+        tell(f"note: {toggle} was rolled back, as an engaged kill switch demands")
     if repaired.flags:
         tell("note: flags.json was not what the ledger says and was written again")
     if repaired.registry:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from retrain_assets.cli.changes import Change, compared, say_events
+from retrain_assets.cli.changes import Change, compared, not_routed, say_events
 from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import say, say_json
@@ -44,7 +44,10 @@ def carry_out(controller: ReleaseController, actor: Actor, action: Callable[[], 
     try:
         action()
     except Exception as error:
-        if not is_registry_fault(error) or not any(event.actor == actor for event in controller.ledger.events(after=head)):
+        recorded = [event for event in controller.ledger.events(after=head) if event.actor == actor]
+        if recorded and isinstance(error, OSError):
+            raise not_routed(recorded, error, controller) from error
+        if not recorded or not is_registry_fault(error):
             raise
         tell(f"note: recorded, but the registry is behind ({first_line(error)}); run retrain reconcile when it answers")
     later, after = controller.snapshot()

@@ -28,13 +28,21 @@ def reconcile(everything: bool, as_json: bool) -> None:
     tokens = Access(home, controller.ledger, home.clock).project()
     done = controller.reconcile(everything=everything)
     if not as_json:
+        for toggle in done.rolled_back:
+            say(f"{toggle}: rolled back, as an engaged kill switch demands")
         say(f"flags.json: {'written again from the ledger' if done.flags else 'is what the ledger says'}")
         say(f"tokens.json: {'written again from the ledger' if tokens else 'is what the ledger says'}")
         say(f"registry: {', '.join(done.registry) if done.registry else 'is what the ledger says'}")
     files = recover(home)
     if as_json:
         say_json(
-            {"flags": done.flags, "tokens": tokens, "registry": list(done.registry), "traffic": [str(file) for file in files]}
+            {
+                "flags": done.flags,
+                "tokens": tokens,
+                "registry": list(done.registry),
+                "rolled_back": list(done.rolled_back),
+                "traffic": [str(file) for file in files],
+            }
         )
         return
     written = f"{len(files)} file{'s'[: len(files) > 1]} that a process had not come to write"

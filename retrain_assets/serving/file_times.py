@@ -15,7 +15,7 @@ SUFFIX = ".parquet"
 
 MOMENT = pl.Datetime("us", "UTC")
 
-_SCHEMA = {"name": pl.String, "stamp": pl.String, "first": MOMENT, "last": MOMENT}
+_SCHEMA: dict[str, Dtype] = {"name": pl.String, "stamp": pl.String, "first": MOMENT, "last": MOMENT}
 
 
 def traffic_files(directory: Path) -> list[tuple[str, str]]:

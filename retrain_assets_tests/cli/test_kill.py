@@ -4,6 +4,8 @@ import sqlite3
 
 import pytest
 
+from retrain_assets.ledger import EVERY_MODEL, EventDraft, EventKind
+
 from .conftest import Run, parsed
 from .world import MODEL, RUTH, SECOND, TOGGLE, World
 
@@ -124,3 +126,20 @@ def test_a_promoted_champion_which_it_does_not_stop_is_named_with_the_way_back(
     assert "no challenger got traffic; champions answered everybody already" in text
     champion = f"{MODEL}: its champion, version 2, was promoted on 2024-04-05 and goes on; back to version 1: "
     assert (f'{champion}retrain toggle rollback {TOGGLE} --reason "why"\n' in text) is named
+
+
+@pytest.mark.parametrize("arguments", [("reconcile",), ("reconcile", "--json"), ("status",)])
+def test_what_a_switch_was_to_roll_back_when_its_process_died_is_rolled_back_and_said(
+    run: Run, ramping: World, arguments: tuple[str, ...]
+) -> None:
+    ramping.controller.ledger.append(
+        EventDraft(ramping.clock.now(), RUTH, EventKind.KILL_SWITCH_ENGAGED, EVERY_MODEL, "and then its process died")
+    )
+    result = run(*arguments)
+    said = {
+        ("reconcile",): f"{TOGGLE}: rolled back, as an engaged kill switch demands\n",
+        ("reconcile", "--json"): f'"rolled_back": [\n    "{TOGGLE}"\n  ]',
+        ("status",): f"retrain: note: {TOGGLE} was rolled back, as an engaged kill switch demands\n",
+    }[arguments]
+    assert said in (result.stderr if arguments == ("status",) else result.stdout)
+    assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"

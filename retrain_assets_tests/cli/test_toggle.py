@@ -187,3 +187,19 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(run: Run, arguments: list[s
     result = run(*arguments, *more, code=2)
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_rollback_that_cannot_be_routed_says_that_it_is_recorded_and_that_traffic_goes_on(
+    run: Run, act: Run, ramping: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrain_assets.release.door.write_flags", full)
+        refused = act("toggle", "rollback", MODEL, code=3).stderr
+    assert "(rolled_back) is recorded, but flags.json does not show it (No space left on device)" in refused
+    assert "traffic is divided as before; make room or make it writable, then: retrain reconcile\n" in refused
+    assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "ramping"
+    run("reconcile")
+    assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"
