@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import polars as pl
 
+from retrain_assets.serving.traffic_schema import MOMENT, Dtype
+
 SUFFIX = ".parquet"
 
-MOMENT = pl.Datetime("us", "UTC")
 
 _SCHEMA: dict[str, Dtype] = {"name": pl.String, "stamp": pl.String, "first": MOMENT, "last": MOMENT}
 
