@@ -234,7 +234,8 @@ def _row(event: Event) -> tuple[Any, ...]:
     moved = event.revision_after is not None
     of_all = event.model == EVERY_MODEL
     outcome = f": {event.payload['outcome']}" if event.kind == "gate_evaluated" and "outcome" in event.payload else ""
-    said = [*(["all models"] if of_all else []), *([what] if (what := what_happened(event)) else []), event.reason + outcome]
+    what = what_happened(event) if event.retrain else _subject(event)
+    said = [*(["all models"] if of_all else []), *([what] if what else []), event.reason + outcome]
     return (
         event.sequence,
         moment(event.at),

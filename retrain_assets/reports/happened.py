@@ -70,10 +70,6 @@ def _rolled_back(payload: Mapping[str, Any]) -> str:
     return f"{_CAUSES.get(str(payload.get('cause')), 'rolled back')}; version {version} answers everybody"
 
 
-def _listed(payload: Mapping[str, Any], name: str) -> str:
-    return ", ".join(map(str, payload.get(name) or []))
-
-
 _CAUSES = {
     "person": "a person took it off",
     "system": "the system took it off",
@@ -97,6 +93,4 @@ _SAID: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.FREEZE_LIFTED: lambda payload: f"freeze {payload.get('number')}",
     EventKind.OWNER_LEFT: lambda payload: str(payload.get("owner")),
     EventKind.OWNER_BACK: lambda payload: str(payload.get("owner")),
-    EventKind.TOKEN_ADDED: lambda payload: f"{payload.get('token')} for {payload.get('principal')}: {_listed(payload, 'scopes')}",
-    EventKind.TOKEN_REVOKED: lambda payload: str(payload.get("token")),
 }

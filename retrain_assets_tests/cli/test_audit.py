@@ -258,6 +258,6 @@ def test_what_concerned_all_models_stands_among_a_models_events_with_what_it_was
     assert "owner_back  " in run("audit", "show", MODEL).stdout
     assert "token_added" not in shown
     everything = run("audit", "show").stdout
-    assert "all models: checkout for system:checkout: predict: because of the test" in everything
+    assert "all models: checkout: predict for system:checkout: because of the test" in everything
     document = parsed(run("audit", "show", "--json"))
     assert len(document["events"]) == ramping.controller.ledger.head()[0]
