@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision
-from retrain_assets.ledger import GENESIS, Actor, EventKind, Ledger, ModelMoved, event_hash
+from retrain_assets.ledger import EVERY_MODEL, GENESIS, Actor, EventKind, Ledger, ModelMoved, event_hash
 
 from .conftest import NOON, draft
 
@@ -96,6 +96,46 @@ def test_compare_and_set_holds_on_what_was_seen_of_the_model(ledger: Ledger) -> 
     ledger.append(draft(), expect_model=("flight_delay", 1))
     with pytest.raises(ModelMoved, match="event 3"):
         ledger.append(draft(), expect_model=("flight_delay", 1))
+
+
+def test_what_is_recorded_about_every_model_counts_as_about_each(ledger: Ledger) -> None:
+    ledger.append(draft(), expect_model=("flight_delay", 0))
+    ledger.append(draft(model=EVERY_MODEL), expect_model=(EVERY_MODEL, 0))
+    for model, seen in (("flight_delay", 1), ("parcels", 0), (EVERY_MODEL, 0)):
+        with pytest.raises(ModelMoved, match="event 2"):
+            ledger.append(draft(model=model), expect_model=(model, seen))
+    for model in ("flight_delay", "parcels", EVERY_MODEL):
+        ledger.append(draft(model=model), expect_model=(model, 2))
+
+
+def test_of_several_processes_none_records_what_it_decided_before_an_event_about_every_model(url: str) -> None:
+    """Each writes down the last event about every model it had seen; in the chain that very one is the last before it."""
+    Ledger(url)
+    code = f"""
+import sys
+from datetime import UTC, datetime
+from retrain_assets.ledger import *
+ledger, model, done = Ledger({url!r}), sys.argv[1], 0
+while done < 12:
+    about = [event.sequence for event in ledger.events() if event.model in (model, "*")]
+    of_all = [event.sequence for event in ledger.events(model="*") if event.sequence <= max(about, default=0)]
+    draft = EventDraft(datetime(2013, 7, 1, tzinfo=UTC), SYSTEM, EventKind.AUDIT_RECORDED, model, "r",
+                       payload={{"seen": max(of_all, default=0)}})
+    try:
+        ledger.append(draft, expect_model=(model, max(about, default=0)))
+        done += 1
+    except ModelMoved:
+        continue
+"""
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, name], stderr=subprocess.PIPE, text=True) for name in ("a", "b", "*")
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], errors
+    last = 0
+    for event in Ledger(url).events():
+        assert event.payload["seen"] == last, event
+        last = event.sequence if event.model == EVERY_MODEL else last
 
 
 def test_a_watermark_never_goes_back(ledger: Ledger) -> None:
