@@ -170,7 +170,13 @@ def test_verify_finds_an_edited_flag_document_and_repairs_nothing(run: Run, ramp
     assert ramping.home.flags_path.read_text() == edited
     assert "written again from the ledger" in run("reconcile").stdout
     run("audit", "verify")
-    assert parsed(run("reconcile", "--json")) == {"flags": False, "tokens": False, "registry": [], "traffic": []}
+    assert parsed(run("reconcile", "--json")) == {
+        "flags": False,
+        "tokens": False,
+        "registry": [],
+        "traffic": [],
+        "rolled_back": [],
+    }
 
 
 def test_an_alias_that_was_moved_by_hand_is_found_and_reconciled(run: Run, ramping: World) -> None:
