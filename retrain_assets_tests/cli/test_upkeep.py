@@ -32,7 +32,13 @@ def test_reconcile_brings_traffic_of_killed_processes_into_its_files(run: Run, r
     assert "traffic: is all in its files" in run("reconcile").stdout
     again = left_behind(ramping.home, "left-3")
     file = ramping.home.outcomes_dir(MODEL) / f"{again.stem}.parquet"
-    assert parsed(run("reconcile", "--json")) == {"flags": False, "tokens": False, "registry": [], "traffic": [str(file)]}
+    assert parsed(run("reconcile", "--json")) == {
+        "flags": False,
+        "tokens": False,
+        "registry": [],
+        "rolled_back": [],
+        "traffic": [str(file)],
+    }
 
 
 def test_traffic_that_cannot_be_sealed_is_said_once_the_rest_is_done(run: Run, ramping: World) -> None:
