@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from retrain_assets.cli.show import moment
 from retrain_assets.contract import Outcome, Refused, RetrainError
 from retrain_assets.release import ModelState, ReleaseController, ToggleState, ToggleStatus
+from retrain_assets.release.commands import command_of
+from retrain_assets.release.toggle import Move
 
 Fits = Callable[[ModelState], list[ToggleState]]
 
@@ -38,12 +41,23 @@ def active(states: Mapping[str, ModelState], name: str) -> Target:
 def to_roll_back(states: Mapping[str, ModelState], name: str) -> Target:
     """As :func:`active`; without an active toggle the promoted one that made the present champion.
 
+    A model's name means the promoted one only while its promotion is the last thing that happened to the model's traffic. Two
+    people at night roll back the same thing; who comes second must not take the champion away that the first one left serving.
+
     Raises:
-        Refused: when the model has neither.
+        Refused: when the model has neither, or when something was rolled back since the promotion.
         RetrainError: when the name is neither a toggle nor a model.
     """
     nothing = "there is nothing to roll back: no challenger gets traffic, and no promoted toggle made the champion"
-    return _find(states, name, ("active toggle", _active), ("last promoted toggle", made_the_champion), nothing=nothing)
+    target = _find(states, name, ("active toggle", _active), ("last promoted toggle", made_the_champion), nothing=nothing)
+    if target.chosen and not target.toggle.active and (before := _rolled_back_since(states[name], target.toggle)):
+        raise Refused(
+            f"{before}; no challenger gets traffic",
+            where=name,
+            remedy=f"if its champion, version {target.toggle.challenger.version}, is to go as well: "
+            f"{command_of(target.toggle, Move.ROLL_BACK)}",
+        )
+    return target
 
 
 def to_answer_for(states: Mapping[str, ModelState], name: str) -> Target:
@@ -125,6 +139,16 @@ def _find(states: Mapping[str, ModelState], name: str, *choices: tuple[str, Fits
 def rolled_back_first(state: ModelState) -> ToggleState | None:
     """The toggle that a rollback of the model means; None when there is nothing to roll back."""
     return next(iter([*_active(state), *made_the_champion(state)]), None)
+
+
+def _rolled_back_since(state: ModelState, promoted: ToggleState) -> str:
+    """What was rolled back after a promotion, in words; empty when nothing was."""
+    reign = state.champion_history[-1]
+    if reign.how != "promoted":
+        return f"version {reign.version.version} is champion again since a rollback on {moment(reign.since)}"
+    since = promoted.status_since
+    later = [one for one in state.toggles.values() if one.ended_because and one.armed_at and one.armed_at >= since]
+    return f"{later[-1].name} was rolled back already ({later[-1].ended_because})" if later else ""
 
 
 def _active(state: ModelState) -> list[ToggleState]:

@@ -56,8 +56,8 @@ def _stop(terms: Contract) -> list[str]:
         f'retrain toggle rollback {terms.model} --reason "what you saw, one sentence"',
         "```",
         "",
-        "Once is enough: after a promotion the same line again goes back one champion more. Where two people may be at it, "
-        "write the toggle's name instead of the model's; it is rolled back only once.",
+        "Once is enough, and two people at it do no harm: the same line again is refused, and names the command that takes the "
+        "champion away as well.",
         "",
         "Not sure it is the challenger? Stop the ramp where it stands, traffic stays divided as it is:",
         "",
