@@ -94,7 +94,8 @@ class DriftRule(Part):
 
 
 class Freeze(Part):
-    """Days on which no retrain starts and nothing is promoted."""
+    """Days, in UTC, on which nothing goes forward: no retrain starts, no toggle is armed, stepped, resumed or extended, and
+    nothing is promoted. Holding, rolling back and looking at the canary go on."""
 
     start: date = Field(description="First day.")
     end: date = Field(description="Last day.")
