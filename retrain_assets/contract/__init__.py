@@ -1,7 +1,8 @@
 """The types of the contract, verdicts, digests and errors. No I/O, no Dagster."""
 
+from retrain_assets.contract.approval import Approval, PolicyHook
 from retrain_assets.contract.contract import LOWER_IS_BETTER, METRICS, Contract, Task
-from retrain_assets.contract.control import Approval, Cadence, DriftRule, Freeze, Owners, Season, ToggleTerms
+from retrain_assets.contract.control import Cadence, DriftRule, Freeze, Owners, Season, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import canonical_json, digest_of, sha256_hex
 from retrain_assets.contract.economics import Economics
@@ -11,6 +12,7 @@ from retrain_assets.contract.errors import (
     Refused,
     RegistryUnavailable,
     RetrainError,
+    SignatureError,
     SourceError,
     StageError,
     StaleRevision,
@@ -20,7 +22,9 @@ from retrain_assets.contract.experiment import Adjustment, Condition, Experiment
 from retrain_assets.contract.measures import REQUESTS, Guardrail, Measure, Success, Winsor
 from retrain_assets.contract.offline import CalibrationThreshold, FairnessThreshold, SliceThreshold, StabilityThreshold
 from retrain_assets.contract.quantities import format_duration, parse_duration, parse_share
+from retrain_assets.contract.retention import Retention
 from retrain_assets.contract.serving import Serving
+from retrain_assets.contract.signers import AllowedSigner, allowed_signers, fingerprint_of
 from retrain_assets.contract.verdict import Gate, Outcome, Verdict, finite, overall
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "METRICS",
     "REQUESTS",
     "Adjustment",
+    "AllowedSigner",
     "Approval",
     "Cadence",
     "CalibrationThreshold",
@@ -49,11 +54,14 @@ __all__ = [
     "Outcome",
     "Owners",
     "PlannedLooks",
+    "PolicyHook",
     "Refused",
     "RegistryUnavailable",
+    "Retention",
     "RetrainError",
     "Season",
     "Serving",
+    "SignatureError",
     "SliceThreshold",
     "Source",
     "SourceError",
@@ -68,8 +76,10 @@ __all__ = [
     "Verdict",
     "Window",
     "Winsor",
+    "allowed_signers",
     "canonical_json",
     "digest_of",
+    "fingerprint_of",
     "finite",
     "first_line",
     "format_duration",

@@ -6,13 +6,15 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from retrain_assets.contract.control import Approval, Cadence, Owners, ToggleTerms
+from retrain_assets.contract.approval import Approval
+from retrain_assets.contract.control import Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.experiment import Experiment
 from retrain_assets.contract.part import RECORDED, Part, rule
 from retrain_assets.contract.quantities import ModelName, NotifyUrl, PythonPath, format_duration
+from retrain_assets.contract.retention import Retention
 from retrain_assets.contract.serving import Serving
 from retrain_assets.contract.thresholds import GateThresholds
 
@@ -52,6 +54,7 @@ class Contract(Part):
         default_factory=list,
         description="Apprise URLs that are told of rollbacks, approvals that are due, expiry and toggle debt.",
     )
+    retention: Retention = Field(default_factory=Retention, description="How long records and traffic are kept.")
     compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""Who controls a release and when one is due: owners, toggle, approval, cadence."""
+"""Who controls a release and when one is due: owners, toggle, cadence. Who approves one is ``approval``'s."""
 
 from __future__ import annotations
 
@@ -45,26 +45,6 @@ class ToggleTerms(Part):
     def _removed_after_expiry(self) -> ToggleTerms:
         if self.remove_after < self.expires_after:
             raise ValueError("toggle: remove_after must not be shorter than expires_after")
-        return self
-
-
-class Approval(Part):
-    """Who may approve a promotion, and how many it takes."""
-
-    approvers: Annotated[list[Text], Field(min_length=1)] = Field(
-        description="Approvers' principals (e-mail addresses), as in an allowed-signers file."
-    )
-    required: Annotated[int, Field(ge=1)] = Field(default=1, description="Approvals needed, by different people.")
-    separation_of_duties: bool = Field(
-        default=True, description="Whoever launched the retrain by hand cannot be its only approver."
-    )
-    valid_for: Period = Field(description="How long an approval holds.")
-
-    @rule
-    def _enough_approvers(self) -> Approval:
-        people = len({approver.casefold() for approver in self.approvers})
-        if self.required > people:
-            raise ValueError(f"approval: required is {self.required} but only {people} approvers are named")
         return self
 
 
@@ -187,4 +167,4 @@ def _pauses_longer(cron: str, period: timedelta) -> bool:
     return False
 
 
-__all__ = ["Approval", "Cadence", "DriftRule", "Freeze", "Owners", "Season", "ToggleTerms"]
+__all__ = ["Cadence", "DriftRule", "Freeze", "Owners", "Season", "ToggleTerms"]

@@ -54,6 +54,10 @@ class CustodyError(RetrainError):
     """The ledger, or something whose digest it holds, is not what was recorded."""
 
 
+class SignatureError(Refused):
+    """A signature does not prove what it should: forged, of another key, for something else, or not valid then."""
+
+
 def first_line(error: BaseException) -> str:
     """An error in one line: the first of its message, or its type where it has none."""
     text = error.line if isinstance(error, RetrainError) else str(error)

@@ -50,6 +50,13 @@ class EventKind(StrEnum):
     OWNER_BACK = "owner_back"
     TOKEN_ADDED = "token_added"
     TOKEN_REVOKED = "token_revoked"
+    OVERRIDE_SIGNED = "override_signed"
+    FOLLOW_UP_CLOSED = "follow_up_closed"
+    SYSTEM_KEY_ADDED = "system_key_added"
+    SPLIT_EXPORTED = "split_exported"
+    RECORD_EXPORTED = "record_exported"
+    RELEASE_REVIEWED = "release_reviewed"
+    RETENTION_APPLIED = "retention_applied"
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,6 +314,11 @@ def _crowned(state: ModelState, event: Event, champion: VersionRef, *, how: str,
     return replace(state, champion=champion, champion_history=(*state.champion_history, reign))
 
 
+def _nothing(state: ModelState, event: Event) -> ModelState:
+    """It stands in the record and changes no state."""
+    return state
+
+
 _MEANING: Mapping[EventKind, Callable[[ModelState, Event], ModelState]] = {
     EventKind.RETRAIN_LAUNCHED: _retrain_launched,
     EventKind.GATE_EVALUATED: _gate_evaluated,
@@ -340,4 +345,10 @@ _MEANING: Mapping[EventKind, Callable[[ModelState, Event], ModelState]] = {
     EventKind.DECISION_RECORDED: _decision_recorded,
     EventKind.RETRAIN_ENDED: _retrain_ended,
     EventKind.AUDIT_RECORDED: _audit_recorded,
+    EventKind.OVERRIDE_SIGNED: _nothing,
+    EventKind.FOLLOW_UP_CLOSED: _nothing,
+    EventKind.SPLIT_EXPORTED: _nothing,
+    EventKind.RECORD_EXPORTED: _nothing,
+    EventKind.RELEASE_REVIEWED: _nothing,
+    EventKind.RETENTION_APPLIED: _nothing,
 }

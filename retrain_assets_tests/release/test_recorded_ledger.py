@@ -93,7 +93,7 @@ def test_its_toggles_are_shown_owed_for_and_moved_on(revived: World) -> None:
 
 
 def test_every_kind_of_event_means_something_to_a_model_or_to_all_but_never_to_both() -> None:
-    tokens = {EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED}
-    assert set(_MEANING) | PLATFORM_KINDS | tokens == set(EventKind)
+    of_no_state = {EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED, EventKind.SYSTEM_KEY_ADDED}
+    assert set(_MEANING) | PLATFORM_KINDS | of_no_state == set(EventKind)
     assert not set(_MEANING) & PLATFORM_KINDS
     assert ToggleStatus.PROMOTED in {toggle.state for toggle in fold(recorded())[MODEL].toggles.values()}
