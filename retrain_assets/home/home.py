@@ -46,6 +46,11 @@ class Home:
         return self.root / "evidence"
 
     @property
+    def system_key_path(self) -> Path:
+        """The system's private SSH key (``RETRAIN_SYSTEM_KEY``, or a file in the home)."""
+        return Path(os.environ.get("RETRAIN_SYSTEM_KEY") or self.root / "keys" / "system")
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's instance directory."""
         return self.root / "dagster"

@@ -191,6 +191,12 @@ class Ledger:
             head = connection.execute(sa.select(_HEAD.c.sequence, _HEAD.c.hash)).one()
         return head.sequence, head.hash
 
+    @property
+    def identity(self) -> str:
+        """Hash of the first event: what a statement names so that it counts for this ledger alone; empty before it."""
+        with self._transaction() as connection:
+            return str(connection.execute(sa.select(_EVENTS.c.hash).where(_EVENTS.c.sequence == 1)).scalar_one_or_none() or "")
+
     def verify(self) -> list[BrokenLink]:
         """Every broken link of the chain, first to last; empty when it is whole."""
         with self._transaction() as connection:
