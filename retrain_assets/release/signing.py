@@ -1,6 +1,6 @@
-"""A person's signature under what they do: required where the contract names keys, checked against the very case, kept in the event.
+"""A person's signature under what they do: required where the contract names keys, checked against the very case, kept.
 
-An event that somebody signed carries ``payload["signed"]``: the statement, the signature and the key's fingerprint, so that anybody
+An event that somebody signed carries ``payload["signed"]``: statement, signature and fingerprint of the key, so that anybody
 can check it again without this program (:func:`recorded_fault` does it with it).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from retrain_assets.contract import Approval, Refused, SignatureError, canonical_json
+from retrain_assets.contract import Approval, SignatureError, canonical_json
 from retrain_assets.ledger import Act, Actor, Event, Namespace, Statement, verified
 
 PATIENCE = timedelta(minutes=15)
@@ -113,7 +113,7 @@ def signed_payload(terms: Approval, case: Case, signed: Signed | None) -> dict[s
     """``{"signed": …}`` for an event's payload; empty where the contract names no keys and nothing is signed.
 
     Raises:
-        SignatureError: it is missing where the contract names keys, forged, of another key, for another case, too old, or was used.
+        SignatureError: missing where the contract names keys, forged, of another key, for another case, too old, or used before.
     """
     where = f"{case.model} {case.retrain or case.toggle or ''}".strip()
     if signed is None:
