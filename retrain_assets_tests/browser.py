@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,15 +36,15 @@ def chromium() -> str:
 
 
 @contextmanager
-def page_of_chromium(width: int = 1700, height: int = 1000) -> Iterator[Page]:
-    """A page of a real Chromium."""
+def page_of_chromium(width: int = 1700, height: int = 1000, **context: Any) -> Iterator[Page]:
+    """A page of a real Chromium; ``context`` as Playwright's ``new_page`` takes it."""
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
-        opened = browser.new_page(viewport={"width": width, "height": height})
+        opened = browser.new_page(viewport={"width": width, "height": height}, **context)
         opened.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
         yield opened

@@ -17,6 +17,7 @@ from retrain_assets.reports.interval_bar import interval_bar
 from retrain_assets.reports.interval_plot import interval_plot, words_of
 from retrain_assets.reports.ramp_strip import ramp_strip
 from retrain_assets.reports.reading import readable, reading_place
+from retrain_assets.reports.trigger_plot import trigger_plot
 
 SYMBOLS: Mapping[str | None, str] = {
     "pass": "✓",
@@ -173,6 +174,7 @@ def _environment() -> Environment:
         backtest_plot=backtest_plot,
         reliability_plot=reliability_plot,
         slice_plot=slice_plot,
+        trigger_plot=trigger_plot,
         lasted=words.lasted,
     )
     return environment
