@@ -73,6 +73,17 @@ def cell(value: Any) -> Markup:
     return Markup(", ").join(cell(item) for item in value)
 
 
+def anchor(row: Mapping[str, Any]) -> str:
+    """Where on the page a row of the custody table stands."""
+    return "field-" + re.sub(r"[^a-z0-9]+", "-", str(row.get("key") or row["field"]).lower()).strip("-")
+
+
+def fields_by_name(custody: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Every field of the custody table from A to Z, with its place."""
+    rows = [(str(row["field"]), anchor(row)) for group in custody for row in group["rows"]]
+    return sorted(rows, key=lambda row: row[0].casefold())
+
+
 def breakable(name: str) -> Markup:
     """A name that may be broken after its underscores, so that a narrow column does not cut it."""
     return Markup("_<wbr>").join(name.split("_"))
@@ -144,7 +155,9 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
+        anchor=anchor,
         cell=cell,
+        fields_by_name=fields_by_name,
         breakable=breakable,
         moment=moment,
         minute=words.minute,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from retrain_assets.contract import Gate, format_duration, parse_duration
+from retrain_assets.contract import Gate, digest_of, format_duration, parse_duration
 from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.reports.happened import what_happened
 from retrain_assets.reports.record import Record
@@ -34,6 +34,8 @@ def approvals_of(record: Record) -> dict[str, Any]:
     return {
         "required": policy.get("required"),
         "approvers": policy.get("approvers"),
+        "roles": policy.get("roles") or {},
+        "signed": bool(policy.get("allowed_signers")),
         "separation_of_duties": policy.get("separation_of_duties"),
         "valid_for": _duration(policy.get("valid_for")),
         "words": list(_words(record, counted)),
@@ -89,9 +91,18 @@ def _word(event: Event, counted: bool) -> dict[str, Any]:
         "evidence": event.payload.get("evidence"),
         "valid_until": event.payload.get("valid_until"),
         "account": event.payload.get("typed_by"),
+        **_signature(event),
         "counted": counted,
         "sequence": event.sequence,
     }
+
+
+def _signature(event: Event) -> dict[str, Any]:
+    """What proves a word: fingerprint of the key, digest of the signed statement, where it came from; None where nothing does."""
+    signed = event.payload.get("signed")
+    if not isinstance(signed, Mapping):
+        return {"key": None, "statement": None, "source": None}
+    return {"key": signed.get("key"), "statement": digest_of(signed.get("statement")), "source": signed.get("source")}
 
 
 def _duration(value: Any) -> str | None:

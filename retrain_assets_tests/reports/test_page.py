@@ -59,7 +59,7 @@ def test_headings_never_skip_a_level(page: str) -> None:
 
 def test_every_plot_has_words_for_those_who_do_not_see_it(lived: Sample) -> None:
     labels = re.findall(r'<svg class="plot"[^>]*role="img" aria-label="([^"]+)"', paged(lived, "2013-07-01"))
-    assert len(labels) == paged(lived, "2014-07-01").count("<svg") == 13
+    assert len(labels) == paged(lived, "2013-07-01").count("<svg") == 14
     assert all(len(label) > 80 for label in labels)
 
 
