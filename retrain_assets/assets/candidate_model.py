@@ -31,7 +31,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         dataset = platform.stage_result(road.model, retrain, "dataset")
         features = platform.stage_result(road.model, retrain, "features")
         inputs = {"features": features.outputs["features"]["uri"], "dataset": dataset.outputs["dataset"]["uri"]}
-        result = platform.run_stage(road, retrain, "training", inputs=inputs)
+        result = platform.run_stage(road, retrain, "training", inputs=inputs, run_id=context.run.run_id)
         verdicts = result.verdicts_of(Gate.TRAINING)
         bundle = result.outputs["bundle"]
         version = platform.registry.register(
@@ -46,8 +46,9 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
             "features": features.metadata["feature_pipeline"],
             "bundle": bundle["digest"],
         }
-        judged = subjects | {"limits": road.contract.limits_digest}
-        platform.controller.register_candidate(road.model, retrain, version, subjects)
+        judged = subjects | {"limits": road.contract.limits_digest} | platform.stage_record(result)
+        logged = platform.registry.version(road.model, version).run_id
+        platform.controller.register_candidate(road.model, retrain, version, subjects, mlflow_run_id=logged)
         platform.controller.record_gate(road.model, retrain, Gate.TRAINING, verdicts, judged)
         return dg.MaterializeResult(
             metadata={

@@ -34,10 +34,10 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         cutoff = cutoff_of(retrain)
         launch(context, platform, road, retrain)
         parameters = {"cutoff": cutoff.isoformat(), "history": earlier_datasets(platform, road, retrain)}
-        result = platform.run_stage(road, retrain, "dataset", parameters=parameters)
+        result = platform.run_stage(road, retrain, "dataset", parameters=parameters, run_id=context.run.run_id)
         verdicts = result.verdicts_of(Gate.DATA)
         digest = result.outputs["dataset"]["digest"]
-        subjects = {"dataset": digest, "limits": road.contract.limits_digest}
+        subjects = {"dataset": digest, "limits": road.contract.limits_digest, **platform.stage_record(result)}
         platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(
             metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},

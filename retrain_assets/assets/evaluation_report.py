@@ -45,7 +45,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
             inputs["champion"] = str(platform.registry.download(road.model, champion.version))
         else:
             parameters["bootstrap"] = True
-        result = platform.run_stage(road, retrain, "evaluation", inputs=inputs, parameters=parameters)
+        result = platform.run_stage(road, retrain, "evaluation", inputs=inputs, parameters=parameters, run_id=context.run.run_id)
         verdicts = result.verdicts_of(Gate.OFFLINE)
         subjects = {
             "dataset": stages["dataset"].outputs["dataset"]["digest"],
@@ -53,6 +53,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
             "bundle": stages["training"].outputs["bundle"]["digest"],
             "limits": road.contract.limits_digest,
             **({"champion": champion.bundle} if champion is not None else {}),
+            **platform.stage_record(result),
         }
         platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
         return dg.MaterializeResult(

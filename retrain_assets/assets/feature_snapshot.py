@@ -25,12 +25,14 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
     def feature_snapshot(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         dataset = platform.stage_result(road.model, retrain, "dataset")
-        result = platform.run_stage(road, retrain, "features", inputs={"dataset": dataset.outputs["dataset"]["uri"]})
+        inputs = {"dataset": dataset.outputs["dataset"]["uri"]}
+        result = platform.run_stage(road, retrain, "features", inputs=inputs, run_id=context.run.run_id)
         verdicts = result.verdicts_of(Gate.DATA)
         subjects = {
             "dataset": dataset.outputs["dataset"]["digest"],
             "features": result.metadata["feature_pipeline"],
             "limits": road.contract.limits_digest,
+            **platform.stage_record(result),
         }
         platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
         return dg.MaterializeResult(

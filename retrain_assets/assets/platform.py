@@ -76,6 +76,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         *,
         inputs: Mapping[str, str] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
     ) -> StageResult:
         """Run one stage where the contract says, or give its stored result when nothing it rests on changed.
 
@@ -90,6 +91,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             inputs=dict(inputs or {}),
             output_dir=str(self.home.stage_dir(road.model, retrain, stage)),
             parameters=dict(parameters or {}),
+            unit_key=self.home.unit_key(),
         )
         known = self.controller.state(road.model).retrains.get(retrain)
         if known is not None and known.decision is not None:
@@ -98,10 +100,14 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             what = f"{road.model} {retrain} is decided ({known.decision.decision}) and its stage {stage} has no intact result"
             raise dg.Failure(description=f"{what}; launch a new retrain", allow_retries=False)
         try:
-            return LocalCompute().run(request)
+            return LocalCompute().run(request, run_id=run_id)
         except RetrainError as error:
             self.controller.record_stage_failure(road.model, retrain, stage, error.line, SYSTEM)
             raise dg.Failure(description=error.line, allow_retries=False) from error
+
+    def stage_record(self, result: StageResult) -> dict[str, str]:
+        """Keep what is recorded of a stage as evidence; its digest as a subject that the ledger names with the stage's gate."""
+        return {"stage_record": self.evidence.put(result.record)}
 
 
 @lru_cache(maxsize=16)

@@ -37,7 +37,8 @@ class Manifest:
         seed: seed of the fit.
         code: ``{"commit", "dirty"}`` of the feature code, commit None outside a checkout; ``product``: version of this product;
             ``estimator``: name and version of the estimator's package, or digest of its source where it is the team's own.
-        environment: ``{"python", "platform", "packages", "threads"}``, the last of them the threads of the fit.
+        environment: ``{"python", "platform", "packages", "threads", "lock"}``: threads of the fit; ``{"file", "digest"}`` of the
+            project's lock file, both None where it has none. Bundles of before the lock was kept are without it.
         files: SHA-256 (hexadecimal) of every other file of the bundle by its name.
     """
 
@@ -91,8 +92,8 @@ class Manifest:
         return cls(**{**value, **tuples})
 
 
-def environment(threads: int | None = None) -> dict[str, Any]:
-    """Python, platform, the versions of the packages that can change what a bundle computes, and the threads of the fit."""
+def environment(threads: int | None = None, lock: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """Python, platform, the versions of the packages that can change what a bundle computes, threads of the fit, lock file."""
     versions: dict[str, str] = {}
     for name in RECORDED_PACKAGES:
         try:
@@ -104,4 +105,5 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         "platform": f"{platform.system()}-{platform.machine()}".lower(),
         "packages": versions,
         "threads": threads,
+        "lock": dict(lock or {"file": None, "digest": None}),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 
 import retrain_assets
 from retrain_assets.contract import StageError, digest_of, sha256_hex
+
+LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "conda-lock.yml", "pixi.lock")
+"""Files that fix a project's whole environment, by name."""
 
 _PRODUCT_ROOMS = ("contract", "experiment", "drift", "gates", "bundle", "compute")
 
@@ -64,7 +69,7 @@ def product_digest() -> str:
 
 def commit_of(path: str) -> dict[str, Any]:
     """``{"commit", "dirty"}`` of the checkout that holds an import path's file; commit None outside a checkout or without git."""
-    folder = Path(inspect.getfile(import_path(path, path))).parent
+    folder = _folder_of(path)
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
@@ -73,6 +78,48 @@ def commit_of(path: str) -> dict[str, Any]:
     return {"commit": commit, "dirty": dirty}
 
 
+def checkout_of(path: str) -> dict[str, str | None]:
+    """``{"repository", "unknown"}`` of the checkout that holds an import path's file: where ``origin`` is, without credentials,
+    and why there is no commit to name; each None where it does not apply."""
+    folder = _folder_of(path)
+    try:
+        _git(folder, "rev-parse", "HEAD")
+    except FileNotFoundError:
+        return {"repository": None, "unknown": "git is not installed"}
+    except OSError as error:
+        return {"repository": None, "unknown": f"git cannot be run ({error.strerror})"}
+    except subprocess.CalledProcessError as error:
+        said = " ".join(str(error.stderr).split("\n", 1)[0].split())
+        outside = "not a git repository" in said
+        return {"repository": None, "unknown": "outside a git checkout" if outside else f"git does not tell ({said})"}
+    try:
+        origin = _git(folder, "remote", "get-url", "origin")
+    except (OSError, subprocess.CalledProcessError):
+        return {"repository": None, "unknown": None}
+    return {"repository": re.sub(r"(?<=://)[^/@]*@", "", origin), "unknown": None}
+
+
+def lock_of(path: str) -> dict[str, str | None]:
+    """``{"file", "digest"}`` of the lock file of the project that holds an import path's file; both None where it has none.
+
+    It is looked for from the file's folder upwards, no further than the checkout; the first of :data:`LOCK_FILES` counts.
+    """
+    folder = _folder_of(path)
+    for place in (folder, *folder.parents):
+        for name in LOCK_FILES:
+            file = place / name
+            if file.is_file():
+                return {"file": name, "digest": "sha256:" + sha256_hex(file.read_bytes())}
+        if (place / ".git").exists():
+            break
+    return {"file": None, "digest": None}
+
+
+def _folder_of(path: str) -> Path:
+    return Path(inspect.getfile(import_path(path, path))).resolve().parent
+
+
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    told = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, env=told)
     return done.stdout.strip()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from retrain_assets.compute.request import StageRequest, StageResult
+from retrain_assets.compute.run_facts import with_run_facts
 from retrain_assets.contract import StageError
 
 STAGES = ("dataset", "features", "training", "evaluation", "drift")
@@ -13,7 +14,7 @@ STAGES = ("dataset", "features", "training", "evaluation", "drift")
 
 
 def run_stage(request: StageRequest) -> StageResult:
-    """Run one stage here and now.
+    """Run one stage here and now; the result says where and when.
 
     Raises:
         RetrainError: when it cannot produce its result; see the stages.
@@ -24,4 +25,4 @@ def run_stage(request: StageRequest) -> StageResult:
         )
     module = import_module(f"retrain_assets.compute.stages.{request.stage}")
     stage: Callable[[StageRequest], StageResult] = getattr(module, request.stage)
-    return stage(request)
+    return with_run_facts(lambda: stage(request))

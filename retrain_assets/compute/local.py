@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from retrain_assets.bundle import verify_bundle
@@ -27,12 +28,17 @@ FITTING = ("training", "evaluation")
 class LocalCompute:
     """Runs stages in this process."""
 
-    def run(self, request: StageRequest) -> StageResult:
-        """The stage's result: the stored one when nothing it rests on has changed, otherwise a new run.
+    def run(self, request: StageRequest, *, run_id: str | None = None) -> StageResult:
+        """The stage's result: the stored one, with the facts of the run that made it, when nothing it rests on has changed,
+        otherwise a new run.
 
         What it rests on: the request, the contents of its inputs (of the data set stage: names, sizes and times of the source
         files), the source text of the team's feature, schema and estimator modules, the version of the estimator's library, and
         the product's own code. A stored result counts only while its outputs still have the digests it names.
+
+        Args:
+            request: what is asked.
+            run_id: the orchestrator's run, where its logs are; noted with a new run.
 
         Raises:
             RetrainError: when the stage cannot produce its result.
@@ -43,6 +49,7 @@ class LocalCompute:
             return stored
         path.unlink(missing_ok=True)
         result = run_stage(request)
+        result = replace(result, run={**result.run, "dagster_run_id": run_id})
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(path.name + ".writing")
         scratch.write_text(json.dumps({**result.to_json(), "basis": basis}))

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from retrain_assets.contract import Contract, Gate, StageError, Verdict, digest_of, finite
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
+
+STAGE_RECORD = "retrain_assets.stage_record/1"
+"""Name and version of the shape of :attr:`StageResult.record`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class StageRequest:
         inputs: URIs of earlier stages' outputs by name.
         output_dir: directory the stage writes to.
         parameters: what the stage needs besides (``{"cutoff": "2013-07-01T00:00:00+00:00"}``).
+        unit_key: secret that unit ids are named with where evidence has to tell which rows it means. No part of the request's
+            JSON or digest. Empty: a key that nobody keeps, so that names of one run say nothing in the next.
     """
 
     stage: str
@@ -32,6 +38,7 @@ class StageRequest:
     inputs: Mapping[str, str]
     output_dir: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    unit_key: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def digest(self) -> str:
@@ -46,6 +53,11 @@ class StageRequest:
     def parsed_contract(self) -> Contract:
         """The contract as its type."""
         return Contract.recorded(self.contract)
+
+    @property
+    def unit_names(self) -> UnitNames:
+        """What units are called in this stage's evidence."""
+        return UnitNames(self.unit_key) if self.unit_key else UNLINKABLE
 
     def input(self, name: str) -> Path:
         """Path of an input.
@@ -79,8 +91,8 @@ class StageRequest:
         return self.parameters[name]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
+        """JSON-able values; the unit key is left out."""
+        return {name: value for name, value in asdict(self).items() if name != "unit_key"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> StageRequest:
@@ -89,7 +101,7 @@ class StageRequest:
         Raises:
             StageError: for a missing or unknown field.
         """
-        names = {item.name for item in fields(cls)}
+        names = {item.name for item in fields(cls)} - {"unit_key"}
         if wrong := names.symmetric_difference(value):
             raise StageError(f"fields {', '.join(sorted(wrong))} are missing or unknown", where="stage request")
         return cls(**value)
@@ -105,6 +117,7 @@ class StageResult:
         metadata: JSON-able facts (counts, windows, metrics, durations).
         verdicts: JSON of the verdicts by gate.
         request_digest: digest of the request it answers.
+        run: where and when it ran (:func:`retrain_assets.compute.run_facts.run_facts`); two runs with the same answer are equal.
     """
 
     stage: str
@@ -112,6 +125,22 @@ class StageResult:
     metadata: Mapping[str, Any]
     verdicts: Mapping[str, Sequence[Mapping[str, Any]]]
     request_digest: str
+    run: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is kept of the stage as evidence and named in the ledger by its digest: digests, facts and the run, no paths.
+
+        The verdicts are not in it; they are evidence of their gate.
+        """
+        return {
+            "schema": STAGE_RECORD,
+            "stage": self.stage,
+            "request_digest": self.request_digest,
+            "outputs": {name: output["digest"] for name, output in self.outputs.items()},
+            "metadata": dict(self.metadata),
+            "run": dict(self.run),
+        }
 
     def verdicts_of(self, gate: Gate) -> list[Verdict]:
         """The verdicts of one gate as their type."""
@@ -124,7 +153,8 @@ class StageResult:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> StageResult:
         """The inverse of :meth:`to_json`."""
-        return cls(**{item.name: value[item.name] for item in fields(cls)})
+        known = {"run": {}, **value}
+        return cls(**{item.name: known[item.name] for item in fields(cls)})
 
     @classmethod
     def read(cls, path: Path) -> StageResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain_assets.home.clock import Clock, HomeClock
+from retrain_assets.home.unit_key import unit_key
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,15 @@ class Home:
     def system_key_path(self) -> Path:
         """The system's private SSH key (``RETRAIN_SYSTEM_KEY``, or a file in the home)."""
         return Path(os.environ.get("RETRAIN_SYSTEM_KEY") or self.root / "keys" / "system")
+
+    @property
+    def unit_key_path(self) -> Path:
+        """The secret that unit ids are named with in evidence (``RETRAIN_UNIT_KEY``, or a file in the home)."""
+        return Path(os.environ.get("RETRAIN_UNIT_KEY") or self.root / "keys" / "units")
+
+    def unit_key(self) -> bytes:
+        """The secret itself; made when it is first needed."""
+        return unit_key(self.unit_key_path)
 
     @property
     def dagster_home(self) -> Path:

@@ -73,7 +73,8 @@ class ReleaseController(PlatformControl):
             gate: the gate.
             verdicts: its checks' verdicts; their evidence goes to the evidence store.
             subjects: digests of what was judged, among ``dataset``, ``features`` (pipeline), ``bundle``, ``champion`` (the bundle
-                it was compared with; left out when there was none), ``limits`` (the thresholds), ``report``.
+                it was compared with; left out when there was none), ``limits`` (the thresholds), ``report``, ``stage_record``
+                (what the stage recorded of itself, in the evidence store).
             actor: who judged.
         """
         full = {
@@ -93,11 +94,21 @@ class ReleaseController(PlatformControl):
         return self.state(model).retrains[retrain].verdicts[gate]
 
     def register_candidate(
-        self, model: str, retrain: str, version: str, subjects: Mapping[str, str], actor: Actor = SYSTEM
+        self,
+        model: str,
+        retrain: str,
+        version: str,
+        subjects: Mapping[str, str],
+        actor: Actor = SYSTEM,
+        *,
+        mlflow_run_id: str | None = None,
     ) -> VersionRef:
         """Record which registry version a retrain made, with the digests ``dataset``, ``features`` and ``bundle`` of it."""
         self._change(
-            model, actor, "candidate registered", lambda drafts: retrains.candidate_registered(drafts, retrain, version, subjects)
+            model,
+            actor,
+            "candidate registered",
+            lambda drafts: retrains.candidate_registered(drafts, retrain, version, subjects, mlflow_run_id=mlflow_run_id),
         )
         return VersionRef(version, subjects["bundle"])
 

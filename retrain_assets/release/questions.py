@@ -180,13 +180,14 @@ def audit_trail(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def recorded_evidence(events: Iterable[Event]) -> set[str]:
-    """Digests the ledger says are in the evidence store: contracts, gate verdicts and looks."""
+    """Digests the ledger says are in the evidence store: contracts, gate verdicts, what stages recorded of themselves, looks."""
     digests = set()
     for event in events:
         if event.kind is EventKind.RETRAIN_LAUNCHED:
             digests.add(event.payload["contract_digest"])
         elif event.kind in (EventKind.GATE_EVALUATED, EventKind.CANARY_LOOKED):
             digests.add(event.payload["evidence"])
+            digests |= {digest for name, digest in event.payload.get("subjects", {}).items() if name == "stage_record"}
     return digests
 
 

@@ -106,7 +106,9 @@ def _compact(verdict: Verdict) -> dict[str, Any]:
     return {name: value for name, value in verdict.to_json().items() if name != "evidence"}
 
 
-def candidate_registered(drafts: Drafts, key: str, version: str, subjects: Mapping[str, str]) -> None:
+def candidate_registered(
+    drafts: Drafts, key: str, version: str, subjects: Mapping[str, str], *, mlflow_run_id: str | None = None
+) -> None:
     """A bundle of the retrain became a registry version. The same one again adds nothing; another one after arming is refused."""
     where = f"{drafts.state.model} {key}"
     retrain = known_retrain(drafts, key)
@@ -121,7 +123,9 @@ def candidate_registered(drafts: Drafts, key: str, version: str, subjects: Mappi
     if toggle is not None or retrain.decision is not None:
         state = f"its toggle is {toggle.state}" if toggle else "it was decided already"
         raise Refused(f"the candidate cannot change: {state}", where=where, remedy="launch a new retrain")
-    drafts.add(EventKind.CANDIDATE_REGISTERED, key, {"version": version, "bundle": digests["bundle"], "subjects": digests})
+    logged = {"mlflow_run_id": mlflow_run_id} if mlflow_run_id else {}
+    payload = {"version": version, "bundle": digests["bundle"], "subjects": digests, **logged}
+    drafts.add(EventKind.CANDIDATE_REGISTERED, key, payload)
 
 
 def stage_failed(drafts: Drafts, key: str, stage: str, message: str) -> None:

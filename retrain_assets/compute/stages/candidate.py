@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from retrain_assets import __version__
 from retrain_assets.bundle import IMPORTANCE, SKETCH, Calibration, Encoding, Manifest, Predictor, environment, save_bundle
-from retrain_assets.compute.code import commit_of
+from retrain_assets.compute.code import commit_of, lock_of
 from retrain_assets.compute.estimator import complete_params, estimator_version, threads_of
 from retrain_assets.compute.fitting import Labels, raw_scores, read_labels
 from retrain_assets.compute.frames import Tables
@@ -118,7 +118,7 @@ def _manifest(request: StageRequest, contract: Contract, rows: TrainingRows) -> 
         classes=rows.labels.classes,
         seed=trainer.seed,
         code={**commit_of(contract.features), "product": __version__, "estimator": estimator_version(trainer)},
-        environment=environment(threads_of(trainer)),
+        environment=environment(threads_of(trainer), lock_of(contract.features)),
         files={},
     )
 

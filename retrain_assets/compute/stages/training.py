@@ -17,6 +17,7 @@ from retrain_assets.bundle import Predictor
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.compute.baselines import constant_scores, loss_of
 from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process
+from retrain_assets.compute.code import checkout_of
 from retrain_assets.compute.estimator import fits_at_once, room_beside_a_fit
 from retrain_assets.compute.fitting import Labels, fit_model, fit_tail_calibration, quiet_fits, raw_scores, read_labels
 from retrain_assets.compute.peak_memory import peak_memory
@@ -89,6 +90,8 @@ def training(request: StageRequest) -> StageResult:
             "clean process": tried.seconds,
         },
         "machine": {"cores": os.cpu_count(), "usable cores": usable_cores(), "fits side by side": min(workers, 2)},
+        "cost": _cost(contract, first.seconds + calibration_s),
+        "checkout": checkout_of(contract.features),
         "holdout_metrics": finite(metrics),
         "rows": {"train": rows.snapshot.train.height, "holdout": rows.snapshot.holdout.height},
         "manifest": candidate.manifest.to_json(),
@@ -96,6 +99,14 @@ def training(request: StageRequest) -> StageResult:
     }
     verdicts = training_gate(evidence, contract=contract)
     return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
+
+
+def _cost(contract: Contract, seconds: float) -> dict[str, Any] | None:
+    """What the training time costs; None where the contract says nothing about money."""
+    if (economics := contract.economics) is None:
+        return None
+    rate = economics.training_cost_per_hour
+    return {"amount": rate * seconds / 3600, "currency": economics.currency, "per_hour": rate, "seconds": seconds}
 
 
 def _largest(found: Floats | None, expected: Floats) -> float | None:
