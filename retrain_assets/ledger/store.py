@@ -5,10 +5,10 @@ SQLite (WAL, BEGIN IMMEDIATE, synchronous FULL) or PostgreSQL (row lock on the h
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,48 +17,28 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from retrain_assets.contract import CustodyError, RetrainError, StaleRevision, canonical_json
+from retrain_assets.contract import CustodyError, RetrainError, StaleRevision
 from retrain_assets.ledger.chain import GENESIS, BrokenLink, broken_links, recomputed_hash
-from retrain_assets.ledger.events import EVERY_MODEL, Actor, Event, EventDraft, EventKind, event_hash
+from retrain_assets.ledger.checkpoints import (
+    Checkpoint,
+    Inclusion,
+    RecordedKey,
+    StoredCheckpoint,
+    peaks_text,
+    recorded_keys,
+    resumed,
+    stored_checkpoint,
+)
+from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Event, EventDraft, EventKind
+from retrain_assets.ledger.merkle import CompactRange, Tree
+from retrain_assets.ledger.rows import event_of, fields_of, link, row_of
+from retrain_assets.ledger.signatures import Namespace
+from retrain_assets.ledger.system_key import SystemKey
+from retrain_assets.ledger.tables import CHECKPOINTS, EVENTS, HEAD, PROJECTIONS, TABLES
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one."""
 
-_TABLES = sa.MetaData()
-_EVENTS = sa.Table(
-    "events",
-    _TABLES,
-    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("recorded_at", sa.Text, nullable=False),
-    sa.Column("actor_kind", sa.Text, nullable=False),
-    sa.Column("actor_name", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("retrain", sa.Text),
-    sa.Column("toggle", sa.Text),
-    sa.Column("revision_before", sa.BigInteger),
-    sa.Column("revision_after", sa.BigInteger),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("previous_hash", sa.Text, nullable=False, unique=True),
-    sa.Column("hash", sa.Text, nullable=False, unique=True),
-    sa.Index("events_of_model", "model", "sequence"),
-    sa.Index("events_of_toggle", "toggle", "sequence"),
-)
-_HEAD = sa.Table(
-    "head",
-    _TABLES,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("sequence", sa.BigInteger, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
-)
-_PROJECTIONS = sa.Table(
-    "projections",
-    _TABLES,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("sequence", sa.BigInteger, nullable=False),
-)
 _FIRST_MAKER_LOCK = 0x72657472
 """PostgreSQL advisory lock held while the tables are made."""
 
@@ -144,22 +124,12 @@ class Ledger:
             RetrainError: a payload that is not JSON, or a time without timezone.
         """
         with self._transaction(write=True) as connection:
-            head = connection.execute(sa.select(_HEAD.c.sequence, _HEAD.c.hash).with_for_update()).one()
-            sequence, previous = head.sequence, head.hash
-            self._refuse_damaged(connection, sequence, previous)
+            sequence, previous = self._sound_head(connection)
             if expect_revision is not None:
                 _compare_revision(connection, *expect_revision)
             if expect_model is not None:
                 _compare_model(connection, *expect_model)
-            recorded_at = datetime.now(UTC)
-            events = []
-            for draft in drafts:
-                event = _link(draft, sequence + 1, previous, recorded_at)
-                connection.execute(_EVENTS.insert().values(_row_of(event)))
-                sequence, previous = event.sequence, event.hash
-                events.append(event)
-            connection.execute(_HEAD.update().where(_HEAD.c.id == 1).values(sequence=sequence, hash=previous))
-        return events
+            return _appended(connection, drafts, sequence, previous)
 
     def events(
         self,
@@ -174,53 +144,136 @@ class Ledger:
         Raises:
             CustodyError: when a stored row is not an event any more.
         """
-        query = sa.select(_EVENTS).where(_EVENTS.c.sequence > after).order_by(_EVENTS.c.sequence)
+        query = sa.select(EVENTS).where(EVENTS.c.sequence > after).order_by(EVENTS.c.sequence)
         if model is not None:
-            query = query.where(_EVENTS.c.model == model)
+            query = query.where(EVENTS.c.model == model)
         if retrain is not None:
-            query = query.where(_EVENTS.c.retrain == retrain)
+            query = query.where(EVENTS.c.retrain == retrain)
         if kinds is not None:
-            query = query.where(_EVENTS.c.kind.in_([str(kind) for kind in kinds]))
+            query = query.where(EVENTS.c.kind.in_([str(kind) for kind in kinds]))
         with self._transaction() as connection:
             rows = connection.execute(query).mappings().all()
-        return [_event_of(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def head(self) -> tuple[int, str]:
         """Sequence and hash of the last event; ``(0, GENESIS)`` when there is none."""
         with self._transaction() as connection:
-            head = connection.execute(sa.select(_HEAD.c.sequence, _HEAD.c.hash)).one()
+            head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one()
         return head.sequence, head.hash
 
     @property
     def identity(self) -> str:
         """Hash of the first event: what a statement names so that it counts for this ledger alone; empty before it."""
         with self._transaction() as connection:
-            return str(connection.execute(sa.select(_EVENTS.c.hash).where(_EVENTS.c.sequence == 1)).scalar_one_or_none() or "")
+            return str(connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == 1)).scalar_one_or_none() or "")
 
     def verify(self) -> list[BrokenLink]:
         """Every broken link of the chain, first to last; empty when it is whole."""
         with self._transaction() as connection:
-            rows = connection.execute(sa.select(_EVENTS).order_by(_EVENTS.c.sequence)).mappings().all()
-            head = connection.execute(sa.select(_HEAD.c.sequence, _HEAD.c.hash)).one_or_none()
+            rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.sequence)).mappings().all()
+            head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one_or_none()
         if head is None:
             return [BrokenLink(0, "the head row is gone: nothing says where the chain ends")]
-        return broken_links((_fields_of(row) for row in rows), (head.sequence, head.hash))
+        return broken_links((fields_of(row) for row in rows), (head.sequence, head.hash))
+
+    def add_checkpoint(self, key: SystemKey, at: datetime) -> Checkpoint:
+        """Sign the head as it is now; the checkpoint there is already where nothing was recorded since.
+
+        A key that the ledger does not know as the system's yet is recorded before (``system_key_added``).
+
+        Args:
+            key: the system's key.
+            at: the clock's time.
+
+        Raises:
+            CustodyError: when the end of the chain, or the checkpoint before, is not what was recorded.
+        """
+        with self._transaction(write=True) as connection:
+            sequence, head = self._sound_head(connection)
+            added = sa.select(EVENTS).where(EVENTS.c.kind == str(EventKind.SYSTEM_KEY_ADDED)).order_by(EVENTS.c.sequence)
+            known = recorded_keys(event_of(row) for row in connection.execute(added).mappings())
+            if not known or known[-1].fingerprint != key.fingerprint:
+                (event,) = _appended(connection, [_key_added(key, known, at)], sequence, head)
+                sequence, head = event.sequence, event.hash
+            stored = _stored_checkpoints(connection)
+            tree = CompactRange()
+            if stored:
+                tree = resumed(stored[-1])
+                if tree.size == sequence and (same := stored[-1].checkpoint) is not None and same.key == key.fingerprint:
+                    return same
+            query = sa.select(EVENTS.c.hash).where(EVENTS.c.sequence > tree.size).order_by(EVENTS.c.sequence)
+            tree.extend(bytes.fromhex(found) for found in connection.execute(query).scalars())
+            if tree.size != sequence:
+                raise self._damaged(f"the chain has {tree.size} events, its head is event {sequence}")
+            identity = connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == 1)).scalar_one()
+            unsigned = Checkpoint(identity, sequence, head, tree.root.hex(), at, key.fingerprint)
+            checkpoint = replace(unsigned, signature=key.sign(unsigned.statement, Namespace.CHECKPOINT))
+            connection.execute(
+                CHECKPOINTS.insert().values(
+                    sequence=sequence,
+                    statement=checkpoint.statement.decode(),
+                    signature=checkpoint.signature,
+                    key=checkpoint.key,
+                    peaks=peaks_text(tree),
+                )
+            )
+            return checkpoint
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The checkpoints made so far, in their order; what cannot be read is left to :func:`checkpoint_faults`."""
+        return [one.checkpoint for one in self.stored_checkpoints() if one.checkpoint is not None]
+
+    def stored_checkpoints(self) -> list[StoredCheckpoint]:
+        """The rows of the table of checkpoints, also those that are none any more."""
+        with self._transaction() as connection:
+            return _stored_checkpoints(connection)
+
+    def hashes(self, *, until: int | None = None) -> Iterator[str]:
+        """The stored hashes of the events in their order, up to a sequence."""
+        query = sa.select(EVENTS.c.hash).order_by(EVENTS.c.sequence)
+        if until is not None:
+            query = query.where(EVENTS.c.sequence <= until)
+        with self._transaction() as connection:
+            yield from connection.execution_options(yield_per=5000).execute(query).scalars()
+
+    def inclusion(self, sequence: int, checkpoint: Checkpoint) -> Inclusion:
+        """Proof that an event is part of what a checkpoint signs; see :meth:`inclusions`."""
+        return self.inclusions([sequence], checkpoint)[0]
+
+    def inclusions(self, sequences: Iterable[int], checkpoint: Checkpoint) -> list[Inclusion]:
+        """Proofs that events are part of what a checkpoint signs, made from one pass over the hashes.
+
+        Raises:
+            CustodyError: when the stored hashes do not give the checkpoint's root.
+            RetrainError: for an event the checkpoint does not cover.
+        """
+        tree = Tree(bytes.fromhex(found) for found in self.hashes(until=checkpoint.sequence))
+        if (tree.size, tree.root.hex()) != (checkpoint.sequence, checkpoint.root):
+            raise self._damaged(f"the stored events do not give the root of checkpoint {checkpoint.sequence}")
+        proofs = []
+        for sequence in sequences:
+            if not 1 <= sequence <= tree.size:
+                raise RetrainError(
+                    f"checkpoint {tree.size} does not cover event {sequence}", where=self.url, remedy="make a checkpoint"
+                )
+            proofs.append(Inclusion(sequence, tree.size, tuple(one.hex() for one in tree.inclusion(sequence - 1))))
+        return proofs
 
     def projection(self, name: str) -> int:
         """Sequence up to which something derived from the ledger is known to be up to date; 0 when never."""
-        query = sa.select(_PROJECTIONS.c.sequence).where(_PROJECTIONS.c.name == name)
+        query = sa.select(PROJECTIONS.c.sequence).where(PROJECTIONS.c.name == name)
         with self._transaction() as connection:
             return connection.execute(query).scalar_one_or_none() or 0
 
     def set_projection(self, name: str, sequence: int) -> None:
         """Move a projection's watermark forward; it never goes back."""
         with self._transaction(write=True) as connection:
-            connection.execute(sa.select(_HEAD.c.id).with_for_update())
-            known = connection.execute(sa.select(_PROJECTIONS.c.sequence).where(_PROJECTIONS.c.name == name)).scalar_one_or_none()
+            connection.execute(sa.select(HEAD.c.id).with_for_update())
+            known = connection.execute(sa.select(PROJECTIONS.c.sequence).where(PROJECTIONS.c.name == name)).scalar_one_or_none()
             if known is None:
-                connection.execute(_PROJECTIONS.insert().values(name=name, sequence=sequence))
+                connection.execute(PROJECTIONS.insert().values(name=name, sequence=sequence))
             elif known < sequence:
-                connection.execute(_PROJECTIONS.update().where(_PROJECTIONS.c.name == name).values(sequence=sequence))
+                connection.execute(PROJECTIONS.update().where(PROJECTIONS.c.name == name).values(sequence=sequence))
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
@@ -229,24 +282,30 @@ class Ledger:
 
     def _make_tables(self) -> None:
         with self._engine.connect() as connection:
-            ready = sa.inspect(connection).has_table("head") and connection.execute(sa.select(_HEAD.c.id)).first() is not None
+            ready = (
+                sa.inspect(connection).has_table("checkpoints") and connection.execute(sa.select(HEAD.c.id)).first() is not None
+            )
         if ready:
             return
         with self._transaction(write=True) as connection:
             if not self._sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FIRST_MAKER_LOCK)))
-            _TABLES.create_all(connection)
-            is_new = connection.execute(sa.select(_EVENTS.c.sequence).limit(1)).first() is None
-            if is_new and connection.execute(sa.select(_HEAD.c.id)).first() is None:
-                connection.execute(_HEAD.insert().values(id=1, sequence=0, hash=GENESIS))
+            TABLES.create_all(connection)
+            is_new = connection.execute(sa.select(EVENTS.c.sequence).limit(1)).first() is None
+            if is_new and connection.execute(sa.select(HEAD.c.id)).first() is None:
+                connection.execute(HEAD.insert().values(id=1, sequence=0, hash=GENESIS))
 
-    def _refuse_damaged(self, connection: sa.Connection, sequence: int, previous: str) -> None:
-        row = connection.execute(sa.select(_EVENTS).order_by(_EVENTS.c.sequence.desc()).limit(1)).mappings().one_or_none()
+    def _sound_head(self, connection: sa.Connection) -> tuple[int, str]:
+        """The head, locked, after a look at whether it and the last event are what was recorded."""
+        head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash).with_for_update()).one()
+        sequence, previous = head.sequence, head.hash
+        row = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.sequence.desc()).limit(1)).mappings().one_or_none()
         last = (row["sequence"], row["hash"]) if row else (0, GENESIS)
         if (sequence, previous) != last:
             raise self._damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
-        if row is not None and recomputed_hash(_fields_of(row)) != row["hash"]:
+        if row is not None and recomputed_hash(fields_of(row)) != row["hash"]:
             raise self._damaged(f"event {sequence}, the last one, is not what its hash stands for")
+        return sequence, previous
 
     def _damaged(self, what: str) -> CustodyError:
         return CustodyError(
@@ -278,9 +337,9 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _compare_revision(connection: sa.Connection, toggle: str, expected: int) -> None:
     query = (
-        sa.select(_EVENTS.c.revision_after, _EVENTS.c.kind, _EVENTS.c.actor_kind, _EVENTS.c.actor_name)
-        .where(_EVENTS.c.toggle == toggle, _EVENTS.c.revision_after.is_not(None))
-        .order_by(_EVENTS.c.sequence.desc())
+        sa.select(EVENTS.c.revision_after, EVENTS.c.kind, EVENTS.c.actor_kind, EVENTS.c.actor_name)
+        .where(EVENTS.c.toggle == toggle, EVENTS.c.revision_after.is_not(None))
+        .order_by(EVENTS.c.sequence.desc())
         .limit(1)
     )
     last = connection.execute(query).one_or_none()
@@ -295,8 +354,8 @@ def _compare_revision(connection: sa.Connection, toggle: str, expected: int) -> 
 
 
 def _compare_model(connection: sa.Connection, model: str, seen: int) -> None:
-    about_it = _EVENTS.c.model.in_((model, EVERY_MODEL))
-    last = connection.execute(sa.select(sa.func.max(_EVENTS.c.sequence)).where(about_it)).scalar_one() or 0
+    about_it = EVENTS.c.model.in_((model, EVERY_MODEL))
+    last = connection.execute(sa.select(sa.func.max(EVENTS.c.sequence)).where(about_it)).scalar_one() or 0
     if last != seen:
         raise ModelMoved(
             f"event {last} was recorded after the state this action was decided on (event {seen})",
@@ -305,68 +364,30 @@ def _compare_model(connection: sa.Connection, model: str, seen: int) -> None:
         )
 
 
-def _link(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime) -> Event:
-    try:
-        payload = json.loads(canonical_json(dict(draft.payload)))
-        unsealed = Event(
-            sequence=sequence,
-            at=draft.at,
-            recorded_at=recorded_at,
-            actor=draft.actor,
-            kind=draft.kind,
-            model=draft.model,
-            retrain=draft.retrain,
-            toggle=draft.toggle,
-            revision_before=draft.revision_before,
-            revision_after=draft.revision_after,
-            reason=draft.reason,
-            payload=payload,
-            previous_hash=previous,
-            hash="",
-        )
-        return _event_of(_row_of(unsealed) | {"hash": event_hash(unsealed.to_json())})
-    except ValueError as error:
-        raise RetrainError(
-            f"the event cannot be written as JSON ({error})",
-            where=f"{draft.kind} of {draft.model}",
-            remedy="give plain JSON values",
-        ) from error
+def _appended(connection: sa.Connection, drafts: Sequence[EventDraft], sequence: int, previous: str) -> list[Event]:
+    recorded_at = datetime.now(UTC)
+    events = []
+    for draft in drafts:
+        event = link(draft, sequence + 1, previous, recorded_at)
+        connection.execute(EVENTS.insert().values(row_of(event)))
+        sequence, previous = event.sequence, event.hash
+        events.append(event)
+    connection.execute(HEAD.update().where(HEAD.c.id == 1).values(sequence=sequence, hash=previous))
+    return events
 
 
-def _row_of(event: Event) -> dict[str, Any]:
-    fields = event.to_json()
-    actor = fields.pop("actor")
-    payload = canonical_json(fields.pop("payload")).decode()
-    return {**fields, "payload": payload, "actor_kind": actor["kind"], "actor_name": actor["name"]}
+def _key_added(key: SystemKey, known: Sequence[RecordedKey], at: datetime) -> EventDraft:
+    replaces = known[-1].fingerprint if known else None
+    return EventDraft(
+        at=at,
+        actor=SYSTEM,
+        kind=EventKind.SYSTEM_KEY_ADDED,
+        model=EVERY_MODEL,
+        reason=f"the system signs with another key from now on, in place of {replaces}" if replaces else "the system's first key",
+        payload={"key": key.public_line, "fingerprint": key.fingerprint, "replaces": replaces},
+    )
 
 
-def _fields_of(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A stored row as an event's JSON fields; the payload is None where the text is not JSON."""
-    fields = dict(row)
-    try:
-        fields["payload"] = json.loads(fields["payload"])
-    except ValueError:
-        fields["payload"] = None
-    fields["actor"] = {"kind": fields.pop("actor_kind"), "name": fields.pop("actor_name")}
-    return fields
-
-
-def _event_of(row: Mapping[Any, Any]) -> Event:
-    fields = _fields_of(row)
-    try:
-        return Event(
-            **{
-                **fields,
-                "at": datetime.fromisoformat(fields["at"]),
-                "recorded_at": datetime.fromisoformat(fields["recorded_at"]),
-                "actor": Actor(**fields["actor"]),
-                "kind": EventKind(fields["kind"]),
-                "payload": {**fields["payload"]},
-            }
-        )
-    except (ValueError, TypeError) as error:
-        raise CustodyError(
-            f"stored event {fields['sequence']} is not an event any more ({error})",
-            where="ledger",
-            remedy="run retrain audit verify and restore the ledger from a backup",
-        ) from error
+def _stored_checkpoints(connection: sa.Connection) -> list[StoredCheckpoint]:
+    rows = connection.execute(sa.select(CHECKPOINTS).order_by(CHECKPOINTS.c.sequence)).mappings().all()
+    return [stored_checkpoint(row) for row in rows]
