@@ -1,6 +1,6 @@
 """The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -30,7 +30,7 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
         state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
         toggle = state.active_toggle
         if toggle is None:
-            ready = ready_to_arm(state, road.contract)
+            ready = ready_to_arm(state, road.contract, now)
             if ready is None:
                 return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
             if stopped := arming_brakes(road.contract, now, beyond):
@@ -47,8 +47,8 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
     return walk
 
 
-def ready_to_arm(state: ModelState, contract: Contract) -> str | None:
-    """The oldest retrain that passed gates 1 to 3 with the candidate it has now, against the champion that serves now, by the
+def ready_to_arm(state: ModelState, contract: Contract, now: datetime) -> str | None:
+    """The oldest retrain that passed gates 1 to 3, overrides included, with the candidate it has now, against the champion that serves now, by the
     thresholds of now, and has no toggle yet; None without champion."""
     if state.champion is None:
         return None
@@ -56,7 +56,7 @@ def ready_to_arm(state: ModelState, contract: Contract) -> str | None:
     for key, retrain in sorted(state.retrains.items()):
         if retrain.candidate is None or retrain.ended is not None or key in has_toggle:
             continue
-        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion, contract)):
+        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion, contract), now=now):
             return key
     return None
 

@@ -56,7 +56,7 @@ def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platfor
             continue
         if decision_due(state, key, retrain, beyond, now) is not None:
             continue
-        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion)):
+        if not gate_obstacles(retrain, arming_subjects(retrain, state.champion), now=now):
             continue
         run = latest_run(instance, road, key)
         if run is not None and run.status in DEAD:

@@ -11,6 +11,8 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.assets.toggle_debt import DebtPage
 from retrain_assets.automation.alerts import Alert
 from retrain_assets.automation.event_alerts import TOLD, alerts_of
+from retrain_assets.automation.event_words import RELEASE, Background
+from retrain_assets.automation.held_alerts import held_alerts
 from retrain_assets.automation.notifications import Urgency, recipients_of
 from retrain_assets.automation.outbox import Outbox
 from retrain_assets.automation.standing_alerts import standing_alerts
@@ -33,8 +35,8 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
         name=f"{road.model}_upkeep_sensor",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify of "
-        "rollbacks, kill switches, approvals and offers that wait, expiries and debt, and keeps the asset toggle_debt.",
+        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify what "
+        "happened and what waits for somebody, each role its own, and keeps the asset toggle_debt.",
     )
     def keep_up(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         now = platform.clock.now()
@@ -43,7 +45,9 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
         if done or faults:
             state, beyond = _seen(platform, road)
         page = DebtPage(road, state, beyond, now)
-        told = _told(platform, road, state, beyond, page, faults, Outbox.read(context.cursor), now)
+        standing = [*standing_alerts(state, page.debts, platform.home, now), *held_alerts(context.instance, road, state)]
+        standing += [_failing(line, now) for line in faults]
+        told = _told(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.read(context.cursor), now)
         shown = f"{now:%Y-%m-%d} {page.digest}"
         events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation] = []
         if shown != told.outbox.shown:
@@ -85,29 +89,16 @@ def _seen(platform: Platform, road: Road) -> tuple[ModelState, PlatformState]:
 def _to_retire(state: ModelState, platform: PlatformState, road: Road, now: datetime) -> bool:
     longest = road.contract.toggle.remove_after
     return any(removal_due(toggle, platform, now) for toggle in state.toggles.values()) or any(
-        passed_at(retrain) + longest <= now for retrain in waiting_candidates(state).values()
+        passed_at(retrain) + longest <= now for retrain in waiting_candidates(state, now).values()
     )
 
 
-def _told(
-    platform: Platform,
-    road: Road,
-    state: ModelState,
-    beyond: PlatformState,
-    page: DebtPage,
-    faults: list[str],
-    outbox: Outbox | None,
-    now: datetime,
-) -> Told:
+def _told(platform: Platform, road: Road, until: int, standing: list[Alert], outbox: Outbox | None, now: datetime) -> Told:
     """Tell whoever the contract names. The last event considered is the state's, so that none falls between two ticks."""
-    until = max(state.sequence, beyond.sequence)
+    recipients = recipients_of(road.contract.notify)
     before = outbox or Outbox(until)
-    alerts = [
-        *_happened(platform, road, before, until),
-        *standing_alerts(state, page.debts, platform.home, now),
-        *(_failing(line, now) for line in faults),
-    ]
-    return tell(road.model, platform.home, before, alerts, recipients_of(road.contract.notify), until, now)
+    happened = _happened(platform, road, before, until) if recipients else []
+    return tell(road.model, platform.home, before, [*happened, *standing], recipients, until, now)
 
 
 def _happened(platform: Platform, road: Road, outbox: Outbox, until: int) -> list[Alert]:
@@ -123,7 +114,7 @@ def _happened(platform: Platform, road: Road, outbox: Outbox, until: int) -> lis
         for event in ledger.events(model=model, kinds=TOLD, after=first - 1)
         if outbox.sequence < event.sequence <= until or event.sequence in waiting
     ]
-    return alerts_of(sorted(events, key=lambda event: event.sequence), platform.home)
+    return alerts_of(sorted(events, key=lambda event: event.sequence), Background(platform.home, ledger))
 
 
 def _failing(fault: str, now: datetime) -> Alert:
@@ -134,6 +125,7 @@ def _failing(fault: str, now: datetime) -> Alert:
         headline=fault,
         lines=("Toggles that expire now are ended in the flag document alone; this is tried again every minute.",),
         commands=(("retrain audit verify", "See whether the records are whole"), ("retrain reconcile", "Repair what is derived")),
+        roles=RELEASE,
     )
 
 

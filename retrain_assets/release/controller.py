@@ -266,7 +266,7 @@ class ReleaseController(PlatformControl):
         """
         recorded: list[Event] = []
         for model, state in self.states().items():
-            contracts = self._contracts_of(state, retirement.waiting_candidates(state))
+            contracts = self._contracts_of(state, retirement.waiting_candidates(state, self.clock.now()))
 
             def plan(drafts: Drafts, contracts: Mapping[str, Contract] = contracts) -> None:
                 retirement.retire_abandoned(drafts, contracts)

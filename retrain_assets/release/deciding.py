@@ -6,12 +6,15 @@ Each function decides on the state in the drafts and adds the events of one acti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
-from retrain_assets.contract import Contract, Gate, Outcome, Refused, StaleRevision, Verdict
+from retrain_assets.contract import Contract, Gate, Refused, StaleRevision, Verdict
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.overrides import closed_checks, overrides_in_force
 from retrain_assets.release.policy import (
     GATES_BEFORE_TRAFFIC,
+    approval_may_be_given,
     arming_subjects,
     canary_subjects,
     expired,
@@ -43,7 +46,7 @@ def approve(drafts: Drafts, key: str, *, typed_by: str, evidence: str | None) ->
     """
     where = f"{drafts.state.model} {key}"
     retrain = require_candidate(drafts.state.retrains.get(key), drafts.state.model, key)
-    require_gates(retrain, retrain.subjects)
+    require_gates(retrain, retrain.subjects, now=drafts.now)
     toggle = drafts.state.toggle_of(key)
     if toggle is None:
         raise Refused(
@@ -52,7 +55,7 @@ def approve(drafts: Drafts, key: str, *, typed_by: str, evidence: str | None) ->
     require_approver(toggle.terms, drafts.actor, where)
     require_move(toggle, Move.APPROVE, drafts.actor, drafts.now, drafts.platform)
     look = toggle.last_look
-    if look is None or look.action != "ask_approval":
+    if look is None or not approval_may_be_given(retrain, toggle, drafts.now):
         raise Refused(
             f"the last look does not ask for approval ({look.action}: {look.reason})"
             if look
@@ -66,7 +69,7 @@ def approve(drafts: Drafts, key: str, *, typed_by: str, evidence: str | None) ->
             where=where,
             remedy="read it first",
         )
-    require_gates(retrain, canary_subjects(retrain, toggle), ALL_GATES)
+    require_gates(retrain, canary_subjects(retrain, toggle), ALL_GATES, now=drafts.now)
     if drafts.actor.name in {item.approver for item in standing_approvals(toggle, drafts.now)}:
         raise Refused(
             f"{drafts.actor.name} has approved this very evidence already", where=where, remedy="nothing more is needed"
@@ -135,13 +138,13 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
     toggle = drafts.state.toggle_of(key)
     terms = toggle.terms if toggle else contract
     verdicts = promotion_verdicts(retrain, toggle, terms, manifest, drafts.now, drafts.platform)
-    ending, reason = _cannot_be_promoted(retrain, toggle)
+    ending, reason = _cannot_be_promoted(retrain, toggle, drafts.now)
     if ending is not None:
         end(drafts, retrain, toggle, verdicts, ending, reason)
         return Decision("reject", tuple(verdicts), (), reason)
     if toggle is None:
         missing = (
-            "; ".join(gate_obstacles(retrain, arming_subjects(retrain, drafts.state.champion)))
+            "; ".join(gate_obstacles(retrain, arming_subjects(retrain, drafts.state.champion), now=drafts.now))
             or "its challenger is not armed yet"
         )
         return Decision("wait", tuple(verdicts), (), missing)
@@ -150,15 +153,14 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
     return _promote(drafts, retrain, toggle, verdicts)
 
 
-def _cannot_be_promoted(retrain: RetrainState, toggle: ToggleState | None) -> tuple[Ending | None, str]:
+def _cannot_be_promoted(retrain: RetrainState, toggle: ToggleState | None, now: datetime) -> tuple[Ending | None, str]:
     if retrain.rejected is not None:
         return Ending.REJECTED, f"rejected: {retrain.rejected}"
     if toggle is not None and toggle.state in (ToggleStatus.ROLLED_BACK, ToggleStatus.REJECTED):
         return Ending.ROLLED_BACK, f"rolled back: {toggle.ended_because}"
     for gate in GATES_BEFORE_TRAFFIC:
-        record = retrain.verdicts.get(gate)
-        if record is not None and record.outcome is not Outcome.PASS:
-            return Ending.STOPPED, gate_obstacles(retrain, retrain.subjects or record.subjects, [gate])[0]
+        if (record := retrain.verdicts.get(gate)) is not None and closed_checks(retrain, gate, now):
+            return Ending.STOPPED, gate_obstacles(retrain, retrain.subjects or record.subjects, [gate], now=now)[0]
     if retrain.failure is not None and toggle is None:
         return Ending.FAILED, f"failed in {retrain.failure}"
     return None, ""
@@ -171,9 +173,9 @@ def _waits_for(
         return "; ".join(closed)
     if expired(toggle, drafts.now):
         return "the toggle expired and is about to be rolled back"
-    if toggle.last_look is None or toggle.last_look.action != "ask_approval":
+    if not approval_may_be_given(retrain, toggle, drafts.now):
         return "the last look at the canary does not ask for approval"
-    if obstacles := gate_obstacles(retrain, {**canary_subjects(retrain, toggle), **manifest}, ALL_GATES):
+    if obstacles := gate_obstacles(retrain, {**canary_subjects(retrain, toggle), **manifest}, ALL_GATES, now=drafts.now):
         return "; ".join(obstacles)
     approvals = standing_approvals(toggle, drafts.now)
     if len(approvals) < toggle.terms.approval.required:
@@ -187,7 +189,8 @@ def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdict
     require_possible(toggle, Move.PROMOTE)
     approvals = standing_approvals(toggle, drafts.now)
     names = " and ".join(item.approver for item in approvals)
-    reason = f"all gates passed, approved by {names}: {approvals[-1].reason}"
+    overridden = [one.sentence for one in overrides_in_force(retrain, drafts.now)]
+    reason = f"{'; '.join(overridden) or 'all gates passed'}, approved by {names}: {approvals[-1].reason}"
     sequences = [item.sequence for item in approvals]
     payload = {
         "version": toggle.challenger.version,

@@ -10,6 +10,7 @@ from typing import Any
 from retrain_assets.contract import Gate, Verdict
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.release.platform import PLATFORM_KINDS
+from retrain_assets.release.signed_override import overrides_after
 from retrain_assets.release.state import (
     ApprovalRecord,
     CheckRecord,
@@ -54,6 +55,7 @@ REGISTRY_KINDS = frozenset(
         EventKind.REJECTED,
         EventKind.TOGGLE_RETIRED,
         EventKind.RETRAIN_ENDED,
+        EventKind.OVERRIDE_SIGNED,
     }
 )
 """Events after which aliases and tags in the registry are set again."""
@@ -154,7 +156,7 @@ def _toggle_registered(state: ModelState, event: Event) -> ModelState:
 
 def _toggle_armed(state: ModelState, event: Event) -> ModelState:
     return _with_toggle(
-        state,
+        _with_retrain(state, event, armed_at=event.at),
         event,
         state=ToggleStatus.ARMED,
         armed_at=event.at,
@@ -295,6 +297,14 @@ def _audit_recorded(state: ModelState, event: Event) -> ModelState:
     return _with_retrain(state, event, audits=(*retrain.audits, event.payload["evidence"]))
 
 
+def _override_signed(state: ModelState, event: Event) -> ModelState:
+    changes: dict[str, Any] = {"overrides": overrides_after(state.retrains[event.retrain or ""].overrides, event)}
+    if event.payload.get("reopens"):
+        closed = ("decision", "decided_at", "ended", "ended_at", "rejected")
+        changes |= {**dict.fromkeys(closed), "reopened": event.sequence}
+    return _with_retrain(state, event, **changes)
+
+
 def _with_toggle(state: ModelState, event: Event, /, **changes: Any) -> ModelState:
     toggle = state.toggles[event.toggle or ""]
     if event.revision_after is not None:
@@ -345,7 +355,7 @@ _MEANING: Mapping[EventKind, Callable[[ModelState, Event], ModelState]] = {
     EventKind.DECISION_RECORDED: _decision_recorded,
     EventKind.RETRAIN_ENDED: _retrain_ended,
     EventKind.AUDIT_RECORDED: _audit_recorded,
-    EventKind.OVERRIDE_SIGNED: _nothing,
+    EventKind.OVERRIDE_SIGNED: _override_signed,
     EventKind.FOLLOW_UP_CLOSED: _nothing,
     EventKind.SPLIT_EXPORTED: _nothing,
     EventKind.RECORD_EXPORTED: _nothing,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from retrain_assets.contract import Contract, Gate, Outcome, Refused
+from retrain_assets.contract import Contract, Gate, Refused
 from retrain_assets.ledger import Actor
 from retrain_assets.release.brakes import Brake, brakes, freeze_in_force, require_free
+from retrain_assets.release.overrides import closed_checks, overrides_in_force
 from retrain_assets.release.platform import PlatformState
-from retrain_assets.release.state import ApprovalRecord, ModelState, RetrainState, ToggleState, ToggleStatus
+from retrain_assets.release.state import ApprovalRecord, GateRecord, ModelState, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, require_possible
 from retrain_assets.routing import VersionRef
 
@@ -77,16 +78,21 @@ def require_launch(contract: Contract, now: datetime, platform: PlatformState) -
         raise Refused(frozen.message, where=contract.model, remedy=frozen.remedy)
 
 
-def gate_obstacles(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> list[str]:
+def gate_obstacles(
+    retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC, *, now: datetime
+) -> list[str]:
     """What keeps gates closed for a candidate, one sentence each; empty when all are recorded as passed for exactly it.
 
+    A check that did not pass counts as open while an override of it is in force.
+
     Args:
-        retrain: the retrain with its recorded verdicts.
+        retrain: the retrain with its recorded verdicts and overrides.
         subjects: digests of what must have been judged: ``dataset``, ``features``, ``bundle``, where there is one the bundle of
             the ``champion``, the ``limits`` where they matter, for the canary ``report``.
         gates: the gates that must be open.
+        now: the clock's time, for overrides that lapse.
     """
-    return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate))]
+    return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate, now))]
 
 
 def require_candidate(retrain: RetrainState | None, model: str, key: str) -> RetrainState:
@@ -109,13 +115,15 @@ def require_candidate(retrain: RetrainState | None, model: str, key: str) -> Ret
     return retrain
 
 
-def require_gates(retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC) -> None:
-    """Refuse unless the gates are recorded as passed for exactly these subjects.
+def require_gates(
+    retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC, *, now: datetime
+) -> None:
+    """Refuse unless the gates are recorded as passed for exactly these subjects, see :func:`gate_obstacles`.
 
     Raises:
         Refused: naming each closed gate and why.
     """
-    if obstacles := gate_obstacles(retrain, subjects, gates):
+    if obstacles := gate_obstacles(retrain, subjects, gates, now=now):
         raise Refused("; ".join(obstacles), where=f"{retrain.model} {retrain.key}", remedy="run these gates for this very bundle")
 
 
@@ -193,19 +201,32 @@ def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalReco
     )
 
 
-def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gate) -> str:
+def approval_may_be_given(retrain: RetrainState, toggle: ToggleState, now: datetime) -> bool:
+    """Whether the last look asks for approval, or holds and a check of it is overridden."""
+    look = toggle.last_look
+    if look is None or look.action != "hold":
+        return look is not None and look.action == "ask_approval"
+    return bool(overrides_in_force(retrain, now, [Gate.CANARY]))
+
+
+def stale_obstacle(record: GateRecord, subjects: Mapping[str, str]) -> str:
+    """What a gate's record judged that is not what it should have judged; empty when nothing."""
+    for name, check in record.checks.items():
+        for subject, whose in (*_CANDIDATES, *_BESIDES.get(record.gate, ())):
+            digest, expected = check.subjects.get(subject), subjects.get(subject)
+            if digest is not None and digest != expected and (subject != "champion" or expected is not None):
+                return f"gate {record.gate} is stale: {name} judged {subject} {_short(digest)}, {whose} is {_short(expected)}"
+    return ""
+
+
+def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gate, now: datetime) -> str:
     record = retrain.verdicts.get(gate)
     if record is None or not record.checks:
         return f"gate {gate} is missing: no verdict is recorded"
-    judged: set[str] = set()
-    for name, check in record.checks.items():
-        for subject, whose in (*_CANDIDATES, *_BESIDES.get(gate, ())):
-            digest, expected = check.subjects.get(subject), subjects.get(subject)
-            if digest is not None and digest != expected and (subject != "champion" or expected is not None):
-                return f"gate {gate} is stale: {name} judged {subject} {_short(digest)}, {whose} is {_short(expected)}"
-        judged.update(check.subjects)
-    closed = [record for record in record.checks.values() if record.verdict.outcome is not Outcome.PASS]
-    if closed:
+    if stale := stale_obstacle(record, subjects):
+        return stale
+    judged = {subject for check in record.checks.values() for subject in check.subjects}
+    if closed := closed_checks(retrain, gate, now):
         words = ", ".join(f"{check.verdict.check} {check.verdict.outcome}" for check in closed)
         return f"gate {gate} did not pass: {words} ({closed[0].verdict.message})"
     if unjudged := REQUIRED_SUBJECTS[gate] - judged:

@@ -32,7 +32,7 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
     """The challenger gets its toggle, at 0 per cent. The contract is frozen into it."""
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
     require_arming(drafts.state, retrain, contract, drafts.now, drafts.platform)
-    require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract))
+    require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract), now=drafts.now)
     challenger, champion = retrain.candidate, drafts.state.champion
     assert challenger is not None  # require_candidate
     assert champion is not None  # require_arming

@@ -35,7 +35,7 @@ def retire_abandoned(drafts: Drafts, contracts: Mapping[str, Contract]) -> None:
     for toggle in drafts.state.toggles.values():
         if removal_due(toggle, drafts.platform, drafts.now):
             _retire(drafts, toggle)
-    for key, retrain in waiting_candidates(drafts.state).items():
+    for key, retrain in waiting_candidates(drafts.state, drafts.now).items():
         if key in contracts and (since := passed_at(retrain)) + (longest := contracts[key].toggle.remove_after) <= drafts.now:
             reason = f"{ABANDONED}: its gates passed on {since:%Y-%m-%d}, and it was not armed within {format_duration(longest)}"
             deciding.end(drafts, retrain, None, [], Ending.REJECTED, reason)
@@ -53,7 +53,7 @@ def removal_due(toggle: ToggleState, platform: PlatformState, now: datetime) -> 
     return platform.kill_switch(toggle.model) is None and platform.cadence(toggle.terms).freeze_at(now) is None
 
 
-def waiting_candidates(state: ModelState) -> dict[str, RetrainState]:
+def waiting_candidates(state: ModelState, now: datetime) -> dict[str, RetrainState]:
     """Open retrains without a toggle whose candidate passed every gate before traffic, by key."""
     armed = {toggle.retrain for toggle in state.toggles.values()}
     return {
@@ -62,13 +62,13 @@ def waiting_candidates(state: ModelState) -> dict[str, RetrainState]:
         if retrain.candidate is not None
         and retrain.decision is None
         and key not in armed
-        and not gate_obstacles(retrain, retrain.subjects)
+        and not gate_obstacles(retrain, retrain.subjects, now=now)
     }
 
 
 def passed_at(retrain: RetrainState) -> datetime:
-    """When the last gate before traffic was judged."""
-    return max(retrain.verdicts[gate].at for gate in GATES_BEFORE_TRAFFIC)
+    """When the last gate before traffic was judged, or an override of one was signed."""
+    return max(*(retrain.verdicts[gate].at for gate in GATES_BEFORE_TRAFFIC), *(word.at for word in retrain.overrides))
 
 
 def _retire(drafts: Drafts, toggle: ToggleState) -> None:

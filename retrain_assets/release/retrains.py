@@ -146,7 +146,7 @@ def bootstrap(drafts: Drafts, contract: Contract, key: str) -> None:
     require_approver(contract, drafts.actor, where)
     require_free(arming_brakes(contract, drafts.now, drafts.platform, Move.PROMOTE), Move.PROMOTE, where)
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_gates(retrain, retrain.subjects)
+    require_gates(retrain, retrain.subjects, now=drafts.now)
     candidate = retrain.candidate
     assert candidate is not None  # require_candidate
     drafts.add(

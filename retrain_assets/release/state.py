@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict, overall
+from retrain_assets.release.signed_override import SignedOverride
 from retrain_assets.routing import VersionRef
 
 
@@ -278,6 +279,9 @@ class RetrainState:
         decision: the final decision, None while open.
         ended: how it ended.
         audits: digests of its evidence packs, oldest first.
+        overrides: what approvers signed about checks that did not pass, not withdrawn; ``overrides`` says what is in force.
+        armed_at: when its challenger was armed.
+        reopened: the ledger event that opened it again after a gate had stopped it; None when none did.
     """
 
     key: str
@@ -296,6 +300,9 @@ class RetrainState:
     ended: Ending | None = None
     ended_at: datetime | None = None
     audits: tuple[str, ...] = ()
+    overrides: tuple[SignedOverride, ...] = ()
+    armed_at: datetime | None = None
+    reopened: int | None = None
 
     @property
     def audit(self) -> str | None:
