@@ -141,7 +141,7 @@ def _attributes(document: Any) -> yaml.Node:
 
 def _valid(written: Written) -> Contract:
     try:
-        return in_module(Contract.model_validate(written.attributes), written.module)
+        return in_module(Contract.model_validate(written.attributes), written.module, written.file)
     except ValidationError as error:
         raise explain(error, written.node, _shown(written.file)) from error
 

@@ -1,7 +1,6 @@
 """RetrainComponent: from the release contract of one model to its Dagster definitions."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import dagster as dg
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 from retrain_assets.assets import PLATFORM, Platform, road_definitions
 from retrain_assets.automation import automation_definitions
 from retrain_assets.contract import Contract, ContractError
-from retrain_assets.contract.paths import in_module, missing_code
+from retrain_assets.contract.paths import in_module, missing_code, place_of
 
 
 @dataclass
@@ -41,27 +40,20 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         """Make the component from its validated attributes; relative Python paths become absolute."""
         if not isinstance(attributes, Contract):
             raise TypeError(f"{context.path}: attributes are required; they are the release contract")
-        contract = in_module(attributes, context.defs_relative_module_name(context.path))
+        file = context.path / "defs.yaml" if context.path.is_dir() else context.path
+        contract = in_module(attributes, context.defs_relative_module_name(context.path), file)
         for field, written, path in (
             ("features", attributes.features, contract.features),
             ("source.schema", attributes.source.schema_, contract.source.schema_),
         ):
             if missing := missing_code(path):
-                where = f"{_place(context.path, written)}: {field}"
+                where = f"{place_of(file, written)}: {field}"
                 raise ContractError(missing, where=where, remedy=f"correct {field} or write the missing code")
         return cls(contract=contract)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks, jobs, sensors and schedules of the model."""
         return definitions_of(self.contract)
-
-
-def _place(path: Path, written: str) -> str:
-    """``file:line`` of the first line of a component's file that holds a text; the file alone where none does."""
-    file = path / "defs.yaml" if path.is_dir() else path
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    number = next((number for number, line in enumerate(lines, start=1) if written in line), None)
-    return f"{file}:{number}" if number else str(file)
 
 
 def definitions_of(contract: Contract, platform: Platform = PLATFORM) -> dg.Definitions:

@@ -41,16 +41,20 @@ class Approval(Part):
     approvers: People = Field(description="Approvers' principals (e-mail addresses), as in the allowed-signers file.")
     allowed_signers: str | None = Field(
         default=None,
-        description="The people's SSH public keys: the text of an OpenSSH allowed-signers file, as git uses. With it every "
-        "approval, override and order of a person must be signed; without it the record names people and proves nothing.",
+        description="The people's SSH public keys: the text of an OpenSSH allowed-signers file, as git uses, or one word: the "
+        "path of such a file, seen from the contract's folder. With it every approval, override and order of a person must be "
+        "signed; without it the record names people and proves nothing.",
     )
     required: Annotated[int, Field(ge=1)] = Field(default=1, description="Approvals needed, by different people.")
     roles: dict[Text, People] = Field(
-        default_factory=dict, description="Roles with the approvers who have them; an approval by one of each is needed."
+        default_factory=dict,
+        description="Roles with the approvers who have them; an approval by one of each is needed, and whoever has two roles "
+        "speaks for both.",
     )
     separation_of_duties: bool = Field(
         default=True,
-        description="Whoever launched the retrain, or owns its training, experiment or toggle, cannot be its only approver.",
+        description="Whoever launched the retrain, or owns its training, experiment or toggle, may approve, but somebody else "
+        "must approve too.",
     )
     teams: dict[Owner, People] = Field(
         default_factory=dict, description="Members of the teams that own something, so that separation of duties can tell."
@@ -77,7 +81,7 @@ class Approval(Part):
 
     @rule
     def _everybody_has_a_key(self) -> Approval:
-        if self.allowed_signers is None:
+        if self.allowed_signers is None or self.signers_file is not None:
             return self
         signers = allowed_signers(self.allowed_signers)
         for who in (*self.approvers, *self.operators):
@@ -90,8 +94,16 @@ class Approval(Part):
         """Whether people sign."""
         return self.allowed_signers is not None
 
+    @property
+    def signers_file(self) -> str | None:
+        """The file ``allowed_signers`` names, before it was read; None where the keys themselves stand there, or none."""
+        words = (self.allowed_signers or "").split()
+        return words[0] if len(words) == 1 else None
+
     def signers_of(self, principal: str) -> tuple[AllowedSigner, ...]:
-        """The keys that sign for somebody."""
+        """The keys that sign for somebody; none while a file of keys is named that was not read."""
+        if self.signers_file is not None:
+            return ()
         return tuple(one for one in allowed_signers(self.allowed_signers or "") if one.names(principal))
 
     def members(self, owner: str) -> set[str]:
@@ -105,4 +117,9 @@ def folded(people: Iterable[str]) -> set[str]:
     return {one.strip().casefold() for one in people}
 
 
-__all__ = ["Approval", "PolicyHook", "folded"]
+def same_person(one: str, other: str) -> bool:
+    """Whether two principals are one person."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+__all__ = ["Approval", "PolicyHook", "folded", "same_person"]

@@ -7,21 +7,69 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from retrain_assets.contract.contract import Contract
+from retrain_assets.contract.duties import refuse_barred
+from retrain_assets.contract.errors import ContractError
 from retrain_assets.contract.idle_limits import refuse_idle_limits
 
 
-def in_module(contract: Contract, module: str) -> Contract:
-    """The declared contract with its relative Python paths made absolute in ``module``.
+def in_module(contract: Contract, module: str, file: Path | None = None) -> Contract:
+    """The declared contract with its relative Python paths made absolute in ``module``, and people's keys read into it.
+
+    Args:
+        contract: as it is written.
+        module: Python module of its folder.
+        file: where it is written; a file of keys that it names is looked for from there.
 
     Raises:
-        ContractError: for a limit that decides nothing.
+        ContractError: for a limit that decides nothing, approvers of whom none could approve alone, keys that cannot be read.
     """
     refuse_idle_limits(contract)
+    refuse_barred(contract)
     values: dict[str, Any] = contract.to_json()
     values["features"] = absolute(values["features"], module)
     values["source"]["schema"] = absolute(values["source"]["schema"], module)
-    return Contract.model_validate(values)
+    if (name := contract.approval.signers_file) is None:
+        return Contract.model_validate(values)
+    where = place_of(file, name) if file is not None else contract.model
+    values["approval"]["allowed_signers"] = _keys(name, file, where)
+    try:
+        return Contract.model_validate(values)
+    except ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ContractError(what, where=f"{where}: approval.allowed_signers ({name})", remedy="correct that file") from error
+
+
+def place_of(file: Path, written: str) -> str:
+    """``file:line`` of the first line of a file that holds a text; the file alone where none does."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    number = next((number for number, line in enumerate(lines, start=1) if written in line), None)
+    return f"{file}:{number}" if number else str(file)
+
+
+def _keys(name: str, file: Path | None, where: str) -> str:
+    """The text of a file of keys, whose path is seen from the contract's folder."""
+    missing = f"{where}: approval.allowed_signers"
+    if file is None or Path(name).is_absolute():
+        raise ContractError(
+            f"{name!r} is no file beside the contract", where=missing, remedy="write a path seen from the contract's folder"
+        )
+    try:
+        text = (file.parent / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ContractError(
+            f"the file {file.parent / name} cannot be read ({why})",
+            where=missing,
+            remedy="put an OpenSSH allowed-signers file there, or write its lines into the contract",
+        ) from error
+    if len(text.split()) < 2:
+        raise ContractError(
+            f"the file {file.parent / name} holds no keys", where=missing, remedy="add a line: ann@example.org ssh-ed25519 AAAA…"
+        )
+    return text
 
 
 def absolute(path: str, module: str) -> str:

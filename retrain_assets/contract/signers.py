@@ -52,8 +52,8 @@ class AllowedSigner:
         return fingerprint_of(self.key)
 
     def names(self, principal: str) -> bool:
-        """Whether it signs for somebody."""
-        return _matches(principal, self.principals)
+        """Whether it signs for somebody; people are compared without case, as everywhere in the contract."""
+        return _matches(principal.casefold(), tuple(one.casefold() for one in self.principals))
 
     def refusal(self, namespace: str, at: datetime) -> str | None:
         """Why a signature in a namespace at a time does not count; None where it does."""

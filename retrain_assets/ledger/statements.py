@@ -99,6 +99,8 @@ class Statement:
                 at=datetime.fromisoformat(value["at"]),
                 nonce=value["nonce"],
             )
+            if made.at.tzinfo is None:
+                raise ValueError("its time has no timezone")
             same = canonical_json(made.to_json()) == canonical_json(dict(value))
         except (KeyError, TypeError, ValueError) as error:
             raise SignatureError(f"it is not a statement ({error})", remedy="sign what retrain prints") from error

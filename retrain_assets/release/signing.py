@@ -6,19 +6,37 @@ can check it again without this program (:func:`recorded_fault` does it with it)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from retrain_assets.contract import Approval, SignatureError, canonical_json
-from retrain_assets.ledger import Act, Actor, Event, Namespace, Statement, verified
+from retrain_assets.contract.approval import same_person
+from retrain_assets.ledger import Act, Actor, Event, EventKind, Namespace, Statement, verified
+from retrain_assets.release.git_objects import brought
 
 PATIENCE = timedelta(minutes=15)
-"""How long after it was written a statement may be handed in; of an approval its own period counts instead."""
+"""How long after it was written a statement may be handed in; of one that says until when it holds, that counts instead."""
 
 AHEAD = timedelta(minutes=2)
 """How far the clock of whoever signs may be ahead."""
+
+LASTING = frozenset({Act.APPROVE, Act.OVERRIDE})
+"""Acts that hold for some time: their statements say until when, at most the contract's ``approval.valid_for`` later."""
+
+SIGNED_KINDS: Mapping[EventKind, Act] = {
+    EventKind.APPROVED: Act.APPROVE,
+    EventKind.APPROVAL_WITHDRAWN: Act.WITHDRAW,
+    EventKind.REJECTED: Act.REJECT,
+    EventKind.CHAMPION_BOOTSTRAPPED: Act.BOOTSTRAP,
+    EventKind.OVERRIDE_SIGNED: Act.OVERRIDE,
+    EventKind.TOGGLE_HELD: Act.HOLD,
+    EventKind.ROLLED_BACK: Act.ROLL_BACK,
+    EventKind.KILL_SWITCH_ENGAGED: Act.KILL,
+}
+"""What a person signs, by the event that records it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +45,9 @@ class Signed:
 
     Args:
         statement: what is said.
-        signature: the armored SSHSIG over :attr:`Statement.bytes`.
-        source: ``ssh``, signed by hand; ``git``, a file of a signed commit.
-        proof: what else belongs to the source.
+        signature: the armored SSHSIG over :attr:`Statement.bytes`; of a commit, the one over the commit.
+        source: ``ssh``, signed by hand; ``git``, a file that a signed commit brought.
+        proof: what else belongs to the source; of a commit see :func:`~retrain_assets.release.git_objects.brought`.
     """
 
     statement: Statement
@@ -61,7 +79,7 @@ class Signed:
                 str(value["source"]),
                 dict(value.get("proof", {})),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise SignatureError(f"it is not a signed statement ({error})") from error
 
 
@@ -80,6 +98,7 @@ class Case:
         reason: why.
         now: the clock's time.
         used: digests of the statements that are recorded already.
+        since: when what it is about came to be; nothing was signed before.
     """
 
     act: Act
@@ -92,6 +111,7 @@ class Case:
     reason: str
     now: datetime
     used: Collection[str] = ()
+    since: datetime | None = None
 
     def statement(self, valid_until: datetime | None = None) -> Statement:
         """What is to be signed."""
@@ -132,50 +152,128 @@ def signed_payload(terms: Approval, case: Case, signed: Signed | None) -> dict[s
         )
     if statement.digest in case.used:
         raise SignatureError("the signed statement is recorded already", where=where, remedy="sign anew; each one counts once")
-    if statement.at > case.now + AHEAD:
-        raise SignatureError(
-            f"it is signed at {statement.at.isoformat()}, which is yet to come", where=where, remedy="set the clock"
-        )
-    if "valid_until" not in statement.subject and case.now - statement.at > PATIENCE:
-        raise SignatureError(f"it is signed at {statement.at.isoformat()}, too long ago", where=where, remedy="sign it anew")
-    fingerprint = _checked(terms, signed)
+    _require_in_time(terms, case, statement, where)
+    fingerprint = _checked(terms, signed, case.now)
     return {"signed": signed.to_json(fingerprint)}
 
 
-def recorded_fault(event: Event, terms: Approval) -> str | None:
+def valid_until_of(terms: Approval, statement: Statement) -> datetime:
+    """Until when a statement of a lasting act holds.
+
+    Raises:
+        SignatureError: when it does not say so, or longer than the contract lets it.
+    """
+    try:
+        until = datetime.fromisoformat(str(statement.subject["valid_until"]))
+        longest = statement.at + terms.valid_for
+        if until > longest:
+            raise SignatureError(
+                f"it says to hold until {until.isoformat()}, the contract lets it until {longest.isoformat()}",
+                remedy="sign what retrain prints",
+            )
+    except (KeyError, ValueError, TypeError) as error:
+        raise SignatureError(f"it does not say until when it holds ({error})", remedy="sign what retrain prints") from error
+    return until
+
+
+def recorded_fault(event: Event, terms: Approval, ledger: str | None = None) -> str | None:
     """What is wrong with the signature of a recorded event; None where it holds, or nobody had to sign.
 
     Args:
         event: an event of a person.
         terms: the approval terms of the contract in force for it.
+        ledger: identity of the ledger it stands in, where that is known.
     """
     recorded = event.payload.get("signed")
     if recorded is None:
-        return f"event {event.sequence} ({event.kind}) is not signed" if terms.signed and event.actor.is_person else None
+        return f"event {event.sequence} ({event.kind}) is not signed" if terms.signed and _has_to_be_signed(event) else None
     try:
         signed = Signed.from_json(recorded)
-        fingerprint = _checked(terms, signed)
+        fingerprint = _checked(terms, signed, event.at)
+        if signed.statement.act in LASTING:
+            valid_until_of(terms, signed.statement)
     except SignatureError as error:
         return f"event {event.sequence} ({event.kind}): {error.what}"
     if fingerprint != recorded.get("key"):
         return f"event {event.sequence} ({event.kind}) names another key than the one that signed it"
-    said, told = signed.statement, (event.model, event.retrain, event.actor.name, event.reason)
-    if (said.model, said.retrain, said.principal, said.reason) != told:
-        return f"event {event.sequence} ({event.kind}) says something else than what was signed"
+    if different := _differs(event, signed.statement, ledger):
+        return f"event {event.sequence} ({event.kind}) says something else than what was signed: {', '.join(different)}"
     return None
 
 
-def _checked(terms: Approval, signed: Signed) -> str:
-    """The fingerprint of the key that signed, when it was its principal's at that time."""
+def _has_to_be_signed(event: Event) -> bool:
+    """Of a rollback, only one a person ordered: what a rejection or a kill switch brings about is signed there."""
+    if not event.actor.is_person or event.kind not in SIGNED_KINDS:
+        return False
+    return event.kind is not EventKind.ROLLED_BACK or event.payload.get("cause") == "person"
+
+
+def _differs(event: Event, said: Statement, ledger: str | None) -> list[str]:
+    """The names of what an event says otherwise than the statement it carries."""
+    same = {
+        "act": SIGNED_KINDS.get(event.kind) is said.act,
+        "ledger": ledger is None or said.ledger == ledger,
+        "model": said.model == event.model,
+        "retrain": said.retrain == event.retrain,
+        "toggle": said.toggle == event.toggle or said.act is Act.REJECT,
+        "principal": event.actor.is_person and same_person(said.principal, event.actor.name),
+        "reason": event.reason in (said.reason, f"rejected by {event.actor.name}: {said.reason}"),
+        "at": said.at <= event.at + AHEAD,
+    }
+    orders = said.act.namespace is Namespace.OPERATE
+    subject = {name: said.subject[name] for name in said.subject if name in event.payload or not orders}
+    same |= {name: name in event.payload and event.payload[name] == value for name, value in subject.items()}
+    return [name for name, holds in same.items() if not holds]
+
+
+def _require_in_time(terms: Approval, case: Case, statement: Statement, where: str) -> None:
+    if statement.at > case.now + AHEAD:
+        raise SignatureError(
+            f"it is signed at {statement.at.isoformat()}, which is yet to come", where=where, remedy="set the clock"
+        )
+    if case.since is not None and statement.at + AHEAD < case.since:
+        raise SignatureError(
+            f"it is signed at {statement.at.isoformat()}, before what it is about ({case.since.isoformat()})",
+            where=where,
+            remedy="set the clock, and sign anew",
+        )
+    if statement.act not in LASTING:
+        if case.now - statement.at > PATIENCE:
+            raise SignatureError(f"it is signed at {statement.at.isoformat()}, too long ago", where=where, remedy="sign it anew")
+    elif (until := valid_until_of(terms, statement)) < case.now:
+        raise SignatureError(f"it lapsed at {until.isoformat()}", where=where, remedy="sign it anew")
+
+
+def _checked(terms: Approval, signed: Signed, recorded_at: datetime) -> str:
+    """The fingerprint of the key that signed, when it was its principal's, both when it signed and when that was recorded."""
     statement = signed.statement
-    namespace = Namespace.GIT if signed.source == "git" else statement.act.namespace
     signers = terms.signers_of(statement.principal)
-    data = str(signed.proof.get("commit", "")).encode() if signed.source == "git" else statement.bytes
-    return verified(data, signed.signature, signers, statement.principal, namespace, statement.at).fingerprint
+    if signed.source == "ssh":
+        moments, data, namespace = [statement.at, recorded_at], statement.bytes, statement.act.namespace
+    elif signed.source == "git":
+        found = brought(signed.proof)
+        _require_file(found.blob, statement)
+        if found.commit.signature.strip() != signed.signature.strip():
+            raise SignatureError("the signature is not the commit's", remedy="read it from the repository again")
+        moments, data, namespace = [statement.at, recorded_at, found.commit.committed_at], found.commit.signed, Namespace.GIT
+    else:
+        raise SignatureError(f"{signed.source!r} is no source of signatures", remedy="sign with ssh-keygen or a git commit")
+    fingerprints = {verified(data, signed.signature, signers, statement.principal, namespace, at).fingerprint for at in moments}
+    return fingerprints.pop()
+
+
+def _require_file(blob: bytes, statement: Statement) -> None:
+    """The file of a commit must be the statement, however it is spaced."""
+    try:
+        same = canonical_json(json.loads(blob)) == statement.bytes
+    except ValueError:
+        same = False
+    if not same:
+        raise SignatureError("the file in the commit is not the statement", remedy="commit what --print-statement prints")
 
 
 def _differences(case: Case, statement: Statement) -> list[str]:
-    subject = {name: value for name, value in statement.subject.items() if name != "valid_until"}
+    subject = {name: value for name, value in statement.subject.items() if name != "valid_until" or statement.act not in LASTING}
     wanted: dict[str, Any] = {
         "act": case.act,
         "ledger": case.ledger,
@@ -186,6 +284,8 @@ def _differences(case: Case, statement: Statement) -> list[str]:
         "reason": case.reason,
     }
     found = {name: getattr(statement, name) for name in wanted}
+    if same_person(statement.principal, case.actor.name) and case.actor.is_person:
+        found["principal"] = case.actor.name
     named = [f"its {name} is {found[name]!r}, not {wanted[name]!r}" for name in wanted if found[name] != wanted[name]]
     if canonical_json(subject) != canonical_json(dict(case.subject)):
         named += [

@@ -97,9 +97,9 @@ def contract_of_flights() -> Contract:
 
     from retrain_assets.contract.paths import in_module
 
-    folder = Path(__file__).parent.parent / "defs" / story.MODEL
-    document = yaml.safe_load((folder / "defs.yaml").read_text())
-    return in_module(Contract.model_validate(document["attributes"]), f"retrain_assets.defs.{story.MODEL}")
+    file = Path(__file__).parent.parent / "defs" / story.MODEL / "defs.yaml"
+    document = yaml.safe_load(file.read_text())
+    return in_module(Contract.model_validate(document["attributes"]), f"retrain_assets.defs.{story.MODEL}", file)
 
 
 def retrain_command(home: Home, arguments: list[str]) -> str:
