@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from retrain_assets.automation.notifications import Message, Urgency
+from retrain_assets.contract.notify import Role
 from retrain_assets.ledger import timestamp
 from retrain_assets.reports import words
 
@@ -30,6 +31,9 @@ class Alert:
         commands: what to type, each with what it does.
         evidence: where to read on, a path or a command; empty where there is nothing.
         shared: it is about all models, so one model's sensor tells a recipient for all.
+        roles: whom it concerns.
+        series: alerts of the same series in one message are told as one (:func:`told_as_one`); empty: by itself.
+        part: what of the series it is.
     """
 
     key: str
@@ -40,11 +44,14 @@ class Alert:
     commands: tuple[tuple[str, str], ...] = ()
     evidence: str = ""
     shared: bool = False
+    roles: frozenset[Role] = frozenset(Role)
+    series: str = ""
+    part: str = ""
 
 
 def message_of(model: str, alerts: Sequence[Alert]) -> Message:
     """One message about one or several alerts, the most urgent first."""
-    ordered = sorted(alerts, key=lambda alert: (_RANK[alert.urgency], -alert.at.timestamp()))
+    ordered = sorted(told_as_one(alerts), key=lambda alert: (_RANK[alert.urgency], -alert.at.timestamp()))
     first, others = ordered[0], len(ordered) - 1
     subject = "all models" if all(alert.shared for alert in ordered) else model
     more = f" (and {others} more)" if others else ""
@@ -57,6 +64,24 @@ def message_of(model: str, alerts: Sequence[Alert]) -> Message:
         parts.append("\n".join(["Also:", *listed, *left]))
     parts.append(f"What else to do at night: retrain runbook {model}")
     return Message(title, "\n\n".join(parts), first.urgency)
+
+
+def told_as_one(alerts: Sequence[Alert]) -> list[Alert]:
+    """The alerts, those of one series as one: the newest, with all parts in its headline and the lines of all."""
+    series: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        series.setdefault(alert.series or alert.key, []).append(alert)
+    return [those[-1] if len(those) == 1 else _joined(sorted(those, key=lambda one: one.at)) for those in series.values()]
+
+
+def _joined(those: Sequence[Alert]) -> Alert:
+    parts = list(dict.fromkeys(one.part for one in those))
+    headline = those[-1].headline
+    if len(parts) > 1:
+        many = f"{', '.join(parts[:-1])} and {parts[-1]}"
+        headline = headline.replace(those[-1].part, many, 1)
+    lines = dict.fromkeys(line for one in those for line in one.lines)
+    return replace(those[-1], headline=headline, lines=tuple(lines))
 
 
 def _in_full(alert: Alert, *, numbered: bool) -> str:

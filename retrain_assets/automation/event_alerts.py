@@ -1,31 +1,26 @@
-"""What people are told because it happened: rollbacks, promotions, kill switches, freezes, new owners, retirement by policy."""
+"""What people are told because it happened; by kind of event what is said, what to type next, and whose role it concerns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
 from retrain_assets.automation.alerts import Alert
+from retrain_assets.automation.custody_alerts import CUSTODY
+from retrain_assets.automation.event_words import BOTH, RELEASE, Background, about, said_by, scope
+from retrain_assets.automation.gate_alerts import GATES
 from retrain_assets.automation.notifications import Urgency
-from retrain_assets.automation.outbox import EVENT
-from retrain_assets.home import Home
+from retrain_assets.automation.ramp_alerts import RAMP
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.reports import words
 
-Command = tuple[str, str]
 
-
-def alerts_of(events: Iterable[Event], home: Home) -> list[Alert]:
+def alerts_of(events: Iterable[Event], background: Background) -> list[Alert]:
     """The alerts about some events, in their order; an event that nobody is told of gives none."""
-    return [alert for event in events if event.kind in TOLD and (alert := TOLD[event.kind](event, home)) is not None]
+    found = (TOLD[event.kind](event, background) for event in events if event.kind in TOLD)
+    return [alert for alert in found if alert is not None]
 
 
-def pack_of(home: Home, model: str, retrain: str | None) -> str:
-    """Where the evidence pack of a retrain is, or will be a minute or two after the retrain ended."""
-    path = home.reports_dir(model) / f"{retrain}.html"
-    return str(path) if path.is_file() else f"{path} (written within minutes)"
-
-
-def _rolled_back(event: Event, home: Home) -> Alert | None:
+def _rolled_back(event: Event, background: Background) -> Alert | None:
     """What a kill switch rolled back, the alert about the switch tells."""
     payload = event.payload
     cause, before = str(payload.get("cause")), payload.get("from")
@@ -36,101 +31,107 @@ def _rolled_back(event: Event, home: Home) -> Alert | None:
     if sentence := (payload.get("failure") or {}).get("sentence"):
         lines.append(f"What was found: {sentence}")
     version = (payload.get("restored") or {}).get("version")
-    lines += [f"Version {version} answers everybody; no harm is left to stop.", _who(event)]
+    lines += [f"Version {version} answers everybody; no harm is left to stop.", said_by(event)]
     grave = before == "promoted" or cause in ("harm", "champion_rolled_back")
-    return _alert(
+    return about(
         event,
         Urgency.TODAY if grave else Urgency.TO_KNOW,
+        BOTH,
         f"retrain {event.retrain} rolled back {_where(before, payload.get('stage'))}: {because}",
         lines,
         (f"retrain audit show {event.model} {event.retrain}", "Read why"),
         (f"retrain status {event.model}", "See what serves now"),
-        evidence=pack_of(home, event.model, event.retrain),
+        evidence=background.pack(event.model, event.retrain),
     )
 
 
-def _promoted(event: Event, home: Home) -> Alert:
-    return _alert(
+def _promoted(event: Event, background: Background) -> Alert:
+    return about(
         event,
         Urgency.TO_KNOW,
+        BOTH,
         f"retrain {event.retrain} is promoted, its challenger is champion",
-        [f"Toggle {event.toggle}: {event.reason.rstrip('.')}.", _who(event)],
+        [f"Toggle {event.toggle}: {event.reason.rstrip('.')}.", said_by(event)],
         (f'retrain toggle rollback {event.toggle} --reason "what you saw"', "If it hurts, give the traffic back"),
-        evidence=pack_of(home, event.model, event.retrain),
+        evidence=background.pack(event.model, event.retrain),
     )
 
 
-def _engaged(event: Event, home: Home) -> Alert:
-    return _alert(
+def _bootstrapped(event: Event, background: Background) -> Alert:
+    return about(
+        event,
+        Urgency.TO_KNOW,
+        BOTH,
+        f"retrain {event.retrain} is the first champion",
+        [f"{event.reason.rstrip('.')}. It was compared with nothing, as there was no champion.", said_by(event)],
+        (f"retrain status {event.model}", "See what serves now"),
+        evidence=background.pack(event.model, event.retrain),
+    )
+
+
+def _engaged(event: Event, background: Background) -> Alert:
+    return about(
         event,
         Urgency.NOW,
-        f"kill switch of {_scope(event)} engaged: {event.reason}",
+        BOTH,
+        f"kill switch of {scope(event)} engaged: {event.reason}",
         [
-            f"Every active toggle of {_scope(event)} is rolled back, champions answer everybody.",
+            f"Every active toggle of {scope(event)} is rolled back, champions answer everybody.",
             "Nothing is armed, stepped, put to approval or promoted until a person releases the switch.",
-            _who(event),
+            said_by(event),
         ],
         ("retrain status" if event.model == EVERY_MODEL else f"retrain status {event.model}", "See what serves now"),
         (f'retrain kill --release {_target(event)} --reason "why it is safe"', "When its cause is gone"),
     )
 
 
-def _released(event: Event, home: Home) -> Alert:
-    return _alert(
+def _released(event: Event, background: Background) -> Alert:
+    return about(
         event,
         Urgency.TO_KNOW,
-        f"kill switch of {_scope(event)} released: {event.reason}",
-        ["Challengers may be armed again; what was rolled back stays rolled back.", _who(event)],
+        BOTH,
+        f"kill switch of {scope(event)} released: {event.reason}",
+        ["Challengers may be armed again; what was rolled back stays rolled back.", said_by(event)],
     )
 
 
-def _frozen(event: Event, home: Home) -> Alert:
-    return _alert(
+def _frozen(event: Event, background: Background) -> Alert:
+    return about(
         event,
         Urgency.TO_KNOW,
-        f"change freeze of {_scope(event)} from {event.payload['start']} to {event.payload['end']}: {event.reason}",
-        ["Nothing is launched, armed, stepped or promoted in these days. Rolling back and holding always work.", _who(event)],
+        RELEASE,
+        f"change freeze of {scope(event)} from {event.payload['start']} to {event.payload['end']}: {event.reason}",
+        ["Nothing is launched, armed, stepped or promoted in these days. Rolling back and holding always work.", said_by(event)],
         (f'retrain freeze lift {event.sequence} --reason "why"', "To take it back"),
     )
 
 
-def _thawed(event: Event, home: Home) -> Alert:
-    return _alert(event, Urgency.TO_KNOW, f"change freeze of {_scope(event)} lifted: {event.reason}", [_who(event)])
+def _thawed(event: Event, background: Background) -> Alert:
+    return about(event, Urgency.TO_KNOW, RELEASE, f"change freeze of {scope(event)} lifted: {event.reason}", [said_by(event)])
 
 
-def _transferred(event: Event, home: Home) -> Alert:
+def _transferred(event: Event, background: Background) -> Alert:
     owner = event.payload["owner"]
-    return _alert(
+    return about(
         event,
         Urgency.TO_KNOW,
+        BOTH,
         f"toggle {event.toggle} now belongs to {owner}",
-        [f"Until now it was {event.payload.get('from')}'s: {event.reason.rstrip('.')}.", _who(event)],
+        [f"Until now it was {event.payload.get('from')}'s: {event.reason.rstrip('.')}.", said_by(event)],
     )
 
 
-def _retired(event: Event, home: Home) -> Alert | None:
+def _retired(event: Event, background: Background) -> Alert | None:
     """A person who retires a toggle knows it; that policy did so is told."""
     if event.actor.is_person:
         return None
-    return _alert(
+    return about(
         event,
         Urgency.TO_KNOW,
+        RELEASE,
         f"toggle {event.toggle} retired by policy: {event.reason}",
-        ["Its challenger's alias and serving copy are gone; its record stays.", _who(event)],
+        ["Its challenger's alias and serving copy are gone; its record stays.", said_by(event)],
         (f"retrain audit show {event.model} {event.retrain}", "Read its record"),
-    )
-
-
-def _alert(event: Event, urgency: Urgency, headline: str, lines: list[str], *commands: Command, evidence: str = "") -> Alert:
-    return Alert(
-        key=f"{EVENT}{event.sequence}",
-        at=event.at,
-        urgency=urgency,
-        headline=headline,
-        lines=tuple(lines),
-        commands=commands,
-        evidence=evidence,
-        shared=event.model == EVERY_MODEL,
     )
 
 
@@ -140,21 +141,17 @@ def _where(before: str | None, stage: str | None) -> str:
     return "in shadow" if stage == "shadow" else f"at {words.stage(stage)}" if stage else "before it got traffic"
 
 
-def _scope(event: Event) -> str:
-    return "all models" if event.model == EVERY_MODEL else event.model
-
-
 def _target(event: Event) -> str:
     return "--all" if event.model == EVERY_MODEL else event.model
 
 
-def _who(event: Event) -> str:
-    return f"By {words.actor(str(event.actor))}, {words.moment(event.at.isoformat())}."
-
-
-TOLD: Mapping[EventKind, Callable[[Event, Home], Alert | None]] = {
+TOLD: Mapping[EventKind, Callable[[Event, Background], Alert | None]] = {
+    **GATES,
+    **RAMP,
+    **CUSTODY,
     EventKind.ROLLED_BACK: _rolled_back,
     EventKind.PROMOTED: _promoted,
+    EventKind.CHAMPION_BOOTSTRAPPED: _bootstrapped,
     EventKind.KILL_SWITCH_ENGAGED: _engaged,
     EventKind.KILL_SWITCH_RELEASED: _released,
     EventKind.FREEZE_DECLARED: _frozen,

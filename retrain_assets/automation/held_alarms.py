@@ -1,7 +1,7 @@
-"""The record of a drift alarm that the cadence held back: an observation of the drift report, kept as long as its history.
+"""The record of retrains that the cadence held back: observations of the drift report, kept as long as its history.
 
 The ledger holds what decides about activation; an alarm that launches nothing decides nothing yet. When it launches a retrain
-after all, the trigger in the ledger says how long it was held back, and by what.
+after all, the trigger in the ledger says how long it was held back, and by what. People are told once for each set of reasons.
 """
 
 from __future__ import annotations
@@ -56,6 +56,27 @@ def observation(
     )
 
 
+def observation_of_schedule(road: Road, cron: str, held: Sequence[Hold], now: datetime) -> dg.AssetObservation:
+    """A scheduled retrain that was held back, beside the alarms that were.
+
+    Args:
+        road: the model's.
+        cron: its schedule.
+        held: every rule that holds.
+        now: the clock's time.
+    """
+    return dg.AssetObservation(
+        asset_key=road.key("drift_report"),
+        description=f"Scheduled retrain held back by {in_words(held)}.",
+        metadata={
+            "held_back_at": now.isoformat(),
+            "schedule_held_back_by": ", ".join(hold.rule for hold in held),
+            "reasons": in_words(held),
+            "cron": cron,
+        },
+    )
+
+
 def is_recorded(instance: dg.DagsterInstance, seen: dg.AssetObservation) -> bool:
     """Whether the latest observation says the same: this champion, window and metric, held back by these rules."""
     latest = next(_observations(instance, seen.asset_key), None)
@@ -91,14 +112,19 @@ def held_before(instance: dg.DagsterInstance, road: Road, champion: str, since: 
 
 
 def _observations(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[dict[str, Any]]:
-    """Metadata of this module's observations of an asset, the latest first."""
+    """Metadata of the observations of alarms, the latest first."""
+    return (values for values in held_back(instance, asset) if "held_back_by" in values)
+
+
+def held_back(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[dict[str, Any]]:
+    """Metadata of this module's observations of an asset, of alarms and of schedules, the latest first."""
     cursor: str | None = None
     while True:
         fetched = instance.fetch_observations(asset, limit=PAGE, cursor=cursor)
         for record in fetched.records:
             observed = record.asset_observation
             values = {name: value.value for name, value in (observed.metadata if observed else {}).items()}
-            if "held_back_by" in values:
+            if "held_back_at" in values:
                 yield values
         if not fetched.has_more or not fetched.records:
             return

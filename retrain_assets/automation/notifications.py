@@ -12,12 +12,13 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from retrain_assets.contract import RetrainError, digest_of
+from retrain_assets.contract.notify import Notify, Role
 
 if TYPE_CHECKING:
     from apprise import Apprise
@@ -53,20 +54,26 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One entry of the contract's ``notify``, as written there: an Apprise URL, or ``${NAME}`` of the variable that holds it."""
+    """One entry of the contract's ``notify``.
 
-    place: int
+    Args:
+        place: where it stands first: ``[0]`` of a plain list, ``.release[0]`` of a role's.
+        written: as written there: an Apprise URL, or ``${NAME}`` of the variable that holds it.
+        roles: what it is told of.
+    """
+
+    place: str
     written: str
+    roles: frozenset[Role] = frozenset(Role)
 
     @property
     def name(self) -> str:
         """How it is named to people: place and variable or scheme, never the URL."""
-        shown = self.written if _VARIABLE.fullmatch(self.written) else f"{self.written.partition('://')[0]}://…"
-        return f"notify[{self.place}] {shown}"
+        return f"notify{self.place} {shown(self.written)}"
 
     @property
     def key(self) -> str:
-        """What it is kept under, whatever its place in the list."""
+        """What it is kept under, whatever its place and its roles."""
         return digest_of(self.written)[7:19]
 
     def url(self, environment: Mapping[str, str]) -> str:
@@ -87,9 +94,14 @@ class Recipient:
         return url
 
 
-def recipients_of(notify: Sequence[str]) -> list[Recipient]:
-    """The recipients of a contract, each once."""
-    return [Recipient(place, written) for place, written in enumerate(notify) if written not in notify[:place]]
+def recipients_of(notify: Notify) -> list[Recipient]:
+    """The recipients of a contract, each once, with all roles it has."""
+    return [Recipient(place, written, roles) for written, (place, roles) in notify.services().items()]
+
+
+def shown(written: str) -> str:
+    """An entry as it may be shown: the variable's name, or the scheme alone."""
+    return written if _VARIABLE.fullmatch(written) else f"{written.partition('://')[0]}://…"
 
 
 def send(

@@ -7,6 +7,7 @@ import dagster as dg
 from retrain_assets.assets import TRIGGER_TAG, Platform, Road
 from retrain_assets.automation.attempts import under_way
 from retrain_assets.automation.cadence import Launcher, holds, in_words
+from retrain_assets.automation.held_alarms import observation_of_schedule
 from retrain_assets.release import next_retrain_key
 
 
@@ -37,6 +38,7 @@ def cadence_schedule(road: Road, cron: str) -> dg.ScheduleDefinition:
         state = platform.controller.state(road.model)
         now, cadence = platform.clock.now(), platform.controller.platform().cadence(road.contract)
         if held := holds(cadence, state, now, Launcher.CRON, under_way(context.instance, road.retrain_job)):
+            context.instance.report_runless_asset_event(observation_of_schedule(road, cron, held, now))
             return dg.SkipReason(f"held back by {in_words(held)}")
         retrain = next_retrain_key(state.retrains, now.date())
         context.instance.add_dynamic_partitions(road.partitions.name or "", [retrain])

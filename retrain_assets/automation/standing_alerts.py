@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from retrain_assets.automation.alerts import Alert
+from retrain_assets.automation.event_words import BOTH, RELEASE
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import format_duration
 from retrain_assets.home import Home
@@ -60,6 +61,7 @@ def _expires(toggle: ToggleState, now: datetime) -> Iterator[Alert]:
             *(extend if spare else ()),
             (f'retrain toggle rollback {toggle.name} --reason "why"', "End it now"),
         ),
+        roles=BOTH,
     )
 
 
@@ -91,6 +93,7 @@ def _awaits_approval(toggle: ToggleState, home: Home, now: datetime) -> Iterator
             (f'retrain reject {toggle.model} {toggle.retrain} --reason "why not"', "Or not"),
         ),
         evidence=str(EvidenceStore(home.evidence_dir).path(look.evidence)) if look else "",
+        roles=RELEASE,
     )
 
 
@@ -106,6 +109,7 @@ def _offered(state: ModelState) -> Iterator[Alert]:
             headline=f"toggle {toggle.name} is offered to {offer.owner}",
             lines=(f"{offer.by} offers it: {offer.reason.rstrip('.')}.", f"Until it is accepted it stays {toggle.owner}'s."),
             commands=((f'retrain toggle accept {toggle.name} --reason "why you take it"', f"Accept it, by {offer.owner}"),),
+            roles=RELEASE,
         )
 
 
@@ -117,6 +121,7 @@ def _owed(debt: Debt) -> Alert:
         headline=f"toggle {debt.toggle}: {debt.message}",
         lines=(f"It counts as debt since {words.moment(timestamp(debt.since))}.",),
         commands=tuple(_steps(debt)),
+        roles=RELEASE,
     )
 
 

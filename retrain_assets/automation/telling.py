@@ -62,9 +62,14 @@ def tell(
 
 
 def _own(model: str, home: Home, before: Outbox, after: Waiting, recipient: Recipient, alerts: Mapping[str, Alert]) -> Waiting:
-    """Without what concerns all models and another model's sensor tells this recipient."""
+    """What concerns the recipient's roles, without what concerns all models and another model's sensor tells it."""
     old = before.waiting.get(recipient.key, Waiting()).keys
-    keys = tuple(key for key in after.keys if not alerts[key].shared or key in old or claimed(home, recipient.key, key, model))
+    keys = tuple(
+        key
+        for key in after.keys
+        if alerts[key].roles & recipient.roles
+        and (not alerts[key].shared or key in old or claimed(home, recipient.key, key, model))
+    )
     return replace(after, keys=keys) if keys else Waiting()
 
 

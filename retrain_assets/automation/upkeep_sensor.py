@@ -35,8 +35,8 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
         name=f"{road.model}_upkeep_sensor",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify what "
-        "happened and what waits for somebody, each role its own, and keeps the asset toggle_debt.",
+        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify "
+        "what happened and what waits for somebody, each role its own, and keeps the asset toggle_debt.",
     )
     def keep_up(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
         now = platform.clock.now()

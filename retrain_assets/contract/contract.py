@@ -12,8 +12,9 @@ from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
 from retrain_assets.contract.experiment import Experiment
+from retrain_assets.contract.notify import Notify
 from retrain_assets.contract.part import RECORDED, Part, rule
-from retrain_assets.contract.quantities import ModelName, NotifyUrl, PythonPath, format_duration
+from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
 from retrain_assets.contract.retention import Retention
 from retrain_assets.contract.serving import Serving
 from retrain_assets.contract.thresholds import GateThresholds
@@ -50,10 +51,7 @@ class Contract(Part):
     economics: Economics | None = Field(default=None, description="What an effect is worth, and what a promotion costs.")
     cadence: Cadence = Field(description="When retrains are launched.")
     serving: Serving = Field(default_factory=Serving, description="How the gateway answers for the model.")
-    notify: list[NotifyUrl] = Field(
-        default_factory=list,
-        description="Apprise URLs that are told of rollbacks, approvals that are due, expiry and toggle debt.",
-    )
+    notify: Notify = Field(default_factory=Notify, description="Services that are told what happens, in one list or by role.")
     retention: Retention = Field(default_factory=Retention, description="How long records and traffic are kept.")
     compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
 

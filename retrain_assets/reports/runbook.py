@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrain_assets.contract import Contract, Gate, format_duration
+from retrain_assets.contract.notify import Role
 from retrain_assets.reports.gates import FALLBACKS, QUESTIONS
 
 
@@ -233,8 +234,7 @@ def _background(terms: Contract) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        f"Who is told: {_told(terms)}",
-        "",
+        *_told(terms),
         f"Toggle: {terms.toggle.owner}. Ramp: {ramp}. Longest experiment: {format_duration(terms.experiment.max_duration)}.",
         *(["", "No launch and no promotion in these freezes:", "", *freezes] if freezes else []),
         "",
@@ -242,15 +242,38 @@ def _background(terms: Contract) -> list[str]:
     ]
 
 
-def _told(terms: Contract) -> str:
-    """The contract's recipients, without what is secret in their URLs."""
-    if not terms.notify:
-        return "nobody; `notify` is empty in the contract."
-    named = ", ".join(f"`{url}`" if url.startswith("${") else f"`{url.partition('://')[0]}://…`" for url in terms.notify)
-    return (
-        f"{named}. Of rollbacks, promotions, kill switches, freezes, approvals and offers that wait, expiries and debt; what was "
-        f"not taken is tried again for five hours, then an event of the asset `{terms.model}/toggle_debt` in Dagster says so."
-    )
+def _told(terms: Contract) -> list[str]:
+    """Who is told what, without what is secret in a URL."""
+    notify = terms.notify
+    if not notify:
+        return ["Who is told: nobody; `notify` is empty in the contract.", ""]
+    if not any(getattr(notify, role.value) for role in Role):
+        rows = [f"Who is told, of everything: {_services(notify.everything)}.", ""]
+    else:
+        rows = ["| who is told | of what |", "|---|---|"]
+        rows += [f"| {_services(notify.told_of(role)) or 'nobody'} | {TOLD_OF[role]} |" for role in Role]
+        rows.append("")
+    return [
+        *rows,
+        "What was not taken is tried again for five hours, then an event of the asset "
+        f"`{terms.model}/toggle_debt` in Dagster says so.",
+        "",
+    ]
+
+
+TOLD_OF: Mapping[Role, str] = {
+    Role.DATA: "gate data, launched retrains",
+    Role.TRAINING: "gate training",
+    Role.EVALUATION: "gate offline, retrains that the cadence holds back, what reviews suggest",
+    Role.EXPERIMENT: "stages, holds, guardrails near their limit, looks that cannot be judged, rollbacks, promotions, expiry",
+    Role.RELEASE: "approvals, promotions, rollbacks, expiry, kill switches, freezes, overrides, follow-ups, debt, retrains that "
+    "are launched or held back",
+}
+"""What each role is told of."""
+
+
+def _services(written: Sequence[str]) -> str:
+    return ", ".join(f"`{one}`" if one.startswith("${") else f"`{one.partition('://')[0]}://…`" for one in written)
 
 
 def _rhythm(terms: Contract) -> list[str]:

@@ -16,7 +16,7 @@ def trigger_of(record: Record) -> dict[str, Any]:
     recorded = dict(known.trigger)
     return {
         "kind": str(recorded.get("kind", "not recorded")),
-        "sentence": _sentence(recorded, known.launched_by),
+        "sentence": trigger_sentence(recorded, known.launched_by),
         "by": known.launched_by,
         "at": timestamp(known.launched_at),
         "rows": list(_rows(recorded, known.launched_by, timestamp(known.launched_at))),
@@ -63,7 +63,13 @@ def _rows(recorded: Mapping[str, Any], launched_by: str, at: str) -> Iterator[di
         yield {"field": "Held back before", "value": f"{days}, {windows} above: {one['because']}"}
 
 
-def _sentence(recorded: Mapping[str, Any], launched_by: str) -> str:
+def trigger_sentence(recorded: Mapping[str, Any], launched_by: str) -> str:
+    """What set a retrain off, in one sentence.
+
+    Args:
+        recorded: the trigger as the ledger has it.
+        launched_by: the actor as text.
+    """
     kind = recorded.get("kind")
     if kind == "drift":
         metric = words.words(str(recorded.get("metric", "a drift metric"))) + _where(recorded)

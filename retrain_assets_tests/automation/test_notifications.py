@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from retrain_assets.automation.notifications import Message, Recipient, Urgency, recipients_of, send
+from retrain_assets.contract.notify import Notify
 from retrain_assets_tests.automation.inbox import closed_port, inbox
 
 ROLLED_BACK = Message("[now] churn: rolled back", "Version 1 serves.\n\nretrain status churn <now> & `then`", Urgency.NOW)
@@ -17,7 +18,7 @@ SECRET = "T0KEN8Qx77"
 
 def sent(written: str, message: Message = ROLLED_BACK, *, seconds: float = 10.0, **environment: str) -> str | None:
     """Why one message was not taken."""
-    (recipient,) = recipients_of([written])
+    (recipient,) = recipients_of(Notify.model_construct(everything=[written]))
     return send({recipient: message}, environment=environment, seconds=seconds)[recipient]
 
 
@@ -58,7 +59,7 @@ def test_a_closed_port_is_told_as_such() -> None:
 def test_a_service_that_never_answers_is_given_up_within_the_bound_and_keeps_no_other_from_its_message() -> None:
     with inbox() as slow, inbox() as quick:
         slow.answers.clear()
-        first, second = recipients_of([slow.url(), quick.url()])
+        first, second = recipients_of(Notify.model_validate([slow.url(), quick.url()]))
         found = send({first: ROLLED_BACK, second: ROLLED_BACK}, seconds=0.5)
         assert found == {first: "notify[0] json://…: no answer within 0.5 s", second: None}
 
@@ -97,6 +98,6 @@ def test_a_plugin_that_breaks_is_a_fault_and_not_the_end(monkeypatch: pytest.Mon
 
 
 def test_an_entry_that_stands_twice_is_one_recipient_and_keeps_its_key_at_another_place() -> None:
-    found = recipients_of(["json://a/", "${B}", "json://a/"])
+    found = recipients_of(Notify.model_validate(["json://a/", "${B}", "json://a/"]))
     assert [one.name for one in found] == ["notify[0] json://…", "notify[1] ${B}"]
-    assert Recipient(5, "${B}").key == found[1].key != found[0].key
+    assert Recipient("[5]", "${B}").key == found[1].key != found[0].key

@@ -77,7 +77,7 @@ def test_it_says_who_is_told_without_what_is_secret_in_a_url() -> None:
     contract = CONTRACT.to_json()
     contract["notify"] = ["${CHAT_URL}", "slack://T0KEN/B1234/secret"]
     text = runbook(contract)
-    assert "Who is told: `${CHAT_URL}`, `slack://…`." in text
+    assert "Who is told, of everything: `${CHAT_URL}`, `slack://…`." in text
     assert "T0KEN" not in text
     assert "Who is told: nobody" in runbook(CONTRACT.to_json())
 
