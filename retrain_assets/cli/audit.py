@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrain_assets.cli.audit_query import query
 from retrain_assets.cli.exits import ExitCode, tell
 from retrain_assets.cli.options import json_option, optional_model_argument, optional_retrain_argument
 from retrain_assets.cli.show import moment, say, say_json, say_table, short
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 @click.group()
 def audit() -> None:
     """The record: who did what, when, why, on what."""
+
+
+audit.add_command(query)
 
 
 @audit.command("list")
@@ -132,36 +137,60 @@ def platform(as_json: bool) -> None:
 
 
 @audit.command()
+@click.option("--since-checkpoint", is_flag=True, help="Read the chain again only from the last good checkpoint on.")
+@click.option(
+    "--system-key",
+    "system_keys",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.pub",
+    help="The system's public key as you know it from elsewhere: the newest checkpoint must be signed by it.",
+)
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, as_json: bool) -> None:
+def verify(ctx: click.Context, since_checkpoint: bool, system_keys: tuple[Path, ...], as_json: bool) -> None:
     """Verify that everything is what was recorded.
 
-    Chain, evidence, bundles, flags.json, tokens.json and aliases; exits 0 only if everything holds. Repairs nothing.
+    Chain, checkpoints, approvals, evidence, bundles, flags.json, tokens.json, aliases and anchors; exits 0 only if everything
+    holds. Repairs nothing.
     """
-    from retrain_assets.cli.custody import parts_of
+    from retrain_assets.cli.verify import verify_home
+    from retrain_assets.cli.verify.telling import public_keys, verdict_lines
 
     home = Home.from_environment()
-    parts = parts_of(home)
-    broken = [part for part in parts if part.faults]
-    unchecked = [part for part in parts if part.unchecked]
+    found = verify_home(home, since_checkpoint=since_checkpoint, system_keys=public_keys(system_keys))
     if as_json:
-        say_json({"home": str(home.root), "holds": not broken and not unchecked, "parts": [part.to_json() for part in parts]})
+        say_json({"home": str(home.root), **found.to_json()})
     else:
-        for part in parts:
-            say(f"{part.name + ':':<10}{part.verdict}")
-            for fault in part.faults:
-                say(f"{'':<10}- {fault}")
-    if broken:
-        names = ", ".join(part.name for part in broken)
-        ctx.exit(
-            tell(
-                f"audit verify: {names}: not what was recorded; keep all files as they are and see docs/cli.md", ExitCode.CUSTODY
-            )
-        )
-    if unchecked:
-        names = ", ".join(part.name for part in unchecked)
+        for line in verdict_lines(found):
+            say(line)
+    if (first := found.first) is not None:
+        what = f"{first[0]} is not what was recorded: {first[1]}"
+        ctx.exit(tell(f"audit verify: {what}; keep all files as they are and see docs/verification.md", ExitCode.CUSTODY))
+    if found.unchecked:
+        names = ", ".join(part.name for part in found.unchecked)
         ctx.exit(tell(f"audit verify: {names}: could not be verified; see the lines above and verify again", ExitCode.INPUT))
+
+
+@audit.command()
+@json_option
+def checkpoint(as_json: bool) -> None:
+    """Sign the ledger's head now.
+
+    With the system's key. Without anything new since the last checkpoint that one is shown.
+    """
+    from retrain_assets.cli.opening import open_controller
+    from retrain_assets.release import anchoring
+
+    home = Home.from_environment()
+    controller = open_controller(home)
+    made = anchoring.checkpoint(controller.ledger, home, controller.clock.now())
+    if as_json:
+        say_json({"home": str(home.root), **made.to_json(), "anchor": made.anchor})
+        return
+    say(f"checkpoint: event {made.sequence}, head {made.head}, at {moment(made.at)}")
+    say(f"signed with: {made.key} ({home.system_key_path}.pub)")
+    say(f"keep elsewhere: {made.anchor}")
 
 
 def _retrains(home: Home, state: ModelState) -> list[dict[str, Any]]:
