@@ -18,6 +18,9 @@ from retrain_assets.registry.packaging import BUNDLE_PATH, package
 DIGEST_TAG = "bundle_digest"
 """Tag of a version with the digest of its bundle."""
 
+HEAD_TAG = "retrain.ledger_head"
+"""Tag of a version with the place in the ledger's chain of the last decision about it, ``SEQUENCE:HASH``."""
+
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
@@ -229,6 +232,25 @@ class Registry:
         for key, value in tags.items():
             if current.get(key) != value:
                 self._client().set_model_version_tag(model, version, key, value)
+
+    def carried_head(self, model: str, version: str) -> str | None:
+        """The place in the ledger's chain that a version carries; None where it carries none.
+
+        Raises:
+            RegistryUnavailable: when the registry does not say.
+            RetrainError: when there is no such version.
+        """
+        with self._answering():
+            return self.tags(model, version).get(HEAD_TAG)
+
+    def set_head(self, model: str, version: str, head: str) -> None:
+        """Have a version carry a place in the ledger's chain. Doing it again changes nothing.
+
+        Raises:
+            RegistryUnavailable: when the registry does not do it.
+            RetrainError: when there is no such version.
+        """
+        self.set_tags(model, version, {HEAD_TAG: head})
 
     def manifest(self, model: str, version: str) -> dict[str, Any]:
         """The manifest of a version as JSON, checked against its files and its digest.

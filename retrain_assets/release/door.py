@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from retrain_assets.contract import Contract, CustodyError, Refused, RetrainError, StaleRevision
 from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger, ModelMoved
+from retrain_assets.release import anchoring
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import PlatformState, fold_platform
@@ -56,6 +57,7 @@ class Door:
         evidence: content-addressed evidence.
         registry: the registry, or a function that opens it; called only when an alias, tag or manifest is needed.
         clock: what time it is.
+        anchors: whether this process signs checkpoints and anchors the head; where not, the next that reconciles does.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Door:
         evidence: EvidenceStore,
         registry: RegistryProtocol | Callable[[], RegistryProtocol],
         clock: Clock,
+        *,
+        anchors: bool = True,
     ) -> None:
         self.home, self.ledger, self.evidence, self.clock = home, ledger, evidence, clock
-        self._registry = registry
+        self._registry, self._anchors = registry, anchors
         self._states: dict[str, ModelState] = {}
         self._platform = PlatformState()
         self._folded = 0
@@ -190,6 +194,18 @@ class Door:
         return written
 
     def _project_registry(self, *, everything: bool = False) -> tuple[str, ...]:
+        """Sign the head after a decision, bring aliases and tags up, and have the decided versions carry the head."""
+        if self._anchors:
+            anchoring.sign_decisions(self.ledger, self.home, self.clock.now())
+        done = self._project_aliases(everything=everything)
+        if not self._anchors:
+            return done
+        return (
+            *done,
+            *anchoring.anchor_versions(self.ledger, self.home, self._opened_registry, self.states, everything=everything),
+        )
+
+    def _project_aliases(self, *, everything: bool) -> tuple[str, ...]:
         due = max((state.registry_sequence for state in self.states().values()), default=0)
         if not everything and self.ledger.projection("registry") >= due:
             return ()

@@ -31,6 +31,14 @@ class RegistryProtocol(Protocol):
         """Set tags of a version; others stay."""
         ...
 
+    def carried_head(self, model: str, version: str) -> str | None:
+        """The place in the ledger's chain that a version carries, ``SEQUENCE:HASH``; None where it carries none."""
+        ...
+
+    def set_head(self, model: str, version: str, head: str) -> None:
+        """Have a version carry a place in the ledger's chain."""
+        ...
+
     def download(self, model: str, version: str) -> Path:
         """The bundle directory of a registered version.
 

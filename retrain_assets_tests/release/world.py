@@ -92,6 +92,7 @@ class MemoryRegistry:
     tags: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Path] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    heads: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def register(self, model: str, manifest: Manifest) -> str:
         version = str(1 + sum(name == model for name, _ in self.versions))
@@ -111,6 +112,13 @@ class MemoryRegistry:
     def set_tags(self, model: str, version: str, tags: dict[str, str]) -> None:  # type: ignore[override]
         self.calls.append(f"tags {version} {tags['status']}")
         self.tags.setdefault((model, version), {}).update(tags)
+
+    def carried_head(self, model: str, version: str) -> str | None:
+        return self.heads.get((model, version))
+
+    def set_head(self, model: str, version: str, head: str) -> None:
+        self.calls.append(f"head {version}")
+        self.heads[model, version] = head
 
     def download(self, model: str, version: str) -> Path:
         self.calls.append(f"download {version}")

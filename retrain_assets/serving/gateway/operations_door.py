@@ -168,6 +168,7 @@ class Operator:
                 EvidenceStore(home.evidence_dir),
                 RegistryElsewhere(home, lambda: door.states()),
                 home.clock,
+                anchors=False,
             )
             self._controller = door
         return self._controller

@@ -57,6 +57,22 @@ class RegistryElsewhere:
         """
         raise LeftToReconcile
 
+    def carried_head(self, model: str, version: str) -> str | None:
+        """Not here.
+
+        Raises:
+            LeftToReconcile: always.
+        """
+        raise LeftToReconcile
+
+    def set_head(self, model: str, version: str, head: str) -> None:
+        """Not here.
+
+        Raises:
+            LeftToReconcile: always.
+        """
+        raise LeftToReconcile
+
     def download(self, model: str, version: str) -> Path:
         """The copy of a version's bundle that serving keeps.
 

@@ -1,0 +1,69 @@
+"""The chain and its checkpoints: every event gives its hash and follows the one before, and what was signed is still so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.exc import NoResultFound, SQLAlchemyError
+
+from retrain_assets.cli.verify.database import file_faults, unreadable
+from retrain_assets.cli.verify.part import Part
+from retrain_assets.home import Home
+from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, recorded_keys
+from retrain_assets.release.anchoring import ANCHORS, MADE
+
+
+def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> Part:
+    """The chain of hashes, the head and the database file itself.
+
+    Args:
+        home: whose.
+        ledger: the chain.
+        since: a checkpoint before which no event is read again.
+    """
+    damage = file_faults(home)
+    try:
+        broken = [link.message for link in (ledger.verify(since=since) if since else ledger.verify())]
+        sequence, head = ledger.head()
+    except NoResultFound:
+        return Part("chain", "", ("the head row is gone: nothing says where the chain ends", *damage))
+    except SQLAlchemyError as error:
+        return unreadable("chain", error, damage)
+    faults = (*broken, *damage)
+    if since is None:
+        return Part("chain", f"{sequence} events, head {head[:12]}…", faults)
+    left_out = (
+        f"events 1 to {since.sequence} were not read again: the checkpoint of {since.at:%Y-%m-%d %H:%M} UTC stands for them"
+    )
+    return Part("chain", f"events {since.sequence + 1} to {sequence}, head {head[:12]}…", faults, notes=(left_out,))
+
+
+def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None) -> Part:
+    """Signatures, roots and heads of the checkpoints, and that there is one after the last decision.
+
+    Args:
+        ledger: the chain.
+        events: of the whole chain.
+        pinned: lines of the ``.pub`` files of keys that count; None: those the ledger names.
+    """
+    made = ledger.stored_checkpoints()
+    faults = [fault.message for fault in checkpoint_faults(ledger, pinned)]
+    last = made[-1].checkpoint if made else None
+    noted, wanted = ledger.projection(ANCHORS), ledger.projection(MADE)
+    if noted and (last is None or last.sequence < noted) and not faults:
+        faults.append(f"the checkpoint after event {noted} is gone: the last decision is signed no more")
+    if len(made) < wanted:
+        faults.append(f"{wanted} checkpoints were made, {len(made)} are here")
+    keys = recorded_keys(events)
+    if not made and not faults:
+        return Part("checkpoints", "", unchecked="there is none yet; retrain audit checkpoint signs the head")
+    count = f"{len(made)} checkpoint{'s'[: len(made) != 1]}"
+    if last is None:
+        return Part("checkpoints", count, tuple(faults))
+    notes = [f"key {keys[-1].fingerprint}, recorded by event {keys[-1].since}"] if keys else []
+    if pinned is None:
+        notes.append("the key is the one the ledger itself names; --system-key FILE.pub holds it against one you know")
+    behind = max((event.sequence for event in events), default=0) - last.sequence
+    since = f", {behind} events since" if behind > 0 else ""
+    counted = f"{count}, the last at event {last.sequence} of {last.at:%Y-%m-%d %H:%M} UTC{since}"
+    return Part("checkpoints", counted, tuple(faults), notes=tuple(notes))
