@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from retrain_assets.contract import Gate, Outcome
 from retrain_assets.contract.approval import folded
@@ -89,6 +90,14 @@ def standing_words(retrain: RetrainState, record: CheckRecord, now: datetime) ->
         if word.at <= moment <= word.valid_until and not known & {*folded([word.signer]), word.key}:
             found.append(word)
     return tuple(found)
+
+
+def standing_in_words(retrain: RetrainState, now: datetime) -> list[dict[str, Any]]:
+    """The overrides in force, as an event's payload names them."""
+    return [
+        {"check": one.name, "by": list(one.by), "why": one.why, "events": [word.sequence for word in one.words]}
+        for one in overrides_in_force(retrain, now)
+    ]
 
 
 def closed_checks(retrain: RetrainState, gate: Gate, now: datetime) -> list[CheckRecord]:

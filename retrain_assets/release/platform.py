@@ -1,4 +1,4 @@
-"""What holds for many models at once: kill switches, declared freezes, owners who left; and the fold that makes it."""
+"""What holds for many models at once: kill switches, freezes, owners who left, follow-ups; and the fold that makes it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from retrain_assets.contract import Cadence, Contract, Freeze
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.release.follow_ups import FollowUp, follow_ups_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class PlatformState:
         owners_left: who left, by :func:`principal`.
         sequence: the last event about every model; part of every compare-and-set.
         switch_sequence: the last event that engaged or released a switch.
+        follow_ups: what emergencies left to be looked into, of every model, open and closed, by number.
     """
 
     kill_switches: Mapping[str, KillSwitch] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class PlatformState:
     owners_left: Mapping[str, OwnerLeft] = field(default_factory=dict)
     sequence: int = 0
     switch_sequence: int = 0
+    follow_ups: Mapping[int, FollowUp] = field(default_factory=dict)
 
     def kill_switch(self, model: str) -> KillSwitch | None:
         """The switch engaged for a model: that of all models before its own."""
@@ -119,6 +122,8 @@ def fold_platform(events: Iterable[Event], start: PlatformState | None = None) -
     for event in events:
         if event.kind in _MEANING:
             state = _MEANING[event.kind](state, event)
+        if (followed := follow_ups_after(state.follow_ups, event)) is not state.follow_ups:
+            state = replace(state, follow_ups=followed)
         if event.model == EVERY_MODEL:
             state = replace(state, sequence=event.sequence)
     return state

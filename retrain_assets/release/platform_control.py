@@ -8,15 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date
 
-from retrain_assets.contract import Refused, first_line
-from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Actor, EventKind
+from retrain_assets.contract import Approval, Contract, CustodyError, Refused, digest_of, first_line
+from retrain_assets.ledger import EVERY_MODEL, SYSTEM, Act, Actor, EventKind
 from retrain_assets.release import ramping
 from retrain_assets.release.commands import command_of
 from retrain_assets.release.door import Door, Reconciled
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.orders import NOTHING, Credential, may_operate, order_payload
 from retrain_assets.release.ownership import require_owner
 from retrain_assets.release.platform import DeclaredFreeze, KillSwitch, OwnerLeft
-from retrain_assets.release.state import ToggleState
+from retrain_assets.release.signing import Case
+from retrain_assets.release.state import ModelState, ToggleState
 from retrain_assets.release.toggle import Move
 
 KILLED = "kill_switch"
@@ -54,7 +56,7 @@ class Engaged:
 class PlatformControl(Door):
     """Engages and releases kill switches, declares and lifts freezes, marks owners."""
 
-    def engage_kill_switch(self, model: str | None, actor: Actor, reason: str) -> Engaged:
+    def engage_kill_switch(self, model: str | None, actor: Actor, reason: str, *, credential: Credential = NOTHING) -> Engaged:
         """Give all traffic to the champion, at once, and keep it there until a person releases the switch.
 
         The switch is recorded first: from then on nothing is armed, stepped, resumed, put to approval or promoted, and the flag
@@ -63,11 +65,13 @@ class PlatformControl(Door):
 
         Args:
             model: the model, which need not be known yet; None for all models, those to come included.
-            actor: anybody, the system too.
+            actor: the system, or a person, who signs where the contract in force names keys.
             reason: why.
+            credential: what vouches for the order; it may say that nothing does.
 
         Raises:
-            Refused: for what cannot be a model's name, or without a reason.
+            Refused: for what cannot be a model's name, without a reason, or by somebody who is no operator and does not say that
+                the order is unsigned.
         """
         scope = EVERY_MODEL if model is None else model
         if model is not None and not _MODEL_NAME.fullmatch(model):
@@ -75,7 +79,8 @@ class PlatformControl(Door):
 
         def plan(drafts: Drafts) -> KillSwitch | None:
             if (known := drafts.platform.kill_switches.get(scope)) is None:
-                drafts.add(EventKind.KILL_SWITCH_ENGAGED, None)
+                case, terms = self._kill_order(drafts, model)
+                drafts.add(EventKind.KILL_SWITCH_ENGAGED, None, order_payload(terms, case, credential))
             return known
 
         known, events = self._record(scope, actor, reason, plan)
@@ -89,7 +94,15 @@ class PlatformControl(Door):
             _attempt(behind, "", self._project_registry)
         return Engaged(switch, known is None, tuple(rolled_back), tuple(dict.fromkeys(faults)), "".join(behind))
 
-    def release_kill_switch(self, model: str | None, actor: Actor, reason: str) -> KillSwitch:
+    def kill_case(self, model: str | None, actor: Actor, reason: str) -> tuple[Case, Approval | None]:
+        """What a person has to sign to engage a kill switch, and the terms whose keys count; None where no contract names any."""
+        states, platform = self.snapshot()
+        scope = EVERY_MODEL if model is None else model
+        return self._kill_order(Drafts(states.get(scope) or ModelState(scope), actor, self.clock.now(), reason, platform), model)
+
+    def release_kill_switch(
+        self, model: str | None, actor: Actor, reason: str, *, credential: Credential = NOTHING
+    ) -> KillSwitch:
         """Let challengers be armed again; what was rolled back stays rolled back.
 
         Raises:
@@ -113,7 +126,8 @@ class PlatformControl(Door):
                     where=f"kill switch of {switches[scope].scope}",
                     remedy=f"roll back first: {' && '.join(filter(None, (command_of(one, Move.ROLL_BACK) for one in still)))}",
                 )
-            drafts.add(EventKind.KILL_SWITCH_RELEASED, None, {"engaged": switches[scope].sequence})
+            token = {"credential": {"token": credential.token}} if credential.token else {}
+            drafts.add(EventKind.KILL_SWITCH_RELEASED, None, {"engaged": switches[scope].sequence, **token})
             return switches[scope]
 
         return self._change(scope, actor, reason, plan)[0]
@@ -221,6 +235,36 @@ class PlatformControl(Door):
         """As :meth:`Door.catch_up`; what a kill switch was to roll back when its process died is rolled back first."""
         self._enforce_kill_switches()
         super().catch_up()
+
+    def _kill_order(self, drafts: Drafts, model: str | None) -> tuple[Case, Approval | None]:
+        """The order, and the terms it counts by: the model's, or of all models the first that name a key of who gives it."""
+        scope, name, ledger = drafts.state.model, drafts.actor.name, self.ledger
+        used = {
+            digest_of(event.payload["signed"]["statement"])
+            for event in ledger.events(model=scope, kinds=[EventKind.KILL_SWITCH_ENGAGED])
+            if "signed" in event.payload
+        }
+        case = Case(
+            Act.KILL, ledger.identity, scope, None, None, {}, drafts.actor, drafts.reason, drafts.now, used=frozenset(used)
+        )
+        if model is not None:
+            return case, self._terms_in_force(self.state(model))
+        found = [terms for state in self.states().values() if (terms := self._terms_in_force(state)) is not None and terms.signed]
+        return case, next((terms for terms in found if may_operate(terms, name)), next(iter(found), None))
+
+    def _terms_in_force(self, state: ModelState) -> Approval | None:
+        """Who operates a model: by its active toggle, else by the contract of its newest retrain; None where that is not known,
+        as damaged evidence must not stop an emergency brake."""
+        if (toggle := state.active_toggle) is not None:
+            return toggle.terms.approval
+        newest = next(iter([*state.retrains.values()][-1:]), None)
+        if newest is None:
+            return None
+        try:
+            return Contract.recorded(self.evidence.get(newest.contract_digest)).approval
+        except CustodyError as error:
+            _LOG.warning("nobody is asked to sign: the contract of %s %s cannot be read: %s", state.model, newest.key, error.line)
+            return None
 
     def _enforce_kill_switches(self) -> list[ToggleState]:
         """Roll back what is active under an engaged switch; what fails is logged and tried again at the next occasion."""

@@ -12,6 +12,7 @@ from typing import Any
 from retrain_assets.contract import Contract, Refused, StaleRevision, format_duration
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.overrides import standing_in_words
 from retrain_assets.release.policy import (
     arming_subjects,
     expired,
@@ -50,6 +51,7 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
             "owner": terms.owner,
             "purpose": terms.purpose,
             "gates": {str(gate): record.evidence for gate, record in retrain.verdicts.items()},
+            **({"overridden": overridden} if (overridden := standing_in_words(retrain, drafts.now)) else {}),
         },
     )
     drafts.move(
@@ -71,11 +73,11 @@ def step(drafts: Drafts, name: str) -> None:
     _step(drafts, toggle)
 
 
-def hold(drafts: Drafts, name: str) -> None:
-    """The ramp stands still; the traffic stays divided as it is."""
+def hold(drafts: Drafts, name: str, vouched: Mapping[str, Any] | None = None) -> None:
+    """The ramp stands still; the traffic stays divided as it is. What vouches for the order goes into its event."""
     toggle = known_toggle(drafts, name)
     require_move(toggle, Move.HOLD, drafts.actor, drafts.now, drafts.platform)
-    drafts.move(EventKind.TOGGLE_HELD, toggle.retrain, name, {"held_from": str(toggle.state)})
+    drafts.move(EventKind.TOGGLE_HELD, toggle.retrain, name, {"held_from": str(toggle.state), **(vouched or {})})
 
 
 def resume(drafts: Drafts, name: str) -> None:
@@ -109,11 +111,11 @@ def retire(drafts: Drafts, name: str) -> None:
     drafts.move(EventKind.TOGGLE_RETIRED, toggle.retrain, name, {"from": str(toggle.state)})
 
 
-def roll_back(drafts: Drafts, name: str, *, cause: str) -> None:
+def roll_back(drafts: Drafts, name: str, *, cause: str, vouched: Mapping[str, Any] | None = None) -> None:
     """All traffic to the champion; after a promotion, the previous champion back.
 
     Rolling a promoted challenger back takes the rug from under a newer one that is compared with it, so an active one is rolled
-    back in the same transaction.
+    back in the same transaction. What vouches for a person's order goes into its event.
     """
     toggle = known_toggle(drafts, name)
     require_move(toggle, Move.ROLL_BACK, drafts.actor, drafts.now, drafts.platform)
@@ -134,7 +136,7 @@ def roll_back(drafts: Drafts, name: str, *, cause: str) -> None:
             _rollback_payload(active, cause="champion_rolled_back"),
             reason=f"the champion it is compared with was rolled back: {drafts.reason}",
         )
-    drafts.move(EventKind.ROLLED_BACK, toggle.retrain, name, _rollback_payload(toggle, cause=cause))
+    drafts.move(EventKind.ROLLED_BACK, toggle.retrain, name, {**_rollback_payload(toggle, cause=cause), **(vouched or {})})
 
 
 def ask_approval(drafts: Drafts, name: str) -> None:
