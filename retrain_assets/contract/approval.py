@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -28,11 +29,41 @@ class PolicyHook(Part):
     )
     timeout: Period = Field(default=timedelta(seconds=10), description="How long an answer may take.")
 
+    @property
+    def shown(self) -> str:
+        """The command or the address, as the contract writes it."""
+        return self.url or " ".join(self.command or ())
+
     @rule
     def _one_of_both(self) -> PolicyHook:
         if (self.command is None) == (self.url is None):
             raise ValueError("policy: write either command or url")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """What a policy hook answered.
+
+    Args:
+        allow: whether it lets the promotion happen; everything but a well-formed yes is a no.
+        reasons: its reasons, or what was wrong with the answer.
+        asked: digest of the case it was asked about.
+        by: the command or the URL, as the contract writes it.
+        at: when it was asked (clock time).
+        evidence: digest of question and answer in the evidence store.
+    """
+
+    allow: bool
+    reasons: tuple[str, ...]
+    asked: str
+    by: str
+    at: datetime
+    evidence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return {**asdict(self), "reasons": list(self.reasons), "at": self.at.isoformat()}
 
 
 class Approval(Part):
@@ -122,4 +153,4 @@ def same_person(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
-__all__ = ["Approval", "PolicyHook", "folded", "same_person"]
+__all__ = ["Approval", "PolicyAnswer", "PolicyHook", "folded", "same_person"]

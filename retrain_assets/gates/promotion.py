@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from retrain_assets.contract import Approval, Freeze, Gate, Outcome, Verdict, format_duration
+from retrain_assets.contract.approval import PolicyAnswer, folded
 from retrain_assets.gates.limits import counted, listed
 
 PROMOTION_CHECKS = (
     "all_gates_passed",
     "verdicts_match_bundle",
     "approved_by_enough",
+    "approved_by_each_role",
     "approver_is_not_the_launcher",
     "approval_is_fresh_and_for_this_evidence",
+    "approvals_are_signed",
     "not_in_change_freeze",
     "toggle_awaits_approval",
+    "policy_allows",
 )
 """The checks :func:`promotion_gate` gives, in this order, always all of them."""
 
@@ -42,23 +46,44 @@ class ApprovalDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedGate:
-    """A gate's result as the ledger holds it: overall outcome, digests of what was judged, when."""
+    """A gate's result as the ledger holds it: overall outcome, digests of what was judged, when.
+
+    ``overridden`` names the checks that did not pass and that two approvers let count as open, each with who and why; ``outcome``
+    is that of all others.
+    """
 
     gate: Gate
     outcome: Outcome
     subjects: Mapping[str, str]
     at: datetime
+    overridden: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedApproval:
-    """One word of one approver about one bundle, given on one piece of evidence (digests)."""
+    """One word of one approver about one bundle, given on one piece of evidence (digests).
+
+    Args:
+        approver: who.
+        at: when.
+        bundle: digest of the bundle.
+        evidence: digest of the look.
+        decision: what they said.
+        valid_until: until when it holds, where that was recorded.
+        key: fingerprint of the key that signed it; None where it is named only.
+        fault: why its signature does not hold; empty where it does.
+        voided: what became of the evidence it rests on since; empty where nothing did.
+    """
 
     approver: str
     at: datetime
     bundle: str
     evidence: str
     decision: ApprovalDecision = ApprovalDecision.APPROVE
+    valid_until: datetime | None = None
+    key: str | None = None
+    fault: str = ""
+    voided: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,9 @@ class PromotionEvidence:
         toggle_status: state of the challenger's toggle, None when it has none.
         freezes: the contract's ``cadence.freeze``.
         now: the moment of the promotion, timezone-aware.
+        stakes: people, as they are compared, who cannot be the only approvers, and why: who launched the retrain, who owns
+            its training, experiment or toggle.
+        answer: what the contract's policy answered about this very case; None while it was not asked.
     """
 
     gates: tuple[RecordedGate, ...]
@@ -87,6 +115,8 @@ class PromotionEvidence:
     toggle_status: str | None
     freezes: tuple[Freeze, ...]
     now: datetime
+    stakes: Mapping[str, str] = field(default_factory=dict)
+    answer: PolicyAnswer | None = None
 
 
 def promotion_gate(evidence: PromotionEvidence) -> list[Verdict]:
@@ -108,15 +138,19 @@ def promotion_gate(evidence: PromotionEvidence) -> list[Verdict]:
         _all_passed(evidence),
         _match(evidence),
         _enough(evidence, valid),
+        _each_role(evidence, valid),
         _separate(evidence, valid),
         _fresh(evidence, given, valid),
+        _signed(evidence, given),
         _no_freeze(evidence),
         _awaits(evidence),
+        _policy(evidence),
     ]
 
 
 def _all_passed(evidence: PromotionEvidence) -> Verdict:
     check, outcomes = "all_gates_passed", {record.gate: record.outcome for record in _latest(evidence)}
+    overridden = [f"{record.gate.value}.{name} by {why}" for record in _latest(evidence) for name, why in record.overridden.items()]
     table = [{"gate": gate.value, "outcome": outcomes[gate].value if gate in outcomes else None} for gate in GATES_BEFORE]
     missing = [gate.value for gate in GATES_BEFORE if gate not in outcomes]
     closed = [
@@ -129,7 +163,10 @@ def _all_passed(evidence: PromotionEvidence) -> Verdict:
         outcome, message = Outcome.NO_DATA, f"gates without a recorded verdict: {listed(missing)}"
     else:
         outcome, message = Outcome.PASS, "gates data, training, offline and canary are recorded as passed"
-    return _verdict(check, outcome, message, passed, len(GATES_BEFORE), {"gates": table})
+    if overridden:
+        said = "; ".join(f"overridden: {one}" for one in overridden)
+        message = f"NOT EVERY CHECK PASSED; {said}" if outcome is Outcome.PASS else f"{message}; {said}"
+    return _verdict(check, outcome, message, passed, len(GATES_BEFORE), {"gates": table, "overridden": overridden})
 
 
 def _match(evidence: PromotionEvidence) -> Verdict:
@@ -169,18 +206,37 @@ def _enough(evidence: PromotionEvidence, valid: list[RecordedApproval]) -> Verdi
     return _verdict(check, outcome, message, len(approvers), required, detail)
 
 
+def _each_role(evidence: PromotionEvidence, valid: list[RecordedApproval]) -> Verdict:
+    check, roles = "approved_by_each_role", evidence.policy.roles
+    approvers = {_principal(word.approver) for word in valid}
+    given = {role: sorted(approvers & folded(having)) for role, having in roles.items()}
+    detail = {"roles": given}
+    if not roles:
+        return _verdict(check, Outcome.PASS, "the contract names no roles", 0, 0, detail)
+    missing = [f"{role} ({' or '.join(roles[role])})" for role, by in given.items() if not by]
+    if not missing:
+        message = f"approved by each role: {listed([f'{role} ({one[0]})' for role, one in given.items()])}"
+        return _verdict(check, Outcome.PASS, message, len(roles), len(roles), detail)
+    outcome = Outcome.INCONCLUSIVE if approvers else Outcome.NO_DATA
+    message = f"no approval yet by {listed(missing)}"
+    return _verdict(check, outcome, message, len(roles) - len(missing), len(roles), detail)
+
+
 def _separate(evidence: PromotionEvidence, valid: list[RecordedApproval]) -> Verdict:
-    check, launcher = "approver_is_not_the_launcher", _principal(evidence.launched_by)
+    check, launcher = "approver_is_not_the_launcher", evidence.launched_by
+    stakes = {**({_principal(launcher): "launched the retrain"} if launcher.startswith("person:") else {}), **evidence.stakes}
     approvers = sorted({_principal(word.approver) for word in valid})
-    detail = {"launched_by": evidence.launched_by, "approvers": approvers}
+    concerned = {name: stakes[name] for name in approvers if name in stakes}
+    detail = {"launched_by": launcher, "approvers": approvers, "with_a_stake": concerned}
     if not evidence.policy.separation_of_duties:
         return _verdict(check, Outcome.PASS, "approval.separation_of_duties is off in the contract", evidence=detail)
     if not approvers:
         return _verdict(check, Outcome.NO_DATA, "there is no valid approval yet", evidence=detail)
-    if approvers == [launcher]:
-        message = f"{launcher} launched the retrain and is its only approver; somebody else must approve too"
-        return _verdict(check, Outcome.FAIL, message, evidence=detail)
-    return _verdict(check, Outcome.PASS, f"launched by {evidence.launched_by}, approved by {listed(approvers)}", evidence=detail)
+    if len(concerned) == len(approvers):
+        only = "is its only approver" if len(approvers) == 1 else "are its only approvers"
+        words = listed([f"{name} {why}" for name, why in concerned.items()])
+        return _verdict(check, Outcome.FAIL, f"{words} and {only}; somebody else must approve too", evidence=detail)
+    return _verdict(check, Outcome.PASS, f"launched by {launcher}, approved by {listed(approvers)}", evidence=detail)
 
 
 def _fresh(evidence: PromotionEvidence, given: list[RecordedApproval], valid: list[RecordedApproval]) -> Verdict:
@@ -199,6 +255,33 @@ def _fresh(evidence: PromotionEvidence, given: list[RecordedApproval], valid: li
         reasons = [f"{row['approver']}: {row['because']}" for row in refused]
         return _verdict(check, Outcome.FAIL, f"approvals that do not count: {listed(reasons)}", oldest, threshold, detail)
     return _verdict(check, Outcome.INCONCLUSIVE, "the approvals given hold, but more are required", oldest, threshold, detail)
+
+
+def _signed(evidence: PromotionEvidence, given: list[RecordedApproval]) -> Verdict:
+    check = "approvals_are_signed"
+    keys = {_principal(word.approver): word.key for word in given}
+    if not evidence.policy.signed:
+        return _verdict(check, Outcome.PASS, "the contract names no keys: approvals are named, not signed")
+    if not given:
+        return _verdict(check, Outcome.NO_DATA, "there is no approval yet")
+    broken = [f"{word.approver}: {word.fault or 'it is not signed'}" for word in given if word.fault or word.key is None]
+    if broken:
+        message = f"approvals whose signature does not hold: {listed(broken)}"
+        return _verdict(check, Outcome.FAIL, message, len(broken), 0, {"keys": keys, "broken": broken})
+    message = f"signed by {listed([f'{who} ({key})' for who, key in sorted(keys.items())])}"
+    return _verdict(check, Outcome.PASS, message, 0, 0, {"keys": keys})
+
+
+def _policy(evidence: PromotionEvidence) -> Verdict:
+    check, hook, answer = "policy_allows", evidence.policy.policy, evidence.answer
+    if hook is None:
+        return _verdict(check, Outcome.PASS, "the contract asks no policy")
+    if answer is None:
+        message = f"the policy ({hook.shown}) is asked when everything else allows the promotion"
+        return _verdict(check, Outcome.NO_DATA, message)
+    said = f": {listed(list(answer.reasons))}" if answer.reasons else ""
+    outcome, word = (Outcome.PASS, "allows") if answer.allow else (Outcome.FAIL, "does not allow")
+    return _verdict(check, outcome, f"the policy ({answer.by}) {word} it{said}", evidence={"answer": answer.to_json()})
 
 
 def _no_freeze(evidence: PromotionEvidence) -> Verdict:
@@ -236,12 +319,12 @@ def _standing_approvals(evidence: PromotionEvidence) -> list[RecordedApproval]:
 
 
 def _rejects(word: RecordedApproval, evidence: PromotionEvidence) -> bool:
-    return word.decision is ApprovalDecision.REJECT and _principal(word.approver) in evidence.policy.approvers
+    return word.decision is ApprovalDecision.REJECT and _principal(word.approver) in folded(evidence.policy.approvers)
 
 
 def _invalid(word: RecordedApproval, evidence: PromotionEvidence) -> str:
     """Why an approval does not count; empty when it does."""
-    if _principal(word.approver) not in evidence.policy.approvers:
+    if _principal(word.approver) not in folded(evidence.policy.approvers):
         return "not an approver of this contract"
     if word.bundle != evidence.manifest.get("bundle"):
         return "given for another bundle"
@@ -251,11 +334,16 @@ def _invalid(word: RecordedApproval, evidence: PromotionEvidence) -> str:
         return "dated in the future"
     if evidence.now - word.at > evidence.policy.valid_for:
         return f"older than {format_duration(evidence.policy.valid_for)}"
-    return ""
+    if word.valid_until is not None and evidence.now > word.valid_until:
+        return f"given until {word.valid_until.isoformat()} only"
+    if word.voided:
+        return f"given on other evidence ({word.voided})"
+    return f"not proven ({word.fault})" if word.fault else ""
 
 
 def _principal(actor: str) -> str:
-    return actor.removeprefix("person:")
+    """A person as people are compared, without case."""
+    return actor.removeprefix("person:").strip().casefold()
 
 
 def _verdict(

@@ -1,31 +1,28 @@
 """The one door to activation: everything that changes what serves, or decides about it. The steps of a change are ``door``'s.
 
-What is decided stands in ``retrains``, ``ramping`` and ``deciding``.
+What is decided stands in ``retrains``, ``ramping``, ``approvals`` and ``deciding``.
 """
 
 from __future__ import annotations
 
-import getpass
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from retrain_assets.contract import Contract, CustodyError, Gate, RegistryUnavailable, Verdict, digest_of, finite
+from retrain_assets.contract import Contract, CustodyError, Gate, Verdict, digest_of, finite
 from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
-from retrain_assets.release import deciding, ownership, ramping, retirement, retrains
+from retrain_assets.release import ownership, ramping, retirement, retrains
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.platform_control import PlatformControl
+from retrain_assets.release.people_control import PeopleControl
 from retrain_assets.release.policy import expired
-from retrain_assets.release.promotion import promotion_verdicts
-from retrain_assets.release.state import ApprovalRecord, Decision, GateRecord, ModelState, RetrainState, ToggleState
+from retrain_assets.release.state import GateRecord, ModelState, RetrainState, ToggleState
 from retrain_assets.routing import VersionRef
 
 _LOG = logging.getLogger(__name__)
 
 
-class ReleaseController(PlatformControl):
+class ReleaseController(PeopleControl):
     """Changes activation and records what decides about it; made by :meth:`open` or with the parts :class:`~.door.Door` takes."""
 
     def launch_retrain(self, contract: Contract, retrain: str | None, trigger: Mapping[str, Any], actor: Actor) -> Event:
@@ -118,21 +115,6 @@ class ReleaseController(PlatformControl):
             model, actor, f"{stage} failed: {message}", lambda drafts: retrains.stage_failed(drafts, retrain, stage, message)
         )
 
-    def bootstrap(self, contract: Contract, retrain: str, actor: Actor, reason: str) -> ModelState:
-        """Make a retrain's candidate the first champion, on an approver's word; there is nothing to compare it with.
-
-        Raises:
-            Refused: there is a champion, the actor is no approver, or a gate before traffic is not open for this bundle.
-            CustodyError: the registered bundle is not the recorded one.
-        """
-
-        def plan(drafts: Drafts) -> None:
-            retrains.bootstrap(drafts, contract, retrain)
-            self._manifest_of_candidate(drafts.state, retrain)
-
-        self._change(contract.model, actor, reason, plan)
-        return self.state(contract.model)
-
     def register_and_arm(
         self, contract: Contract, retrain: str, actor: Actor = SYSTEM, reason: str = "gates before traffic passed"
     ) -> ToggleState:
@@ -145,6 +127,7 @@ class ReleaseController(PlatformControl):
 
         def plan(drafts: Drafts) -> None:
             ramping.register_and_arm(drafts, contract, retrain)
+            self.require_sound_overrides(contract.model, drafts.state.retrains[retrain], contract)
             self._manifest_of_candidate(drafts.state, retrain)
 
         self._change(contract.model, actor, reason, plan)
@@ -154,35 +137,9 @@ class ReleaseController(PlatformControl):
         """On to the next stage of the approved ramp."""
         return self._flip(toggle, actor, reason, revision, lambda drafts: ramping.step(drafts, toggle))
 
-    def hold(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
-        """Stop the ramp; traffic stays divided as it is."""
-        return self._flip(toggle, actor, reason, revision, lambda drafts: ramping.hold(drafts, toggle))
-
     def resume(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
         """Let a held toggle go on from where it was held."""
         return self._flip(toggle, actor, reason, revision, lambda drafts: ramping.resume(drafts, toggle))
-
-    def rollback(self, toggle: str, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
-        """All traffic to the champion; after a promotion the previous champion serves again, provided it still exists.
-
-        The previous champion's bundle is verified first; a registry that does not answer does not keep a rollback from
-        happening, as serving compares the digest again when it loads the version.
-
-        Raises:
-            CustodyError: the previous champion's bundle in the registry is not the recorded one.
-        """
-        cause = "person" if actor.is_person else "system"
-
-        def plan(drafts: Drafts) -> None:
-            ramping.roll_back(drafts, toggle, cause=cause)
-            known = drafts.state.toggles[toggle]
-            if not known.active:
-                try:
-                    self._verified(known.model, known.previous_champion)
-                except RegistryUnavailable as error:
-                    _LOG.warning("version %s serves again unverified: %s", known.previous_champion.version, error.line)
-
-        return self._flip(toggle, actor, reason, revision, plan)
 
     def extend(self, toggle: str, by: timedelta, actor: Actor, reason: str, *, revision: int | None = None) -> ToggleState:
         """Let the toggle expire later, not after its removal date."""
@@ -276,68 +233,6 @@ class ReleaseController(PlatformControl):
             self.catch_up()
         return [self._toggle(event.toggle or "") for event in recorded if event.kind is EventKind.TOGGLE_RETIRED]
 
-    def approve(self, model: str, retrain: str, actor: Actor, reason: str, *, evidence: str | None = None) -> ApprovalRecord:
-        """Approve a promotion, bound to version, bundle and the last look at the canary.
-
-        Args:
-            model: the model.
-            retrain: its key.
-            actor: one of the contract's approvers.
-            reason: why.
-            evidence: digest of the look the approver has read; refused when there was a later one.
-        """
-        account = _operating_system_account()
-        self._change(model, actor, reason, lambda drafts: deciding.approve(drafts, retrain, typed_by=account, evidence=evidence))
-        toggle = self.state(model).toggle_of(retrain)
-        assert toggle is not None  # approve refuses without one
-        return toggle.approvals[-1]
-
-    def withdraw(self, model: str, retrain: str, actor: Actor, reason: str) -> None:
-        """Take an approval back."""
-        self._change(model, actor, reason, lambda drafts: deciding.withdraw(drafts, retrain))
-
-    def reject(self, model: str, retrain: str, actor: Actor, reason: str) -> RetrainState:
-        """End a retrain as rejected; an active toggle is rolled back."""
-        contract = self._contract_of(model, retrain)
-        self._change(model, actor, reason, lambda drafts: deciding.reject(drafts, retrain, contract))
-        return self.state(model).retrains[retrain]
-
-    def decide(self, model: str, retrain: str, actor: Actor = SYSTEM) -> Decision:
-        """Promote when policy allows, reject what cannot be promoted any more, otherwise wait.
-
-        Everything is read anew: the recorded verdicts, the approvals and the registered bundle's own manifest. A decision is made
-        once; asking again gives it back and changes nothing.
-
-        Raises:
-            CustodyError: the registered bundle is not the recorded one.
-        """
-        contract = self._contract_of(model, retrain)
-
-        def plan(drafts: Drafts) -> Decision:
-            known = drafts.state.retrains[retrain]
-            manifest = (
-                self._manifest_of_candidate(drafts.state, retrain) if _about_to_promote(drafts.state, known) else known.subjects
-            )
-            return deciding.decide(drafts, retrain, contract, manifest)
-
-        return self._change(model, actor, "decision about the retrain", plan)[0]
-
-    def promotion_verdicts(self, model: str, retrain: str) -> tuple[Verdict, ...]:
-        """What gate promotion says: as recorded with the decision, or as of now while there is none. Changes nothing.
-
-        Raises:
-            CustodyError: the registered bundle is not the recorded one.
-        """
-        states, platform = self.snapshot()
-        state = states.get(model) or ModelState(model)
-        known = state.retrains.get(retrain)
-        if known is None or known.decision is not None:
-            return known.decision.verdicts if known is not None and known.decision is not None else ()
-        toggle, contract = state.toggle_of(retrain), self._contract_of(model, retrain)
-        manifest = self._manifest_of_candidate(state, retrain) if _about_to_promote(state, known) else known.subjects
-        terms = toggle.terms if toggle else contract
-        return tuple(promotion_verdicts(known, toggle, terms, manifest, self.clock.now(), platform))
-
     def record_audit(
         self, model: str, retrain: str, evidence: str, actor: Actor = SYSTEM, detail: Mapping[str, Any] | None = None
     ) -> RetrainState:
@@ -346,6 +241,25 @@ class ReleaseController(PlatformControl):
             model, actor, "evidence pack made", lambda drafts: retrains.audit_recorded(drafts, retrain, evidence, detail or {})
         )
         return self.state(model).retrains[retrain]
+
+    def record_exported_split(
+        self, model: str, retrain: str | None, toggle: str | None, detail: Mapping[str, Any], actor: Actor, reason: str
+    ) -> Event:
+        """Record that a serving system of somebody else was made to serve the model's split.
+
+        Args:
+            model: the model.
+            retrain: the retrain whose toggle divides the traffic; None without one.
+            toggle: that toggle.
+            detail: ``endpoint``, ``entity``, ``revision``, ``share`` (0..1), ``served`` (per cent by version) and what changed.
+            actor: who exported it.
+            reason: why.
+        """
+        payload = {**detail, "digest": digest_of(detail["served"])}
+        _, events = self._change(
+            model, actor, reason, lambda drafts: drafts.add(EventKind.SPLIT_EXPORTED, retrain, payload, toggle=toggle)
+        )
+        return events[0]
 
     def _contracts_of(self, state: ModelState, keys: Iterable[str]) -> dict[str, Contract]:
         """The contracts of some retrains; one whose evidence is gone or damaged is told in the log and left out."""
@@ -356,23 +270,3 @@ class ReleaseController(PlatformControl):
             except CustodyError as error:
                 _LOG.warning("%s %s stays open: %s", state.model, key, error.line)
         return contracts
-
-    def _flip(
-        self, toggle: str, actor: Actor, reason: str, revision: int | None, plan: Callable[[Drafts], object]
-    ) -> ToggleState:
-        known = self._toggle(toggle)
-        expected = known.revision if revision is None else revision
-        self._change(known.model, actor, reason, plan, expect_revision=(toggle, expected))
-        return self._toggle(toggle)
-
-
-def _about_to_promote(state: ModelState, retrain: RetrainState) -> bool:
-    toggle = state.toggle_of(retrain.key)
-    return retrain.decision is None and toggle is not None and bool(toggle.approvals) and toggle.active
-
-
-def _operating_system_account() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"

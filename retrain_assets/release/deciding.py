@@ -1,143 +1,49 @@
-"""People's word on a promotion and the decision about a retrain.
-
-Each function decides on the state in the drafts and adds the events of one action, or refuses.
-"""
+"""The decision about a retrain: promote, reject or wait. Decided on the state in the drafts, which get the events of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from retrain_assets.contract import Contract, Gate, Refused, StaleRevision, Verdict
+from retrain_assets.contract import Contract, Verdict
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.overrides import closed_checks, overrides_in_force
 from retrain_assets.release.policy import (
+    ALL_GATES,
     GATES_BEFORE_TRAFFIC,
     approval_may_be_given,
     arming_subjects,
     canary_subjects,
     expired,
     gate_obstacles,
-    require_approver,
-    require_candidate,
-    require_gates,
-    require_move,
     standing_approvals,
     toggle_brakes,
 )
-from retrain_assets.release.promotion import promotion_verdicts
+from retrain_assets.release.policy_case import policy_case
+from retrain_assets.release.promotion import POLICY_CHECK, Grounds, promotion_verdicts
 from retrain_assets.release.ramping import roll_back
 from retrain_assets.release.retrains import known_retrain
 from retrain_assets.release.state import Decision, Ending, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, require_possible
 
-ALL_GATES = (*GATES_BEFORE_TRAFFIC, Gate.CANARY)
 
-
-def approve(drafts: Drafts, key: str, *, typed_by: str, evidence: str | None) -> None:
-    """One person's approval, bound to version, bundle and the last look.
-
-    Args:
-        drafts: where the event goes; their actor approves.
-        key: the retrain.
-        typed_by: operating-system account that typed it.
-        evidence: digest of the look the person has seen, where known; must be the last one.
-    """
-    where = f"{drafts.state.model} {key}"
-    retrain = require_candidate(drafts.state.retrains.get(key), drafts.state.model, key)
-    require_gates(retrain, retrain.subjects, now=drafts.now)
-    toggle = drafts.state.toggle_of(key)
-    if toggle is None:
-        raise Refused(
-            "its challenger was never armed, there is nothing to approve", where=where, remedy="take it through its ramp"
-        )
-    require_approver(toggle.terms, drafts.actor, where)
-    require_move(toggle, Move.APPROVE, drafts.actor, drafts.now, drafts.platform)
-    look = toggle.last_look
-    if look is None or not approval_may_be_given(retrain, toggle, drafts.now):
-        raise Refused(
-            f"the last look does not ask for approval ({look.action}: {look.reason})"
-            if look
-            else "there is no look at the canary",
-            where=where,
-            remedy="wait for a look that does",
-        )
-    if evidence is not None and evidence != look.evidence:
-        raise StaleRevision(
-            f"there was another look since: the last one is {look.evidence[:15]}…, not {evidence[:15]}…",
-            where=where,
-            remedy="read it first",
-        )
-    require_gates(retrain, canary_subjects(retrain, toggle), ALL_GATES, now=drafts.now)
-    if drafts.actor.name in {item.approver for item in standing_approvals(toggle, drafts.now)}:
-        raise Refused(
-            f"{drafts.actor.name} has approved this very evidence already", where=where, remedy="nothing more is needed"
-        )
-    payload = {
-        "version": toggle.challenger.version,
-        "bundle": toggle.challenger.bundle,
-        "evidence": look.evidence,
-        "valid_until": (drafts.now + toggle.terms.approval.valid_for).isoformat(),
-        "typed_by": typed_by,
-    }
-    drafts.add(EventKind.APPROVED, key, payload, toggle=toggle.name)
-
-
-def withdraw(drafts: Drafts, key: str) -> None:
-    """An approver takes the approval back while nothing is promoted."""
-    toggle = drafts.state.toggle_of(key)
-    where = f"{drafts.state.model} {key}"
-    if toggle is None or drafts.actor.name not in {item.approver for item in toggle.approvals}:
-        raise Refused(f"{drafts.actor} has not approved it", where=where)
-    if not toggle.active:
-        raise Refused(f"its toggle is {toggle.state}", where=where, remedy="roll back to undo a promotion")
-    drafts.add(EventKind.APPROVAL_WITHDRAWN, key, {}, toggle=toggle.name)
-
-
-def reject(drafts: Drafts, key: str, contract: Contract) -> None:
-    """An approver ends the retrain: an active toggle is rolled back, the rejection and the decision are recorded.
-
-    After a promotion that was rolled back only the toggle is left to reject; the decision of then stays.
-
-    Args:
-        drafts: where the events go; their actor rejects.
-        key: the retrain.
-        contract: the contract the retrain was launched under; a toggle's own comes before it.
-    """
-    retrain = known_retrain(drafts, key)
-    toggle = drafts.state.toggle_of(key)
-    where = f"{drafts.state.model} {key}"
-    require_approver(toggle.terms if toggle else contract, drafts.actor, where)
-    if toggle is not None and toggle.state is ToggleStatus.ROLLED_BACK and retrain.decision is not None:
-        drafts.move(EventKind.REJECTED, key, toggle.name, {"ending": str(Ending.ROLLED_BACK)})
-        return
-    if retrain.decision is not None:
-        raise Refused(
-            f"it was decided already ({retrain.decision.decision}: {retrain.decision.reason})",
-            where=where,
-            remedy="roll its toggle back to undo a promotion",
-        )
-    if retrain.rejected is not None:
-        raise Refused(f"it was rejected already: {retrain.rejected}", where=where)
-    end(drafts, retrain, toggle, [], Ending.REJECTED, f"rejected by {drafts.actor.name}: {drafts.reason}")
-
-
-def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, str]) -> Decision:
+def decide(drafts: Drafts, key: str, contract: Contract, grounds: Grounds) -> Decision:
     """Promote when policy allows, reject what cannot be promoted any more, otherwise wait. A decision is made once.
 
     Args:
         drafts: where the events go.
         key: the retrain.
         contract: the contract the retrain was launched under; a toggle's own comes before it.
-        manifest: digests ``dataset``, ``features`` and ``bundle`` read from the registered bundle; empty without one.
+        grounds: what was read anew besides.
     """
     retrain = known_retrain(drafts, key)
     if retrain.decision is not None:
         return retrain.decision
     toggle = drafts.state.toggle_of(key)
     terms = toggle.terms if toggle else contract
-    verdicts = promotion_verdicts(retrain, toggle, terms, manifest, drafts.now, drafts.platform)
+    verdicts = promotion_verdicts(retrain, toggle, terms, grounds, drafts.now, drafts.platform)
     ending, reason = _cannot_be_promoted(retrain, toggle, drafts.now)
     if ending is not None:
         end(drafts, retrain, toggle, verdicts, ending, reason)
@@ -148,9 +54,20 @@ def decide(drafts: Drafts, key: str, contract: Contract, manifest: Mapping[str, 
             or "its challenger is not armed yet"
         )
         return Decision("wait", tuple(verdicts), (), missing)
-    if waits := _waits_for(drafts, retrain, toggle, verdicts, manifest):
+    closed = [verdict.message for verdict in verdicts if not verdict.passed]
+    if waits := "; ".join(closed) or _waits_for(drafts, retrain, toggle, grounds.manifest):
         return Decision("wait", tuple(verdicts), (), waits)
-    return _promote(drafts, retrain, toggle, verdicts)
+    return _promote(drafts, retrain, toggle, verdicts, grounds)
+
+
+def case_for_policy(drafts: Drafts, key: str, decision: Decision, grounds: Grounds) -> dict[str, Any] | None:
+    """What the contract's policy is to be asked, when it alone keeps a decision waiting; None otherwise."""
+    toggle = drafts.state.toggle_of(key)
+    closed = {verdict.check for verdict in decision.verdicts if not verdict.passed}
+    if decision.decision != "wait" or toggle is None or closed != {POLICY_CHECK}:
+        return None
+    retrain = known_retrain(drafts, key)
+    return None if _waits_for(drafts, retrain, toggle, grounds.manifest) else policy_case(retrain, toggle, drafts.now)
 
 
 def _cannot_be_promoted(retrain: RetrainState, toggle: ToggleState | None, now: datetime) -> tuple[Ending | None, str]:
@@ -166,11 +83,8 @@ def _cannot_be_promoted(retrain: RetrainState, toggle: ToggleState | None, now: 
     return None, ""
 
 
-def _waits_for(
-    drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdicts: list[Verdict], manifest: Mapping[str, str]
-) -> str:
-    if closed := [verdict.message for verdict in verdicts if not verdict.passed]:
-        return "; ".join(closed)
+def _waits_for(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, manifest: Mapping[str, str]) -> str:
+    """What keeps a promotion waiting besides the promotion gate; empty when nothing does."""
     if expired(toggle, drafts.now):
         return "the toggle expired and is about to be rolled back"
     if not approval_may_be_given(retrain, toggle, drafts.now):
@@ -185,7 +99,7 @@ def _waits_for(
     return "; ".join(brake.message for brake in toggle_brakes(toggle, Move.PROMOTE, drafts.now, drafts.platform))
 
 
-def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdicts: list[Verdict]) -> Decision:
+def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdicts: list[Verdict], grounds: Grounds) -> Decision:
     require_possible(toggle, Move.PROMOTE)
     approvals = standing_approvals(toggle, drafts.now)
     names = " and ".join(item.approver for item in approvals)
@@ -198,6 +112,7 @@ def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdict
         "previous_champion": {"version": toggle.previous_champion.version, "bundle": toggle.previous_champion.bundle},
         "evidence": approvals[-1].evidence,
         "approvals": sequences,
+        **({"policy": grounds.answer.to_json()} if grounds.answer is not None else {}),
     }
     drafts.move(EventKind.PROMOTED, retrain.key, toggle.name, payload, reason=reason)
     _record(drafts, retrain, "promote", verdicts, sequences, Ending.PROMOTED, reason)
@@ -205,16 +120,35 @@ def _promote(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, verdict
 
 
 def end(
-    drafts: Drafts, retrain: RetrainState, toggle: ToggleState | None, verdicts: list[Verdict], ending: Ending, reason: str
+    drafts: Drafts,
+    retrain: RetrainState,
+    toggle: ToggleState | None,
+    verdicts: Sequence[Verdict],
+    ending: Ending,
+    reason: str,
+    *,
+    proof: Mapping[str, Any] | None = None,
 ) -> None:
-    """Reject: an active toggle is rolled back first, a rolled back one becomes rejected, and the decision is recorded."""
+    """Reject: an active toggle is rolled back first, a rolled back one becomes rejected, and the decision is recorded.
+
+    Args:
+        drafts: where the events go.
+        retrain: the retrain.
+        toggle: its toggle, None before arming.
+        verdicts: of the promotion gate, where it was asked.
+        ending: how it ends.
+        reason: why.
+        proof: what the rejection itself carries besides, such as a person's signature.
+    """
+    more = dict(proof or {})
     if toggle is not None and toggle.active:
         roll_back(drafts, toggle.name, cause=str(ending))
     if retrain.rejected is None:
         if toggle is not None and (toggle.active or toggle.state is ToggleStatus.ROLLED_BACK):
-            drafts.move(EventKind.REJECTED, retrain.key, toggle.name, {"ending": str(ending)}, reason=reason)
+            drafts.move(EventKind.REJECTED, retrain.key, toggle.name, {"ending": str(ending), **more}, reason=reason)
         elif toggle is None:
-            drafts.add(EventKind.REJECTED, retrain.key, {"ending": str(ending), "failure": _failure(retrain)}, reason=reason)
+            payload = {"ending": str(ending), "failure": _failure(retrain), **more}
+            drafts.add(EventKind.REJECTED, retrain.key, payload, reason=reason)
     _record(drafts, retrain, "reject", verdicts, [], ending, reason)
 
 
@@ -236,7 +170,7 @@ def _record(
     drafts: Drafts,
     retrain: RetrainState,
     decision: str,
-    verdicts: list[Verdict],
+    verdicts: Sequence[Verdict],
     approvals: list[int],
     ending: Ending,
     reason: str,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.contract import Gate, Verdict
+from retrain_assets.contract import Gate, Verdict, digest_of
+from retrain_assets.contract.approval import same_person
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.release.platform import PLATFORM_KINDS
 from retrain_assets.release.signed_override import overrides_after
@@ -80,6 +81,9 @@ def fold(events: Iterable[Event], start: Mapping[str, ModelState] | None = None)
             sequence=event.sequence,
             activation_sequence=event.sequence if event.kind in ACTIVATION_KINDS else state.activation_sequence,
             registry_sequence=event.sequence if event.kind in REGISTRY_KINDS else state.registry_sequence,
+            statements=state.statements | {digest_of(signed["statement"])}
+            if (signed := event.payload.get("signed"))
+            else state.statements,
         )
     return states
 
@@ -108,7 +112,23 @@ def _gate_evaluated(state: ModelState, event: Event) -> ModelState:
         checks[verdict.check] = CheckRecord(
             verdict, event.payload["subjects"], event.payload["evidence"], event.at, event.sequence
         )
-    return _with_retrain(state, event, verdicts={**retrain.verdicts, gate: GateRecord(gate, checks)}, failure=None)
+    record = GateRecord(gate, checks)
+    state = _voiding_approvals(state, event, gate, record.evidence_digests)
+    return _with_retrain(state, event, verdicts={**retrain.verdicts, gate: record}, failure=None)
+
+
+def _voiding_approvals(state: ModelState, event: Event, gate: Gate, evidence: list[str]) -> ModelState:
+    """Approvals that rest on other evidence of a gate than it has now count no more."""
+    toggle = state.toggle_of(event.retrain or "")
+    if toggle is None or not toggle.active or not toggle.approvals:
+        return state
+    approvals = tuple(
+        replace(item, voided_by=event.sequence)
+        if item.voided_by is None and item.gates and list(item.gates.get(str(gate), ())) != evidence
+        else item
+        for item in toggle.approvals
+    )
+    return replace(state, toggles={**state.toggles, toggle.name: replace(toggle, approvals=approvals)})
 
 
 def _candidate_registered(state: ModelState, event: Event) -> ModelState:
@@ -230,7 +250,7 @@ def _approval_requested(state: ModelState, event: Event) -> ModelState:
 
 
 def _approved(state: ModelState, event: Event) -> ModelState:
-    payload = event.payload
+    payload, signed = event.payload, event.payload.get("signed") or {}
     approval = ApprovalRecord(
         approver=event.actor.name,
         at=event.at,
@@ -241,13 +261,18 @@ def _approved(state: ModelState, event: Event) -> ModelState:
         reason=event.reason,
         typed_by=payload["typed_by"],
         sequence=event.sequence,
+        gates={gate: tuple(digests) for gate, digests in payload.get("gates", {}).items()},
+        source=signed.get("source", "named"),
+        key=signed.get("key"),
+        statement=digest_of(signed["statement"]) if signed else None,
     )
     return _with_toggle(state, event, approvals=(*state.toggles[event.toggle or ""].approvals, approval))
 
 
 def _approval_withdrawn(state: ModelState, event: Event) -> ModelState:
     approvals = state.toggles[event.toggle or ""].approvals
-    return _with_toggle(state, event, approvals=tuple(item for item in approvals if item.approver != event.actor.name))
+    left = tuple(item for item in approvals if not same_person(item.approver, event.actor.name))
+    return _with_toggle(state, event, approvals=left)
 
 
 def _rejected(state: ModelState, event: Event) -> ModelState:

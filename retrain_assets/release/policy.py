@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from retrain_assets.contract import Contract, Gate, Refused
+from retrain_assets.contract.approval import folded
 from retrain_assets.ledger import Actor
 from retrain_assets.release.brakes import Brake, brakes, freeze_in_force, require_free
 from retrain_assets.release.overrides import closed_checks, overrides_in_force
@@ -19,6 +20,9 @@ from retrain_assets.routing import VersionRef
 
 GATES_BEFORE_TRAFFIC = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
 """Gates that must be recorded as passed before a challenger may be armed."""
+
+ALL_GATES = (*GATES_BEFORE_TRAFFIC, Gate.CANARY)
+"""Gates that must be recorded as passed before a challenger may be promoted."""
 
 REQUIRED_SUBJECTS: Mapping[Gate, frozenset[str]] = {
     Gate.DATA: frozenset({"dataset", "features"}),
@@ -160,7 +164,7 @@ def require_approver(contract: Contract, actor: Actor, where: str) -> None:
     Raises:
         Refused: naming who may.
     """
-    if not actor.is_person or actor.name not in contract.approval.approvers:
+    if not actor.is_person or not folded([actor.name]) <= folded(contract.approval.approvers):
         raise Refused(
             f"{actor} is not an approver of {contract.model}",
             where=where,
@@ -189,14 +193,15 @@ def canary_subjects(retrain: RetrainState, toggle: ToggleState) -> dict[str, str
 
 
 def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalRecord, ...]:
-    """Approvals that count now: for this bundle, on the last look, not lapsed; the latest of each approver."""
+    """Approvals that count now: for this bundle, on the last look and the gates as judged, not lapsed; each approver's latest."""
     evidence = toggle.last_look.evidence if toggle.last_look else None
-    latest = {approval.approver: approval for approval in toggle.approvals}
+    latest = {approval.approver.strip().casefold(): approval for approval in toggle.approvals}
     return tuple(
         approval
         for approval in latest.values()
         if approval.evidence == evidence
         and approval.bundle == toggle.challenger.bundle
+        and approval.voided_by is None
         and approval.at <= now <= approval.valid_until
     )
 

@@ -14,6 +14,7 @@ from retrain_assets.release import deciding
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, gate_obstacles
+from retrain_assets.release.promotion import Grounds
 from retrain_assets.release.state import Ending, ModelState, RetrainState, ToggleState, ToggleStatus
 
 REMOVAL_DATE = "removal_date"
@@ -75,7 +76,7 @@ def _retire(drafts: Drafts, toggle: ToggleState) -> None:
     """Reject it where it was only rolled back, then retire it; both in this transaction."""
     retrain = drafts.state.retrains[toggle.retrain]
     if toggle.state is ToggleStatus.ROLLED_BACK and retrain.decision is None:
-        deciding.decide(drafts, toggle.retrain, toggle.terms, retrain.subjects)
+        deciding.decide(drafts, toggle.retrain, toggle.terms, Grounds(retrain.subjects))
     elif toggle.state is ToggleStatus.ROLLED_BACK:
         drafts.move(EventKind.REJECTED, toggle.retrain, toggle.name, {"ending": str(Ending.ROLLED_BACK)})
     drafts.move(

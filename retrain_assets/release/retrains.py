@@ -1,4 +1,4 @@
-"""What is recorded about a retrain on its way to the toggle and after it: launch, gates, candidate, bootstrap, audit.
+"""What is recorded about a retrain on its way to the toggle and after it: launch, gates, candidate, audit.
 
 Each function decides on the state in the drafts and adds the events of one action, or refuses.
 """
@@ -11,11 +11,9 @@ from typing import Any
 
 from retrain_assets.contract import Contract, Gate, Refused, Verdict, overall
 from retrain_assets.ledger import EventKind
-from retrain_assets.release.brakes import require_free
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.policy import arming_brakes, require_approver, require_candidate, require_gates, require_launch
-from retrain_assets.release.state import Ending, RetrainState
-from retrain_assets.release.toggle import Move
+from retrain_assets.release.policy import require_launch
+from retrain_assets.release.state import RetrainState
 
 CANDIDATE_SUBJECTS = ("dataset", "features", "bundle")
 
@@ -132,37 +130,6 @@ def stage_failed(drafts: Drafts, key: str, stage: str, message: str) -> None:
     """A stage of the retrain could not produce its result."""
     known_retrain(drafts, key)
     drafts.add(EventKind.STAGE_FAILED, key, {"stage": stage, "message": message})
-
-
-def bootstrap(drafts: Drafts, contract: Contract, key: str) -> None:
-    """The first champion, explicitly: there is nothing to compare with, and the record says so."""
-    where = f"{contract.model} {key}"
-    if drafts.state.champion is not None:
-        raise Refused(
-            f"the model has a champion, version {drafts.state.champion.version}",
-            where=where,
-            remedy="a bootstrap is for the first one only; take the retrain through its toggle",
-        )
-    require_approver(contract, drafts.actor, where)
-    require_free(arming_brakes(contract, drafts.now, drafts.platform, Move.PROMOTE), Move.PROMOTE, where)
-    retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_gates(retrain, retrain.subjects, now=drafts.now)
-    candidate = retrain.candidate
-    assert candidate is not None  # require_candidate
-    drafts.add(
-        EventKind.CHAMPION_BOOTSTRAPPED,
-        key,
-        {
-            "version": candidate.version,
-            "bundle": candidate.bundle,
-            "compared_with": None,
-            "note": "bootstrap: there was no champion to compare with",
-            "contract_digest": contract.digest,
-        },
-    )
-    reason = "bootstrapped: there was no champion to compare with"
-    drafts.add(EventKind.DECISION_RECORDED, key, {"decision": "promote", "verdicts": [], "approvals": []}, reason=reason)
-    drafts.add(EventKind.RETRAIN_ENDED, key, {"ending": str(Ending.BOOTSTRAPPED)}, reason=reason)
 
 
 def audit_recorded(drafts: Drafts, key: str, evidence: str, detail: Mapping[str, Any]) -> None:

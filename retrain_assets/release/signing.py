@@ -202,8 +202,11 @@ def recorded_fault(event: Event, terms: Approval, ledger: str | None = None) -> 
 
 
 def _has_to_be_signed(event: Event) -> bool:
-    """Of a rollback, only one a person ordered: what a rejection or a kill switch brings about is signed there."""
+    """Of a rollback, only one a person ordered: what a rejection or a kill switch brings about is signed there. An order may have
+    come with a token of the gateway, or be on record as unsigned."""
     if not event.actor.is_person or event.kind not in SIGNED_KINDS:
+        return False
+    if SIGNED_KINDS[event.kind].namespace is Namespace.OPERATE and event.payload.keys() & {"credential", "unsigned"}:
         return False
     return event.kind is not EventKind.ROLLED_BACK or event.payload.get("cause") == "person"
 
@@ -211,7 +214,7 @@ def _has_to_be_signed(event: Event) -> bool:
 def _differs(event: Event, said: Statement, ledger: str | None) -> list[str]:
     """The names of what an event says otherwise than the statement it carries."""
     same = {
-        "act": SIGNED_KINDS.get(event.kind) is said.act,
+        "act": said.act is (Act.WITHDRAW if event.payload.get("withdrawn") else SIGNED_KINDS.get(event.kind)),
         "ledger": ledger is None or said.ledger == ledger,
         "model": said.model == event.model,
         "retrain": said.retrain == event.retrain,

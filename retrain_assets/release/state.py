@@ -101,6 +101,11 @@ class GateRecord:
         return self.latest.evidence
 
     @property
+    def evidence_digests(self) -> list[str]:
+        """Digests of the verdicts of all its checks, sorted; others as soon as a check is judged anew."""
+        return sorted({record.evidence for record in self.checks.values()})
+
+    @property
     def at(self) -> datetime:
         """When a verdict was recorded last."""
         return self.latest.at
@@ -120,6 +125,11 @@ class ApprovalRecord:
         reason: why.
         typed_by: operating-system account that typed it.
         sequence: the ledger event.
+        gates: by gate the digests of the evidence its checks were judged with; empty in records from before they were named.
+        source: ``ssh`` or ``git``, by which it was signed; ``named`` where the contract names no keys.
+        key: fingerprint of the key that signed it.
+        statement: digest of the signed statement.
+        voided_by: the ledger event that judged a gate anew since, after which it counts no more.
     """
 
     approver: str
@@ -131,6 +141,11 @@ class ApprovalRecord:
     reason: str
     typed_by: str
     sequence: int
+    gates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str = "named"
+    key: str | None = None
+    statement: str | None = None
+    voided_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +345,7 @@ class ModelState:
         activation_sequence: the last event that changed what is routed.
         registry_sequence: the last event that changed aliases or tags.
         sequence: the last event about the model.
+        statements: digests of every signed statement on record about it; each counts once.
     """
 
     model: str
@@ -340,6 +356,7 @@ class ModelState:
     activation_sequence: int = 0
     registry_sequence: int = 0
     sequence: int = 0
+    statements: frozenset[str] = frozenset()
 
     @property
     def active_toggle(self) -> ToggleState | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from retrain_assets.ledger import SYSTEM
-from retrain_assets.release import deciding, ramping, retrains
+from retrain_assets.release import approvals, ramping, retrains
 from retrain_assets_tests.reports.conftest import packed, paged
 from retrain_assets_tests.reports.sample import CONTRACT, DORA, DRIFT, MODEL, RUTH, Sample
 
@@ -77,7 +77,7 @@ def test_a_failed_stage_names_the_stage_and_its_message(fresh: Sample) -> None:
 def test_a_person_who_rejects_is_named_with_the_reason(fresh: Sample) -> None:
     fresh.bootstrap()
     until_ramp(fresh)
-    fresh.do(RUTH, "the airport asked to wait", lambda drafts: deciding.reject(drafts, "2013-07-01", CONTRACT))
+    fresh.do(RUTH, "the airport asked to wait", lambda drafts: approvals.reject(drafts, "2013-07-01", CONTRACT))
     answer = packed(fresh, "2013-07-01")["answer"]
     assert (answer["outcome"], answer["by"]) == ("rejected", [str(RUTH)])
     assert "the airport asked to wait" in answer["why"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retrain_assets.ledger import SYSTEM, EventKind
-from retrain_assets.release import deciding, ramping, retrains
+from retrain_assets.release import approvals, ramping, retrains
 from retrain_assets_tests.reports.conftest import packed, paged
 from retrain_assets_tests.reports.sample import CONTRACT, MODEL, RUTH, Sample
 
@@ -101,7 +101,7 @@ def test_a_candidate_a_person_rejects_before_traffic_is_lost_for_that_reason(fre
     fresh.bootstrap()
     fresh.launch("2013-07-01", {"kind": "cadence", "cron": "0 6 1 * *"})
     fresh.offline("2013-07-01", fresh.until_candidate("2013-07-01", "2"))
-    fresh.do(RUTH, "not before the holidays", lambda drafts: deciding.reject(drafts, "2013-07-01", CONTRACT))
+    fresh.do(RUTH, "not before the holidays", lambda drafts: approvals.reject(drafts, "2013-07-01", CONTRACT))
     assert "not before the holidays" in why(fresh, "2013-07-01")["sentence"]
 
 
