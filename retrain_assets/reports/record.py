@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from retrain_assets.contract import CustodyError, Gate, RetrainError
+from retrain_assets.bundle import Manifest
+from retrain_assets.contract import CustodyError, Gate, RetrainError, digest_of
 from retrain_assets.home import Home
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+from retrain_assets.release.deletions import deletions
 from retrain_assets.release.platform import principal
 from retrain_assets.routing import VersionRef
 
@@ -32,6 +34,26 @@ BESIDE = (
 )
 """Events about a model, or all of them, that stop a retrain's moves without being the retrain's own."""
 
+ABOUT_RECORDS = (EventKind.AUDIT_RECORDED, EventKind.RECORD_EXPORTED)
+"""Events that a record of the retrain was made or left the house; none is part of what the record says."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStage:
+    """What a stage recorded of itself (:attr:`retrain_assets.compute.request.StageResult.record`).
+
+    Args:
+        event: the ledger event that names it.
+        digest: its digest in the evidence store.
+        metadata: facts of its answer.
+        run: when, where and with what it ran.
+    """
+
+    event: int
+    digest: str
+    metadata: Mapping[str, Any]
+    run: Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Record:
@@ -42,10 +64,12 @@ class Record:
         retrain: key of the retrain.
         events: its events, oldest first, without those that record evidence packs.
         state: the model after the last of them.
-        stages: stage results found on disk, as JSON, by stage name.
+        stages: what each stage recorded of itself, by its name; only what a digest in the ledger confirms.
+        manifest: the candidate's, confirmed by the bundle digest in the ledger; empty where there is none that is it.
         evidence: where evidence is read from.
         root: the home's directory, to name files relative to it.
         beside: events about the model or all models that stop moves or let them go on, from its first event to its last.
+        gone: evidence that was deleted by retention, by digest, with the event that says so.
         used: evidence digests read so far, with what they are.
         faults: what is missing or not what was recorded.
     """
@@ -54,10 +78,12 @@ class Record:
     retrain: str
     events: tuple[Event, ...]
     state: ModelState
-    stages: Mapping[str, Mapping[str, Any]]
+    stages: Mapping[str, RecordedStage]
     evidence: EvidenceStore
     root: Path
     beside: tuple[Event, ...] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -96,8 +122,11 @@ class Record:
         return next((event for event in reversed(self.events) if event.kind in kinds), None)
 
     def read(self, digest: str | None, what: str) -> Any:
-        """A piece of evidence; None, and a fault to be shown, when it is missing or was changed."""
-        if not digest:
+        """A piece of evidence; None, and a fault to be shown, when it is missing or was changed.
+
+        What retention deleted is None without a fault.
+        """
+        if not digest or (digest in self.gone and digest not in self.evidence):
             return None
         self.used.setdefault(digest, what)
         try:
@@ -120,7 +149,7 @@ def read_record(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str,
         RetrainError: when the ledger knows no such retrain.
     """
     of_model = ledger.events(model=model)
-    own = tuple(event for event in of_model if event.retrain == retrain and event.kind is not EventKind.AUDIT_RECORDED)
+    own = tuple(event for event in of_model if event.retrain == retrain and event.kind not in ABOUT_RECORDS)
     if not own:
         raise RetrainError(
             f"the ledger has no retrain {retrain} of {model}",
@@ -128,8 +157,15 @@ def read_record(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str,
             remedy="retrain audit list shows those it has",
         )
     state = fold(event for event in of_model if event.sequence <= own[-1].sequence)[model]
-    record = Record(model, retrain, own, state, {}, evidence, home.root, _beside(ledger, of_model, own, state.toggle_of(retrain)))
-    return replace(record, stages=dict(_stages(home, record)))
+    beside = _beside(ledger, of_model, own, state.toggle_of(retrain))
+    record = Record(model, retrain, own, state, {}, evidence, home.root, beside, gone=deletions(of_model))
+    stages = dict(_recorded_stages(record))
+    return replace(record, stages=stages, manifest=_manifest(home, record, stages))
+
+
+def manifest_of(record: Record) -> Mapping[str, Any]:
+    """The candidate's manifest, confirmed by the bundle digest in the ledger; empty where there is none that is it."""
+    return record.manifest
 
 
 def _beside(ledger: Ledger, of_model: list[Event], own: tuple[Event, ...], toggle: ToggleState | None) -> tuple[Event, ...]:
@@ -146,15 +182,50 @@ def _beside(ledger: Ledger, of_model: list[Event], own: tuple[Event, ...], toggl
     )
 
 
-def _stages(home: Home, record: Record) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for stage in STAGES:
-        path = home.stage_dir(record.model, record.retrain, stage) / "result.json"
-        if not path.exists():
-            continue
-        try:
-            result = json.loads(path.read_bytes())
-        except ValueError:
-            record.faults.append(f"the result of stage {stage} is not JSON any more")
-            continue
-        if isinstance(result, dict):
-            yield stage, result.get("result", result)
+def _recorded_stages(record: Record) -> Iterator[tuple[str, RecordedStage]]:
+    """What stages recorded of themselves, the latest of each, read from the evidence their gates' events name."""
+    for event in record.of(EventKind.GATE_EVALUATED):
+        digest = event.payload.get("subjects", {}).get("stage_record")
+        found = record.read(digest, f"what a stage of gate {event.payload.get('gate')} recorded of itself")
+        if isinstance(found, Mapping) and found.get("stage") in STAGES:
+            record.used[digest] = f"what stage {found['stage']} recorded of itself"
+            yield found["stage"], RecordedStage(event.sequence, digest, found.get("metadata") or {}, found.get("run") or {})
+
+
+def _manifest(home: Home, record: Record, stages: Mapping[str, RecordedStage]) -> Mapping[str, Any]:
+    """The manifest of the registered bundle, from the training stage's record or its working files; a foreign one is a fault."""
+    candidate = record.known.candidate
+    if candidate is None:
+        return {}
+    kept = [stages["training"].metadata.get("manifest")] if "training" in stages else []
+    working = _working_manifest(home, record)
+    for found in (*kept, working):
+        if isinstance(found, Mapping) and _digest_of_manifest(found) == candidate.bundle:
+            break
+    else:
+        found = {}
+    if working is not None and _digest_of_manifest(working) != candidate.bundle:
+        left_out = "" if found else "; it is left out here"
+        record.faults.append(f"the manifest in the training stage's result is not the registered bundle's{left_out}")
+    return found
+
+
+def _digest_of_manifest(manifest: Mapping[str, Any]) -> str:
+    try:
+        return Manifest.from_json(manifest).digest
+    except CustodyError:
+        return digest_of(manifest)
+
+
+def _working_manifest(home: Home, record: Record) -> Mapping[str, Any] | None:
+    """The manifest as the training stage's result on disk has it, whatever that is worth; None where there is none."""
+    path = home.stage_dir(record.model, record.retrain, "training") / "result.json"
+    try:
+        result = json.loads(path.read_bytes())
+        found = result.get("result", result)["metadata"]["manifest"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record.faults.append("the result of stage training cannot be read any more")
+        return None
+    return found if isinstance(found, Mapping) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from retrain_assets.compute import StageResult
 from retrain_assets.contract import Contract, Gate, Verdict, digest_of
 from retrain_assets.experiment import (
     ArmCounts,
@@ -28,14 +29,16 @@ from retrain_assets.gates.offline.gate import offline_gate
 from retrain_assets.gates.training import TrainingEvidence, recorded, training_gate
 from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger
-from retrain_assets.release import ModelState, ToggleState, deciding, fold, ramping, retrains
+from retrain_assets.release import ModelState, ToggleState, approvals, deciding, fold, ramping, retrains
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.platform import PLATFORM_KINDS, fold_platform
+from retrain_assets.release.promotion import Grounds
 from retrain_assets_tests.reports.sample_evidence import (
     CONTRACT,
     DORA,
     DRIFT,
     MODEL,
+    RUN,
     RUTH,
     data_verdicts,
     evaluation,
@@ -86,21 +89,23 @@ class Sample:
         """Gates data and training passed, the candidate registered; the digests that were judged."""
         manifest = manifest_of(key)
         subjects = {"dataset": manifest.dataset, "features": manifest.feature_pipeline, "bundle": manifest.digest}
-        self.gate(key, Gate.DATA, data_verdicts(), {name: subjects[name] for name in ("dataset", "features")})
         rows = {"train": 81234, "holdout": 12874}
-        self.stage(key, "dataset", {"window": dict(manifest.window), "rows": rows, "left_out": {"label_missing": 612}})
-        self.stage(
-            key, "features", {"feature_names": list(manifest.feature_names), "feature_function": manifest.feature_function}
-        )
+        made = self.stage(key, "dataset", {"window": dict(manifest.window), "rows": rows, "left_out": {"label_missing": 612}})
+        names = {"feature_names": list(manifest.feature_names), "feature_function": manifest.feature_function}
+        self.stage(key, "features", names)
+        self.gate(key, Gate.DATA, data_verdicts(), {name: subjects[name] for name in ("dataset", "features")} | made)
         evidence = TrainingEvidence(
             duration_s=14.32, artifact_loaded=True, reload_max_difference=0.0, refit_same_digest=True, refit_max_difference=0.0,
             loss=0.5312, baseline_loss=0.6021, recent_loss=0.5987, recent_rows=12930, loss_rows=12874,
             recorded=recorded(manifest.to_json()),
             signatures=dict.fromkeys(("snapshot", "hold-out", "bundle"), tuple(manifest.feature_dtypes.items())),
         )  # fmt: skip
-        self.stage(key, "training", {"manifest": manifest.to_json(), "evidence": evidence.to_json()})
+        cost = {"amount": 14.32 * 2 / 3600, "currency": "EUR", "per_hour": 2.0, "seconds": 14.32}
+        about = {"manifest": manifest.to_json(), "evidence": evidence.to_json(), "cost": cost}
+        checkout = {"repository": "git@git.flights.example:delay.git", "unknown": None}
+        trained = self.stage(key, "training", {**about, "checkout": checkout})
         self.do(SYSTEM, "candidate registered", lambda drafts: retrains.candidate_registered(drafts, key, version, subjects))
-        self.gate(key, Gate.TRAINING, training_gate(evidence, contract=self.contract), subjects)
+        self.gate(key, Gate.TRAINING, training_gate(evidence, contract=self.contract), subjects | trained)
         return subjects
 
     def offline(self, key: str, subjects: Mapping[str, str], *, bootstrap: bool = False) -> None:
@@ -112,7 +117,7 @@ class Sample:
         self.launch(key, {"kind": "person", "reason": "first model of this kind"}, DORA)
         self.offline(key, self.until_candidate(key, "1"), bootstrap=True)
         reason = "nothing to compare with; absolute limits hold, and passengers get no warnings at all today"
-        self.do(RUTH, reason, lambda drafts: retrains.bootstrap(drafts, self.contract, key))
+        self.do(RUTH, reason, lambda drafts: approvals.bootstrap(drafts, key, self.contract))
 
     def arm(self, key: str) -> None:
         self.do(SYSTEM, "gates before traffic passed", lambda drafts: ramping.register_and_arm(drafts, self.contract, key))
@@ -160,21 +165,27 @@ class Sample:
 
     def approve(self, key: str, reason: str) -> None:
         self.now += timedelta(hours=3)
-        self.do(RUTH, reason, lambda drafts: deciding.approve(drafts, key, typed_by="rrelease", evidence=None))
+        self.do(RUTH, reason, lambda drafts: approvals.approve(drafts, key, typed_by="rrelease", evidence=None))
 
     def decide(self, key: str) -> None:
         self.now += timedelta(minutes=10)
         known = self.state().retrains[key]
-        self.do(SYSTEM, "decision about the retrain", lambda drafts: deciding.decide(drafts, key, self.contract, known.subjects))
+        self.do(
+            SYSTEM,
+            "decision about the retrain",
+            lambda drafts: deciding.decide(drafts, key, self.contract, Grounds(known.subjects)),
+        )
 
     def roll_back(self, key: str, reason: str) -> None:
         self.do(RUTH, reason, lambda drafts: ramping.roll_back(drafts, f"{MODEL}-{key}", cause="person"))
 
-    def stage(self, key: str, stage: str, metadata: Mapping[str, Any]) -> None:
+    def stage(self, key: str, stage: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+        """A stage's result on disk and what is recorded of it as evidence, named as its gate's event does."""
         path = self.home.stage_dir(MODEL, key, stage) / "result.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        result = {"stage": stage, "outputs": {}, "metadata": metadata, "verdicts": {}, "request_digest": digest_of(key)}
-        path.write_text(json.dumps({"basis": digest_of(stage), "result": result}))
+        result = StageResult(stage, {}, metadata, {}, digest_of(key), RUN | {"dagster_run_id": f"run of {key}"})
+        path.write_text(json.dumps({**result.to_json(), "basis": digest_of(stage)}))
+        return {"stage_record": self.evidence.put(result.record)}
 
     def promoted(self, key: str = "2013-07-01", version: str = "2") -> None:
         """A drift retrain through all gates, approved and promoted."""

@@ -33,6 +33,24 @@ DRIFT = {
     ],
     "column": None,
 }
+RUN = {
+    "started_at": "2013-07-01T06:01:00+00:00",
+    "ended_at": "2013-07-01T06:01:41+00:00",
+    "seconds": 41.2,
+    "machine": {
+        "cpu": "a processor",
+        "architecture": "x86_64",
+        "cores": 8,
+        "usable_cores": 4,
+        "memory_mb": 31744,
+        "accelerators": [],
+    },
+    "python": "3.11.9",
+    "platform": "Linux-6.1-x86_64",
+    "product": "0.1.0",
+    "product_digest": digest_of("the product"),
+    "installed": {"digest": digest_of({"numpy": "2.3.1"}), "packages": {"numpy": "2.3.1"}},
+}
 CONTRACT = Contract.model_validate(
     {
         "model": MODEL,
