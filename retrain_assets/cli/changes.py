@@ -11,7 +11,7 @@ from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import at_stage, moment, say, say_json
 from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.ledger import Actor, Event
-from retrain_assets.release import ModelState, ReleaseController, toggle_view
+from retrain_assets.release import FollowUp, ModelState, PlatformState, ReleaseController, follow_up_view, toggle_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ def report(
     note: str = "",
     toggle: str | None = None,
     following: str = "",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Print what an action changed.
 
@@ -74,8 +75,9 @@ def report(
         note: one more line, such as which toggle a model's name stood for or what happens next.
         toggle: the toggle the action was about.
         following: what somebody else has to do now, with the command.
+        more: what else stands in the answer in JSON.
     """
-    model = change.after.model
+    model, opened = change.after.model, opened_by(change.events, controller.platform())
     if order.as_json:
         known = change.after.toggles.get(toggle or "")
         say_json(
@@ -87,7 +89,9 @@ def report(
                 "reason": order.reason,
                 "note": note or None,
                 "next": following or None,
+                "follow_ups": [follow_up_view(one, controller.clock.now()) for one in opened],
                 "events": [event.to_json() for event in change.events],
+                **(more or {}),
             }
         )
         return
@@ -100,6 +104,20 @@ def report(
     if following:
         say(f"{model}: next: {following}")
     say_events(change.events)
+    say_opened(opened)
+
+
+def opened_by(events: Iterable[Event], platform: PlatformState) -> list[FollowUp]:
+    """The follow-ups that a change opened."""
+    return [platform.follow_ups[event.sequence] for event in events if event.sequence in platform.follow_ups]
+
+
+def say_opened(opened: Iterable[FollowUp]) -> None:
+    """What a change left open, and the command that closes it."""
+    for one in opened:
+        unsigned = f" UNSIGNED: {one.unsigned}." if one.unsigned else ""
+        by = f"  # by {one.closed_by}" if one.closed_by else ""
+        say(f"FOLLOW-UP {one.number} is open until somebody names the cause.{unsigned} When it is known: {one.command}{by}")
 
 
 def not_routed(recorded: Sequence[Event], error: OSError, controller: ReleaseController) -> RetrainError:
