@@ -7,36 +7,42 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.contract import CustodyError, RetrainError, canonical_json
-from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, event_hash
+from retrain_assets.contract import CustodyError, RetrainError, canonical_json, sha256_hex
+from retrain_assets.ledger.chain import COLUMNS, StoredRow, canonical_text
+from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, timestamp
+
+_LARGEST = 2**53 - 1
+"""The largest integer RFC 8785 has."""
 
 
-def link(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime) -> Event:
-    """The event a draft becomes at its place in the chain.
+def linked(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime) -> StoredRow:
+    """The row a draft becomes at its place in the chain, its columns in the order of ``chain.COLUMNS``.
 
     Raises:
-        RetrainError: for a payload that is not JSON, or a time without timezone.
+        RetrainError: for a payload that is not JSON, text no database holds, or a time without timezone.
     """
     try:
-        payload = json.loads(canonical_json(dict(draft.payload)))
-        unsealed = Event(
-            sequence=sequence,
-            at=draft.at,
-            recorded_at=recorded_at,
-            actor=draft.actor,
-            kind=draft.kind,
-            model=draft.model,
-            retrain=draft.retrain,
-            toggle=draft.toggle,
-            revision_before=draft.revision_before,
-            revision_after=draft.revision_after,
-            reason=draft.reason,
-            payload=payload,
-            previous_hash=previous,
-            hash="",
+        row: tuple[Any, ...] = (
+            sequence,
+            timestamp(draft.at),
+            timestamp(recorded_at),
+            draft.actor.kind,
+            draft.actor.name,
+            str(draft.kind),
+            draft.model,
+            draft.retrain,
+            draft.toggle,
+            _integer(draft.revision_before),
+            _integer(draft.revision_after),
+            draft.reason,
+            canonical_json(dict(draft.payload)).decode(),
+            previous,
         )
-        return event_of(row_of(unsealed) | {"hash": event_hash(unsealed.to_json())})
-    except ValueError as error:
+        text = canonical_text((*row, ""))
+        if "\\u0000" in text and any("\0" in value for value in row if isinstance(value, str)):
+            raise ValueError("a text has a NUL in it")
+        return (*row, sha256_hex(text.encode()))
+    except (TypeError, ValueError) as error:
         raise RetrainError(
             f"the event cannot be written as JSON ({error})",
             where=f"{draft.kind} of {draft.model}",
@@ -44,46 +50,34 @@ def link(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime)
         ) from error
 
 
-def row_of(event: Event) -> dict[str, Any]:
-    """What is stored of an event, by column."""
-    fields = event.to_json()
-    actor = fields.pop("actor")
-    payload = canonical_json(fields.pop("payload")).decode()
-    return {**fields, "payload": payload, "actor_kind": actor["kind"], "actor_name": actor["name"]}
-
-
-def fields_of(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A stored row as an event's JSON fields; the payload is None where the text is not JSON."""
-    fields = dict(row)
-    try:
-        fields["payload"] = json.loads(fields["payload"])
-    except ValueError:
-        fields["payload"] = None
-    fields["actor"] = {"kind": fields.pop("actor_kind"), "name": fields.pop("actor_name")}
-    return fields
-
-
-def event_of(row: Mapping[Any, Any]) -> Event:
+def event_of(row: StoredRow) -> Event:
     """A stored row as the event it is.
 
     Raises:
         CustodyError: when it is none any more.
     """
-    fields = fields_of(row)
+    stored = dict(zip(COLUMNS, row, strict=True))
     try:
-        return Event(
-            **{
-                **fields,
-                "at": datetime.fromisoformat(fields["at"]),
-                "recorded_at": datetime.fromisoformat(fields["recorded_at"]),
-                "actor": Actor(**fields["actor"]),
-                "kind": EventKind(fields["kind"]),
-                "payload": {**fields["payload"]},
-            }
-        )
+        payload = json.loads(stored["payload"])
+        if not isinstance(payload, dict):
+            raise ValueError("its payload is no JSON object")
+        actor = Actor(stored.pop("actor_kind"), stored.pop("actor_name"))
+        times = {name: datetime.fromisoformat(stored[name]) for name in ("at", "recorded_at")}
+        return Event(**{**stored, **times, "actor": actor, "kind": EventKind(stored["kind"]), "payload": payload})
     except (ValueError, TypeError) as error:
         raise CustodyError(
-            f"stored event {fields['sequence']} is not an event any more ({error})",
+            f"stored event {stored['sequence']} is not an event any more ({error})",
             where="ledger",
             remedy="run retrain audit verify and restore the ledger from a backup",
         ) from error
+
+
+def fields_of(row: StoredRow) -> Mapping[str, Any]:
+    """A stored row by column."""
+    return dict(zip(COLUMNS, row, strict=True))
+
+
+def _integer(value: int | None) -> int | None:
+    if value is not None and (type(value) is not int or abs(value) > _LARGEST):
+        raise ValueError(f"{value!r} is no integer of JSON")
+    return value

@@ -1,24 +1,20 @@
-"""The ledger's tables and the one way to write them: under a lock, after a compare-and-set, head and event in one transaction.
+"""The ledger: how it is read, and the one way to write it: under a lock, after a compare-and-set, head and event together.
 
-SQLite (WAL, BEGIN IMMEDIATE, synchronous FULL) or PostgreSQL (row lock on the head). The chain itself is checked in ``chain``.
+Connections and transactions are in ``database``, tables in ``tables``, the check of the whole in ``verification``.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlalchemy.pool import NullPool
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision
-from retrain_assets.ledger.chain import GENESIS, BrokenLink, broken_links, recomputed_hash
+from retrain_assets.ledger import verification, watermarks
+from retrain_assets.ledger.chain import GENESIS, BrokenLink, canonical_text, recomputed_hash
 from retrain_assets.ledger.checkpoints import (
     Checkpoint,
     Inclusion,
@@ -29,18 +25,33 @@ from retrain_assets.ledger.checkpoints import (
     resumed,
     stored_checkpoint,
 )
+from retrain_assets.ledger.database import Database, lenient_text, stored_rows
 from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Event, EventDraft, EventKind
 from retrain_assets.ledger.merkle import CompactRange, Tree
-from retrain_assets.ledger.rows import event_of, fields_of, link, row_of
+from retrain_assets.ledger.rows import event_of, fields_of, linked
+from retrain_assets.ledger.schema import prepare
 from retrain_assets.ledger.signatures import Namespace
 from retrain_assets.ledger.system_key import SystemKey
-from retrain_assets.ledger.tables import CHECKPOINTS, EVENTS, HEAD, PROJECTIONS, TABLES
+from retrain_assets.ledger.tables import CHECKPOINTS, EVENTS, HEAD
 
-BUSY_SECONDS = 30.0
-"""How long a writer waits for another one."""
+_HEAD_QUERY = sa.select(HEAD.c.sequence, HEAD.c.hash).with_for_update()
+_LAST_QUERY = sa.select(EVENTS).order_by(EVENTS.c.sequence.desc()).limit(1)
+_INSERT = EVENTS.insert()
 
-_FIRST_MAKER_LOCK = 0x72657472
-"""PostgreSQL advisory lock held while the tables are made."""
+
+@dataclass(frozen=True, slots=True)
+class RecordedText:
+    """An event as it was hashed.
+
+    Args:
+        sequence: its place.
+        text: canonical JSON of the event without its hash.
+        hash: SHA-256 of the text's bytes, as stored.
+    """
+
+    sequence: int
+    text: str
+    hash: str
 
 
 class ModelMoved(StaleRevision):
@@ -51,46 +62,17 @@ class Ledger:
     """The append-only record in one database.
 
     Args:
-        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql://…``. Missing tables (and a SQLite file's directory) are made.
+        url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql://…``. Missing tables (and a SQLite file's directory) are made,
+            those of an earlier version upgraded.
 
     Raises:
-        RetrainError: for another kind of database, or one that does not answer.
+        RetrainError: for another kind of database, one that does not answer, or a ledger of a later version.
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parsed = sa.make_url(url)
-        except ArgumentError as error:
-            raise RetrainError(
-                "is not a database URL", where="RETRAIN_LEDGER_URL", remedy="write a sqlite:/// or postgresql:// URL"
-            ) from error
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            raise RetrainError(
-                f"a ledger cannot be kept in {parsed.get_backend_name()}",
-                where="RETRAIN_LEDGER_URL",
-                remedy="write a sqlite:/// or postgresql:// URL",
-            )
-        self.url = parsed.render_as_string(hide_password=True)
-        self._sqlite = parsed.get_backend_name() == "sqlite"
-        if self._sqlite and not parsed.database:
-            raise RetrainError("a ledger in memory would be lost", where=self.url, remedy="write sqlite:///path/ledger.db")
-        if self._sqlite and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        arguments: dict[str, Any] = {"timeout": BUSY_SECONDS} if self._sqlite else {}
-        self._engine = sa.create_engine(parsed, poolclass=NullPool, connect_args=arguments)
-        if self._sqlite:
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
-        try:
-            self._make_tables()
-        except OperationalError as error:
-            raise RetrainError(
-                f"the ledger does not open ({str(error.orig).strip()})",
-                where=self.url,
-                remedy="check that the database runs, the file is writable and the URL is right",
-            ) from error
+        self._database = Database(url)
+        self.url = self._database.url
+        prepare(self._database)
 
     def append(
         self,
@@ -123,7 +105,7 @@ class Ledger:
             CustodyError: the head does not name the last event; nothing is appended to a damaged chain.
             RetrainError: a payload that is not JSON, or a time without timezone.
         """
-        with self._transaction(write=True) as connection:
+        with self._database.transaction(write=True) as connection:
             sequence, previous = self._sound_head(connection)
             if expect_revision is not None:
                 _compare_revision(connection, *expect_revision)
@@ -144,37 +126,48 @@ class Ledger:
         Raises:
             CustodyError: when a stored row is not an event any more.
         """
-        query = sa.select(EVENTS).where(EVENTS.c.sequence > after).order_by(EVENTS.c.sequence)
-        if model is not None:
-            query = query.where(EVENTS.c.model == model)
-        if retrain is not None:
-            query = query.where(EVENTS.c.retrain == retrain)
+        query = _narrowed(model, retrain, after)
         if kinds is not None:
             query = query.where(EVENTS.c.kind.in_([str(kind) for kind in kinds]))
-        with self._transaction() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [event_of(row) for row in rows]
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).all()
+        return [event_of(tuple(row)) for row in rows]
+
+    def texts(self, *, model: str | None = None, retrain: str | None = None, after: int = 0) -> Iterator[RecordedText]:
+        """Events as they were hashed, in order, read a part at a time: what an outsider hashes again.
+
+        Raises:
+            CustodyError: when a stored row is not an event any more.
+        """
+        with self._database.snapshot() as connection:
+            rows = connection.execution_options(yield_per=500).execute(_narrowed(model, retrain, after))
+            for row in rows:
+                try:
+                    yield RecordedText(row[0], canonical_text(tuple(row)), row[14])
+                except TypeError as error:
+                    raise self._damaged(f"stored event {row[0]} is not an event any more ({error})") from error
 
     def head(self) -> tuple[int, str]:
         """Sequence and hash of the last event; ``(0, GENESIS)`` when there is none."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one()
         return head.sequence, head.hash
 
     @property
     def identity(self) -> str:
         """Hash of the first event: what a statement names so that it counts for this ledger alone; empty before it."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return str(connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == 1)).scalar_one_or_none() or "")
 
-    def verify(self) -> list[BrokenLink]:
-        """Every broken link of the chain, first to last; empty when it is whole."""
-        with self._transaction() as connection:
-            rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.sequence)).mappings().all()
-            head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one_or_none()
-        if head is None:
-            return [BrokenLink(0, "the head row is gone: nothing says where the chain ends")]
-        return broken_links((fields_of(row) for row in rows), (head.sequence, head.hash))
+    def verify(self, since: Checkpoint | None = None) -> list[BrokenLink]:
+        """Every broken link of the chain, first to last, then what else is not as recorded; empty when it is whole.
+
+        Checkpoints are :func:`checkpoint_faults`' part.
+
+        Args:
+            since: a checkpoint that is trusted (see :func:`trusted_checkpoint`); nothing before it is looked at.
+        """
+        return verification.verify(self._database, after=(since.sequence, since.head) if since else None)
 
     def add_checkpoint(self, key: SystemKey, at: datetime) -> Checkpoint:
         """Sign the head as it is now; the checkpoint there is already where nothing was recorded since.
@@ -188,10 +181,10 @@ class Ledger:
         Raises:
             CustodyError: when the end of the chain, or the checkpoint before, is not what was recorded.
         """
-        with self._transaction(write=True) as connection:
+        with self._database.transaction(write=True) as connection:
             sequence, head = self._sound_head(connection)
             added = sa.select(EVENTS).where(EVENTS.c.kind == str(EventKind.SYSTEM_KEY_ADDED)).order_by(EVENTS.c.sequence)
-            known = recorded_keys(event_of(row) for row in connection.execute(added).mappings())
+            known = recorded_keys(event_of(tuple(row)) for row in connection.execute(added))
             if not known or known[-1].fingerprint != key.fingerprint:
                 (event,) = _appended(connection, [_key_added(key, known, at)], sequence, head)
                 sequence, head = event.sequence, event.hash
@@ -225,16 +218,17 @@ class Ledger:
 
     def stored_checkpoints(self) -> list[StoredCheckpoint]:
         """The rows of the table of checkpoints, also those that are none any more."""
-        with self._transaction() as connection:
+        with self._database.snapshot() as connection:
+            lenient_text(connection)
             return _stored_checkpoints(connection)
 
     def hashes(self, *, until: int | None = None) -> Iterator[str]:
         """The stored hashes of the events in their order, up to a sequence."""
-        query = sa.select(EVENTS.c.hash).order_by(EVENTS.c.sequence)
-        if until is not None:
-            query = query.where(EVENTS.c.sequence <= until)
-        with self._transaction() as connection:
-            yield from connection.execution_options(yield_per=5000).execute(query).scalars()
+        where = "" if until is None else f" WHERE sequence <= {until:d}"
+        with self._database.snapshot() as connection:
+            lenient_text(connection)
+            for (found,) in stored_rows(connection, f"SELECT hash FROM events{where} ORDER BY sequence"):
+                yield found
 
     def inclusion(self, sequence: int, checkpoint: Checkpoint) -> Inclusion:
         """Proof that an event is part of what a checkpoint signs; see :meth:`inclusions`."""
@@ -261,49 +255,29 @@ class Ledger:
 
     def projection(self, name: str) -> int:
         """Sequence up to which something derived from the ledger is known to be up to date; 0 when never."""
-        query = sa.select(PROJECTIONS.c.sequence).where(PROJECTIONS.c.name == name)
-        with self._transaction() as connection:
-            return connection.execute(query).scalar_one_or_none() or 0
+        with self._database.transaction() as connection:
+            return watermarks.read(connection, name)
 
     def set_projection(self, name: str, sequence: int) -> None:
-        """Move a projection's watermark forward; it never goes back."""
-        with self._transaction(write=True) as connection:
-            connection.execute(sa.select(HEAD.c.id).with_for_update())
-            known = connection.execute(sa.select(PROJECTIONS.c.sequence).where(PROJECTIONS.c.name == name)).scalar_one_or_none()
-            if known is None:
-                connection.execute(PROJECTIONS.insert().values(name=name, sequence=sequence))
-            elif known < sequence:
-                connection.execute(PROJECTIONS.update().where(PROJECTIONS.c.name == name).values(sequence=sequence))
+        """Move a projection's watermark forward; it never goes back.
 
-    @contextmanager
-    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(retrain_write=write) as connection, connection.begin():
-            yield connection
-
-    def _make_tables(self) -> None:
-        with self._engine.connect() as connection:
-            ready = (
-                sa.inspect(connection).has_table("checkpoints") and connection.execute(sa.select(HEAD.c.id)).first() is not None
-            )
-        if ready:
-            return
-        with self._transaction(write=True) as connection:
-            if not self._sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FIRST_MAKER_LOCK)))
-            TABLES.create_all(connection)
-            is_new = connection.execute(sa.select(EVENTS.c.sequence).limit(1)).first() is None
-            if is_new and connection.execute(sa.select(HEAD.c.id)).first() is None:
-                connection.execute(HEAD.insert().values(id=1, sequence=0, hash=GENESIS))
+        Raises:
+            CustodyError: when the ledger has no event of that sequence.
+        """
+        with self._database.transaction(write=True) as connection:
+            watermarks.move(connection, name, sequence)
 
     def _sound_head(self, connection: sa.Connection) -> tuple[int, str]:
         """The head, locked, after a look at whether it and the last event are what was recorded."""
-        head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash).with_for_update()).one()
-        sequence, previous = head.sequence, head.hash
-        row = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.sequence.desc()).limit(1)).mappings().one_or_none()
-        last = (row["sequence"], row["hash"]) if row else (0, GENESIS)
+        head = connection.execute(_HEAD_QUERY).one_or_none()
+        if head is None:
+            raise self._damaged("the head row is gone")
+        sequence, previous = head
+        row = connection.execute(_LAST_QUERY).one_or_none()
+        last = (row[0], row[14]) if row else (0, GENESIS)
         if (sequence, previous) != last:
             raise self._damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
-        if row is not None and recomputed_hash(fields_of(row)) != row["hash"]:
+        if row is not None and recomputed_hash(tuple(row)) != row[14]:
             raise self._damaged(f"event {sequence}, the last one, is not what its hash stands for")
         return sequence, previous
 
@@ -315,24 +289,13 @@ class Ledger:
         )
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event below starts transactions, not the driver
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=FULL")
-    deadline = time.monotonic() + BUSY_SECONDS
-    while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:  # the switch to WAL happens once per file and does not wait for other connections by itself
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except connection.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("retrain_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _narrowed(model: str | None, retrain: str | None, after: int) -> sa.Select[Any]:
+    query = sa.select(EVENTS).where(EVENTS.c.sequence > after).order_by(EVENTS.c.sequence)
+    if model is not None:
+        query = query.where(EVENTS.c.model == model)
+    if retrain is not None:
+        query = query.where(EVENTS.c.retrain == retrain)
+    return query
 
 
 def _compare_revision(connection: sa.Connection, toggle: str, expected: int) -> None:
@@ -366,14 +329,14 @@ def _compare_model(connection: sa.Connection, model: str, seen: int) -> None:
 
 def _appended(connection: sa.Connection, drafts: Sequence[EventDraft], sequence: int, previous: str) -> list[Event]:
     recorded_at = datetime.now(UTC)
-    events = []
+    rows = []
     for draft in drafts:
-        event = link(draft, sequence + 1, previous, recorded_at)
-        connection.execute(EVENTS.insert().values(row_of(event)))
-        sequence, previous = event.sequence, event.hash
-        events.append(event)
-    connection.execute(HEAD.update().where(HEAD.c.id == 1).values(sequence=sequence, hash=previous))
-    return events
+        rows.append(linked(draft, sequence + 1, previous, recorded_at))
+        sequence, previous = rows[-1][0], rows[-1][-1]
+    if rows:
+        connection.execute(_INSERT, [fields_of(row) for row in rows])
+        connection.execute(HEAD.update().where(HEAD.c.id == 1).values(sequence=sequence, hash=previous))
+    return [event_of(row) for row in rows]
 
 
 def _key_added(key: SystemKey, known: Sequence[RecordedKey], at: datetime) -> EventDraft:

@@ -38,6 +38,7 @@ PROJECTIONS = sa.Table(
     TABLES,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("seal", sa.Text),
 )
 CHECKPOINTS = sa.Table(
     "checkpoints",
@@ -47,4 +48,10 @@ CHECKPOINTS = sa.Table(
     sa.Column("signature", sa.Text, nullable=False),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("peaks", sa.Text, nullable=False),
+)
+VERSION = sa.Table(
+    "ledger_version",
+    TABLES,
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="ledger_version_pkc"),
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 
 from retrain_assets.automation.outbox import TRIES
 from retrain_assets.ledger import SYSTEM, Actor
@@ -16,6 +15,7 @@ from retrain_assets.release import ToggleStatus
 from retrain_assets_tests.automation.inbox import Inbox, closed_port, inbox
 from retrain_assets_tests.automation.watch import RETRAIN, TOGGLE, Watch, contract_telling, watching
 from retrain_assets_tests.release.world import PAUL, RUTH
+from retrain_assets_tests.tampering import tampered
 
 OPS = Actor("person", "ops@flights.example")
 
@@ -311,10 +311,8 @@ def test_upkeep_that_fails_is_told_and_does_not_end_the_tick(watch: Watch, box: 
     """The chain's end is damaged: nothing can be recorded, so an expired toggle is rolled back in the flag document alone."""
     watch.world.arm()
     unread(watch, box)
-    engine = sa.create_engine(watch.world.home.ledger_url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE head SET hash = 'x'"))
-    engine.dispose()
+    with tampered(watch.world.home.root / "ledger.db") as ledger:
+        ledger.execute("UPDATE head SET hash = 'x'")
     watch.world.clock.forward(days=30)
     watch.tick()
     watch.tick()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from retrain_assets.registry import DIGEST_TAG, Registry
 from retrain_assets.reports import write_pack
+from retrain_assets_tests.tampering import tampered
 
 from .conftest import Run, parsed
 from .world import FIRST, MODEL, RUTH, SECOND, World
@@ -28,9 +28,8 @@ def test_everything_holds_and_each_part_says_what_it_counted(run: Run, ramping: 
 
 
 def test_a_changed_event_breaks_the_chain(run: Run, ramping: World) -> None:
-    with sqlite3.connect(ramping.home.root / "ledger.db") as ledger:
+    with tampered(ramping.home.root / "ledger.db") as ledger:
         ledger.execute("UPDATE events SET reason = 'something else' WHERE kind = 'champion_bootstrapped'")
-    ledger.close()
     result = run("audit", "verify", code=4)
     assert "champion_bootstrapped, churn) was changed after it was recorded" in result.stdout
     assert "NOT CHECKED: the chain is broken" in result.stdout
@@ -38,9 +37,8 @@ def test_a_changed_event_breaks_the_chain(run: Run, ramping: World) -> None:
 
 
 def test_a_removed_event_breaks_the_chain(run: Run, ramping: World) -> None:
-    with sqlite3.connect(ramping.home.root / "ledger.db") as ledger:
+    with tampered(ramping.home.root / "ledger.db") as ledger:
         ledger.execute("DELETE FROM events WHERE sequence = 3")
-    ledger.close()
     assert "event 3 missing" in run("audit", "verify", code=4).stdout
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from retrain_assets.ledger import EVERY_MODEL, EventDraft, EventKind
+from retrain_assets_tests.tampering import tampered
 
 from .conftest import Run, parsed
 from .world import MODEL, RUTH, SECOND, TOGGLE, World
@@ -97,11 +96,10 @@ def test_a_model_nobody_knows_is_refused_and_a_machine_does_not_release(act: Run
 
 
 def test_a_model_of_the_project_that_never_ran_can_be_stopped_beforehand(act: Run, run: Run, ramping: World) -> None:
-    with sqlite3.connect(ramping.home.root / "ledger.db") as ledger:
+    with tampered(ramping.home.root / "ledger.db") as ledger:
         ledger.execute("DELETE FROM events")
         ledger.execute("UPDATE head SET sequence = 0, hash = ?", ("0" * 64,))
         ledger.execute("DELETE FROM projections")
-    ledger.close()
     ramping.home.flags_path.unlink()
     assert f"kill switch of {MODEL}: none → engaged" in act("kill", MODEL).stdout
     assert f"KILL SWITCH of {MODEL} ENGAGED" in run("status").stdout

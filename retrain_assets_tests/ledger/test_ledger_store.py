@@ -13,6 +13,7 @@ import pytest
 
 from retrain_assets.contract import CustodyError, RetrainError, StaleRevision
 from retrain_assets.ledger import EVERY_MODEL, GENESIS, Actor, EventKind, Ledger, ModelMoved, event_hash
+from retrain_assets_tests.tampering import tampered
 
 from .conftest import NOON, draft
 
@@ -139,11 +140,15 @@ while done < 12:
 
 
 def test_a_watermark_never_goes_back(ledger: Ledger) -> None:
+    ledger.append_all([draft()] * 7)
     assert ledger.projection("flags") == 0
     for sequence in (4, 7, 5):
         ledger.set_projection("flags", sequence)
     assert ledger.projection("flags") == 7
     assert ledger.projection("registry") == 0
+    with pytest.raises(CustodyError, match="event 8, which the ledger does not have"):
+        ledger.set_projection("flags", 8)
+    assert ledger.verify() == []
 
 
 def test_concurrent_processes_never_fork_the_chain(url: str) -> None:
@@ -275,6 +280,5 @@ def _three(ledger: Ledger) -> None:
 
 
 def _edit(tmp_path: Path, statement: str) -> None:
-    with sqlite3.connect(tmp_path / "home" / "ledger.db") as connection:
+    with tampered(tmp_path / "home" / "ledger.db") as connection:
         connection.execute(statement)
-    connection.close()

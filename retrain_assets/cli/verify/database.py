@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from retrain_assets.cli.verify.part import Part
 from retrain_assets.contract import first_line
 from retrain_assets.home import Home
+from retrain_assets.ledger.guards import sqlite_guards
 from retrain_assets.ledger.tables import TABLES
 from retrain_assets.release.anchoring import ANCHORS, MADE
 
@@ -64,7 +65,9 @@ def _foreign(database: sqlite3.Connection) -> list[str]:
     return [
         f"there is a {kind} {name!r} in the database, which is not the ledger's"
         for kind, name, table in named
-        if not (kind == "table" and name in own) and not (kind == "index" and table in own)
+        if not (kind == "table" and name in own)
+        and not (kind == "index" and table in own)
+        and not (kind == "trigger" and name in sqlite_guards())
     ]
 
 
