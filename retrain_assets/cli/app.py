@@ -14,8 +14,10 @@ from retrain_assets.cli.canary import canary
 from retrain_assets.cli.completion import completion
 from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export
+from retrain_assets.cli.follow_up import follow_up
 from retrain_assets.cli.freeze import freeze
 from retrain_assets.cli.kill import kill
+from retrain_assets.cli.override import override
 from retrain_assets.cli.owner import owner
 from retrain_assets.cli.plan import plan
 from retrain_assets.cli.route import route
@@ -38,7 +40,7 @@ def app() -> None:
 
 
 LOOKING = (status, canary, plan, route, audit, runbook)
-ACTING = (toggle, kill, freeze, owner, approve, reject, withdraw, bootstrap, token, export, reconcile)
+ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
 BESIDE = (serve, demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):

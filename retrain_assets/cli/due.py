@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from retrain_assets.release import Way, toggle_debt
+from retrain_assets.release import Way, overrides_view, toggle_debt
 from retrain_assets.release.commands import command_of
 from retrain_assets.release.policy import expired, standing_approvals, toggle_brakes
 from retrain_assets.release.toggle import Move
@@ -35,10 +35,28 @@ class Due:
 
 
 def due_of(state: ModelState, platform: PlatformState, now: datetime) -> list[Due]:
-    """Approvals that are awaited, then toggle debt."""
+    """Approvals that are awaited, overrides that one of two signed, then toggle debt."""
     active = state.active_toggle
     awaited = [_approval(active, platform, now)] if active is not None and active.state == "awaiting_approval" else []
-    return [*awaited, *(Due(f"{debt.toggle}: {debt.message}", debt.ways) for debt in toggle_debt(state, platform, now))]
+    return [
+        *awaited,
+        *_overrides(state, now),
+        *(Due(f"{debt.toggle}: {debt.message}", debt.ways) for debt in toggle_debt(state, platform, now)),
+    ]
+
+
+def _overrides(state: ModelState, now: datetime) -> list[Due]:
+    signed = [(retrain.key, one) for retrain in state.retrains.values() for one in overrides_view(retrain, now)]
+    waiting = []
+    for key, one in signed:
+        if not one["in_force"]:
+            names = " and ".join(word["by"] for word in one["signed"])
+            command = f'retrain override {state.model} {key} --check {one["check"]} --reason "why"'
+            what = (
+                f"the override of {one['check']} of {key}, which {names} signed, waits for a second approver ({one['message']})"
+            )
+            waiting.append(Due(what, (Way((command,), f"an approver other than {names}"),)))
+    return waiting
 
 
 def promotion_waits(toggle: ToggleState, platform: PlatformState, now: datetime) -> str:

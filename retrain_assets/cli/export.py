@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from retrain_assets.contract import CustodyError, Refused, parse_duration
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
+    from retrain_assets.ledger import Actor, Event
+    from retrain_assets.release import ReleaseController
     from retrain_assets.serving.databricks_split import Split
 
 TAG_LENGTH = 255
@@ -43,6 +46,7 @@ def databricks(
 
     Not sticky per unit: Databricks draws anew for every request.
     """
+    from retrain_assets.cli.changes import say_events
     from retrain_assets.cli.opening import known_model, open_controller
 
     limit, home, actor = _duration(wait), Home.from_environment(), order.actor
@@ -62,6 +66,9 @@ def databricks(
     tags = {"retrain_split": f"{split.toggle or model} revision {split.revision}", "retrain_by": str(actor)}
     tags["retrain_reason"] = order.reason[:TAG_LENGTH]
     done = export_split(open_workspace(), endpoint, split, tags=tags, dry_run=dry_run, wait=limit)
+    event = (
+        _record(controller, split, endpoint, done.differences, actor, order.reason) if done.differences and not dry_run else None
+    )
     if order.as_json:
         say_json(
             {
@@ -76,6 +83,7 @@ def databricks(
                 "dry_run": dry_run,
                 "sticky": False,
                 "note": NOT_STICKY,
+                "event": event.to_json() if event else None,
             }
         )
         return
@@ -84,6 +92,27 @@ def databricks(
     if not done.differences:
         say(f"{endpoint}: nothing changed; it was so already")
     say(f"note: {NOT_STICKY}")
+    if event is not None:
+        say_events([event])
+
+
+def _record(
+    controller: ReleaseController, split: Split, endpoint: str, differences: Sequence[str], actor: Actor, reason: str
+) -> Event:
+    """What the endpoint serves now goes on record: who made it so, of which split, and why."""
+    known = controller.state(split.model).toggles.get(split.toggle or "")
+    detail = {
+        "endpoint": endpoint,
+        "entity": split.entity,
+        "revision": split.revision,
+        "share": next((one.per_cent / 100 for one in split.served if known and one.version == known.challenger), 0.0),
+        "served": [
+            {"version": one.version.version, "bundle": one.version.bundle, "per_cent": one.per_cent} for one in split.served
+        ],
+        "changed": list(differences),
+        "sticky": False,
+    }
+    return controller.record_exported_split(split.model, known.retrain if known else None, split.toggle, detail, actor, reason)
 
 
 def _require_recorded_bundles(home: Home, split: Split) -> None:

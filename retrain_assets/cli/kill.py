@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from retrain_assets.cli.exits import ExitCode, tell
 from retrain_assets.cli.options import Order, changing, optional_model_argument
+from retrain_assets.cli.ordering import credential_for, vouching
 from retrain_assets.home import Home
+from retrain_assets.ledger.events import EVERY_MODEL
 
 if TYPE_CHECKING:
+    from retrain_assets.ledger import Actor
     from retrain_assets.release import Engaged, ReleaseController
 
 LATELY = timedelta(days=7)
@@ -23,11 +27,13 @@ LATELY = timedelta(days=7)
 @click.option("--all", "every_model", is_flag=True, help="All models, those to come included.")
 @click.option("--release", is_flag=True, help="Let challengers be armed again; nothing is armed by that.")
 @changing
-def kill(model: str | None, every_model: bool, release: bool, order: Order) -> None:
+@vouching
+def kill(model: str | None, every_model: bool, release: bool, key: Path | None, unsigned: bool, order: Order) -> None:
     """Engage the kill switch of MODEL, or of all models.
 
     Active toggles are rolled back at once. Until the switch is released nothing is armed, stepped, resumed, put to approval or
-    promoted; rolling back and holding always work.
+    promoted; rolling back and holding always work. Signed where the contract names keys, or --unsigned; a follow-up stays open
+    until somebody says what the cause was.
     """
     if (model is None) != every_model:
         raise click.UsageError("name one model or write --all", click.get_current_context())
@@ -46,7 +52,7 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
         return
     engaged: list[Engaged] = []
     change = platform_changes.carry_out(
-        controller, actor, lambda: engaged.append(controller.engage_kill_switch(model, actor, order.reason))
+        controller, actor, lambda: engaged.append(_engage(controller, model, actor, order, key, unsigned))
     )
     (done,) = engaged
     platform_changes.report(
@@ -57,6 +63,16 @@ def kill(model: str | None, every_model: bool, release: bool, order: Order) -> N
     if done.undone:
         tell(f"kill: the switch is engaged, and this could not be done: {'; '.join(done.undone)}; any later command tries again")
         click.get_current_context().exit(ExitCode.INPUT)
+
+
+def _engage(
+    controller: ReleaseController, model: str | None, actor: Actor, order: Order, key: Path | None, unsigned: bool
+) -> Engaged:
+    """What is engaged already is engaged again without anybody's signature: nothing is recorded by that."""
+    if (model or EVERY_MODEL) in controller.platform().kill_switches:
+        return controller.engage_kill_switch(model, actor, order.reason)
+    credential = credential_for(*controller.kill_case(model, actor, order.reason), order, key, unsigned)
+    return controller.engage_kill_switch(model, actor, order.reason, credential=credential)
 
 
 def _besides(controller: ReleaseController, model: str | None, done: Engaged) -> list[str]:

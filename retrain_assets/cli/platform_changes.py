@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from retrain_assets.cli.changes import Change, compared, not_routed, say_events
+from retrain_assets.cli.changes import Change, compared, not_routed, opened_by, say_events, say_opened
 from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import say, say_json
@@ -68,6 +68,7 @@ def report(change: PlatformChange, order: Order, *, notes: Sequence[str] = ()) -
         order: who asked for it, why, and how to answer.
         notes: what else must be known, a line each.
     """
+    opened = opened_by(change.events, change.after)
     if order.as_json:
         say_json(
             {
@@ -77,6 +78,7 @@ def report(change: PlatformChange, order: Order, *, notes: Sequence[str] = ()) -
                 "actor": str(order.actor),
                 "reason": order.reason,
                 "notes": list(notes),
+                "follow_ups": [one.number for one in opened],
                 "events": [event.to_json() for event in change.events],
             }
         )
@@ -91,6 +93,7 @@ def report(change: PlatformChange, order: Order, *, notes: Sequence[str] = ()) -
     for note in notes:
         say(note)
     say_events(change.events)
+    say_opened(opened)
 
 
 def _facts(platform: PlatformState) -> dict[str, str]:

@@ -37,6 +37,8 @@ def status(model: str | None, as_json: bool) -> None:
         say("nothing is recorded here yet; set RETRAIN_HOME to the home that has a record, or fill this one with retrain demo")
     for line in document["banners"]:
         say(line)
+    for one in document["follow_ups"]:
+        _say_follow_up(one)
     for view in recorded["models"]:
         say()
         _say_model(view)
@@ -55,17 +57,21 @@ def _recorded(home: Home, model: str | None) -> dict[str, Any]:
     from retrain_assets.cli.banners import banners
     from retrain_assets.cli.due import due_of
     from retrain_assets.cli.opening import is_recorded, known_model, open_controller
-    from retrain_assets.release import PlatformState, platform_view, toggle_view
+    from retrain_assets.ledger import EVERY_MODEL
+    from retrain_assets.release import PlatformState, follow_up_view, platform_view, toggle_view
     from retrain_assets.release import status as view
 
     if model is None and not is_recorded(home):
-        return {**platform_view(PlatformState()), "banners": [], "models": []}
+        return {**platform_view(PlatformState()), "banners": [], "follow_ups": [], "models": []}
     controller = open_controller(home)
     (known, platform), now = controller.snapshot(), controller.clock.now()
     states = [known_model(controller, model)] if model else list(known.values())
     return {
         **platform_view(platform),
         "banners": banners(platform, now, [model] if model else None),
+        "follow_ups": [
+            follow_up_view(one, now) for one in platform.follow_ups.values() if one.closed is None and one.model == EVERY_MODEL
+        ],
         "models": [
             {
                 **view(state, now, platform),
@@ -121,6 +127,16 @@ def _say_model(view: dict[str, Any]) -> None:
             say(f"  last look {moment(look['at'])}: {view['last_look_in_words'] or look['action'].replace('_', ' ')}")
     if back := view["way_back"]:
         say(f"  all traffic to version {back['version']}: {back['command']}")
+    for one in view["overrides"]:
+        if one["in_force"]:
+            names, why = (
+                " and ".join(word["by"] for word in one["signed"]),
+                dict.fromkeys(word["reason"] for word in one["signed"]),
+            )
+            say(f"  OVERRIDDEN: {one['check']} of {one['retrain']} by {names}: {'; '.join(why)} (it was {one['outcome']})")
+    for one in view["follow_ups"]:
+        if one["model"] is not None:
+            _say_follow_up(one, "  ")
     for due in view["due"]:
         say(f"  due: {due.what}")
         for line in way_lines({"commands": way.commands, "by": way.by} for way in due.ways):
@@ -130,6 +146,14 @@ def _say_model(view: dict[str, Any]) -> None:
             ["retrain", "trigger", "data", "training", "offline", "canary", "version", "toggle", "ended", "approved by"],
             [_row(retrain) for retrain in view["retrains"]],
         )
+
+
+def _say_follow_up(one: dict[str, Any], indent: str = "") -> None:
+    unsigned = f" UNSIGNED ({one['unsigned']})" if one["unsigned"] else ""
+    days = f"{one['days']} day{'' if one['days'] == 1 else 's'}" if one["days"] else "today"
+    opened = f"open for {days}" if one["days"] else "open since today"
+    say(f"{indent}FOLLOW-UP {one['number']}, {opened}: {one['what']} by {' and '.join(one['by'])}{unsigned}: {one['reason']}")
+    say(f"{indent}     {one['command']}{'  # by ' + one['closed_by'] if one['closed_by'] else ''}")
 
 
 def _row(retrain: dict[str, Any]) -> list[str | None]:

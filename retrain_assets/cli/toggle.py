@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from retrain_assets.cli.options import Order, changing, moving, optional_retrain_argument, toggle_argument
+from retrain_assets.cli.ordering import credential_for, vouching
 from retrain_assets.cli.toggle_views import debt, list_toggles, show
 from retrain_assets.contract import parse_duration
 from retrain_assets.home import Home
@@ -65,9 +67,19 @@ def step(toggle: str, order: Order) -> None:
 
 @toggle.command()
 @moving
-def hold(toggle: str, order: Order) -> None:
-    """Stop the ramp; traffic stays as it is divided."""
-    _move(toggle, order, lambda door, one, actor, seen: door.hold(one, actor, order.reason, revision=seen), at_once=True)
+@vouching
+def hold(toggle: str, key: Path | None, unsigned: bool, order: Order) -> None:
+    """Stop the ramp; traffic stays as it is divided.
+
+    Signed where the contract names keys.
+    """
+    from retrain_assets.ledger import Act
+
+    def make(door: ReleaseController, one: str, actor: Actor, seen: int) -> None:
+        credential = credential_for(*door.order_case(Act.HOLD, one, actor, order.reason), order, key, unsigned)
+        door.hold(one, actor, order.reason, revision=seen, credential=credential)
+
+    _move(toggle, order, make, at_once=True)
 
 
 @toggle.command()
@@ -79,22 +91,23 @@ def resume(toggle: str, order: Order) -> None:
 
 @toggle.command()
 @moving
-def rollback(toggle: str, order: Order) -> None:
+@vouching
+def rollback(toggle: str, key: Path | None, unsigned: bool, order: Order) -> None:
     """All traffic back to the champion.
 
-    After a promotion the previous champion serves again.
+    After a promotion the previous champion serves again. Signed where the contract names keys, or --unsigned; either way a
+    follow-up stays open until somebody says what the cause was.
 
     A model's name means its active toggle, or, without one, the promoted toggle that made the present champion.
     """
     from retrain_assets.cli.targets import to_roll_back
+    from retrain_assets.ledger import Act
 
-    _move(
-        toggle,
-        order,
-        lambda door, one, actor, seen: door.rollback(one, actor, order.reason, revision=seen),
-        to_roll_back,
-        at_once=True,
-    )
+    def make(door: ReleaseController, one: str, actor: Actor, seen: int) -> None:
+        credential = credential_for(*door.order_case(Act.ROLL_BACK, one, actor, order.reason), order, key, unsigned)
+        door.rollback(one, actor, order.reason, revision=seen, credential=credential)
+
+    _move(toggle, order, make, to_roll_back, at_once=True)
 
 
 @toggle.command()

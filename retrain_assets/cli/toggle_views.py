@@ -49,7 +49,7 @@ def show(toggle: str, as_json: bool) -> None:
     from retrain_assets.cli.opening import open_controller
 
     controller = open_controller(Home.from_environment())
-    from retrain_assets.release import toggle_view
+    from retrain_assets.release import follow_ups, overrides_in_force, toggle_view
 
     target = targets.to_show(controller.states(), toggle)
     now, platform = controller.clock.now(), controller.platform()
@@ -60,7 +60,15 @@ def show(toggle: str, as_json: bool) -> None:
     say_banners(platform, now, [target.toggle.model])
     if target.chosen:
         say(f"{target.chosen}:")
-    for name, value in _lines(view):
+    known = controller.states()[target.toggle.model]
+    open_ones = [
+        one for one in follow_ups(known, platform) if one.toggle == target.toggle.name or one.retrain == target.toggle.retrain
+    ]
+    beside = [
+        ("overridden", f"{one.name} by {one.why}") for one in overrides_in_force(known.retrains[target.toggle.retrain], now)
+    ]
+    beside += [line for one in open_ones for line in (("follow-up", f"{one.number}: {one.sentence}"), ("", one.command))]
+    for name, value in [*_lines(view), *beside]:
         say(f"{name + ':' if name else '':<16}{value}")
 
 
@@ -154,6 +162,7 @@ def _lines(view: dict[str, Any]) -> list[tuple[str, str]]:
             for one in view["approvals"]
         ),
         *(line for one in view["debt"] for line in (("debt", one["message"]), *(("", way) for way in way_lines(one["ways"])))),
+        ("kill switch", _kill_switch(view["kill_switch"])),
         ("freeze", f"until {view['freeze']['end']} is over: {view['freeze']['reason']}" if view["freeze"] else None),
         *((("" if number else "possible"), command) for number, command in enumerate(_possible(view))),
         *(("stopped", f"{move}: {'; '.join(why)}") for move, why in view["stopped"].items()),
@@ -173,6 +182,16 @@ def _review(view: dict[str, Any]) -> str | None:
         return None
     last = f", last by {view['reviewed_by']} at {moment(view['reviewed_at'])}" if view["reviewed_at"] else ""
     return f"{moment(view['review_due'])}{' (overdue)' if view['review_overdue'] else ''}{last}"
+
+
+def _kill_switch(switch: dict[str, Any] | None) -> str | None:
+    if switch is None:
+        return None
+    whose = switch["model"] or "all models"
+    command = f'retrain kill --release {switch["model"] or "--all"} --reason "why"'
+    return (
+        f"of {whose}, engaged since {moment(switch['engaged_at'])} by {switch['by']}: {switch['reason']}; it ends with: {command}"
+    )
 
 
 def _day(value: str | None) -> str | None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from retrain_assets.contract import format_duration
 from retrain_assets.release.commands import command_of
+from retrain_assets.release.follow_ups import OPEN_AT_MOST, FollowUp, follow_ups
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.policy import expired
 from retrain_assets.release.state import ModelState, ToggleState, ToggleStatus
@@ -41,6 +42,8 @@ class DebtKind(StrEnum):
     """Promoted and not retired: the previous champion is still kept for a rollback."""
     ENDED_KEPT = "ended_kept"
     """Rolled back or rejected and not retired."""
+    FOLLOW_UP_OPEN = "follow_up_open"
+    """An emergency whose cause nobody has named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Debt:
     """One thing owed about one toggle.
 
     Args:
-        toggle: its name.
+        toggle: its name; of a follow-up that is about none, the retrain's or the model's.
         kind: what is owed.
         since: from when on it counts as debt.
         days: whole days since then.
@@ -88,14 +91,17 @@ class Debt:
 
 
 def toggle_debt(state: ModelState, platform: PlatformState, now: datetime) -> tuple[Debt, ...]:
-    """What is owed about the toggles of a model that are not retired, the oldest debt first.
+    """What is owed about the toggles of a model that are not retired, and about its emergencies, the oldest debt first.
+
+    A follow-up of all models is owed once, not by every model.
 
     Args:
         state: the model's.
-        platform: for owners who left.
+        platform: for owners who left, and follow-ups.
         now: aware.
     """
     found = [debt for toggle in state.toggles.values() for debt in debt_of(toggle, platform, now)]
+    found += [_unanswered(one, now) for one in follow_ups(state, platform) if one.model == state.model and _overdue(one, now)]
     return tuple(sorted(found, key=lambda debt: debt.since))
 
 
@@ -165,6 +171,19 @@ def _about_owner(toggle: ToggleState, platform: PlatformState) -> Iterator[_Owed
         message = f"{offer.by} offered it to {offer.owner} on {_day(offer.at)}, and it is not accepted"
         other = f", other than {offer.by}" if offer.owner.startswith("team:") else ""
         yield DebtKind.OFFER_PENDING, offer.at + OFFERED_AT_MOST, message, (_way(toggle, Move.ACCEPT, by=offer.owner + other),)
+
+
+def _overdue(one: FollowUp, now: datetime) -> bool:
+    return one.opened_at + OPEN_AT_MOST <= now
+
+
+def _unanswered(one: FollowUp, now: datetime) -> Debt:
+    since = one.opened_at + OPEN_AT_MOST
+    about = one.toggle or (f"{one.model}-{one.retrain}" if one.retrain else one.model)
+    message = (
+        f"follow-up {one.number} is open since {_day(one.opened_at)}, and nobody has said what the cause was: {one.sentence}"
+    )
+    return Debt(about, DebtKind.FOLLOW_UP_OPEN, since, (now - since).days, message, (Way((one.command,), one.closed_by),))
 
 
 def _way(toggle: ToggleState, *moves: Move, by: str = "") -> Way:

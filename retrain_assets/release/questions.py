@@ -10,6 +10,8 @@ from retrain_assets.contract import Freeze
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.release.commands import command_of
 from retrain_assets.release.debt import Debt, debt_of, review_due
+from retrain_assets.release.follow_ups import follow_up_view, follow_ups
+from retrain_assets.release.overrides import SIGNERS, standing_words
 from retrain_assets.release.platform import KillSwitch, PlatformState
 from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, expired, standing_approvals, toggle_brakes
 from retrain_assets.release.state import ModelState, RetrainState, ToggleState
@@ -26,6 +28,8 @@ def status(state: ModelState, now: datetime, platform: PlatformState) -> dict[st
         "champion_since": state.champion_history[-1].since.isoformat() if state.champion_history else None,
         "champion_retrain": state.champion_history[-1].retrain if state.champion_history else None,
         "active_toggle": toggle_view(active, now, platform) if active else None,
+        "follow_ups": [follow_up_view(one, now) for one in follow_ups(state, platform)],
+        "overrides": [one for retrain in state.retrains.values() for one in overrides_view(retrain, now)],
         "retrains": [retrain_view(state, retrain) for retrain in state.retrains.values()],
         "ledger_sequence": state.sequence,
     }
@@ -109,6 +113,37 @@ def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> 
         },
         "stopped": {str(move): [brake.message for brake in found] for move, found in stopped.items() if found},
     }
+
+
+def overrides_view(retrain: RetrainState, now: datetime) -> list[dict[str, Any]]:
+    """What approvers signed about checks that did not pass, as far as it counts now; one of two is not in force yet."""
+    views = []
+    for gate in retrain.verdicts.values():
+        for record in gate.checks.values():
+            if not (words := standing_words(retrain, record, now)):
+                continue
+            views.append(
+                {
+                    "retrain": retrain.key,
+                    "check": f"{gate.gate}.{record.verdict.check}",
+                    "outcome": str(record.verdict.outcome),
+                    "message": record.verdict.message,
+                    "in_force": len(words) >= SIGNERS,
+                    "signed": [
+                        {
+                            "by": word.signer,
+                            "at": word.at.isoformat(),
+                            "valid_until": word.valid_until.isoformat(),
+                            "reason": word.reason,
+                            "key": word.key,
+                            "typed_by": word.typed_by,
+                            "event": word.sequence,
+                        }
+                        for word in words
+                    ],
+                }
+            )
+    return views
 
 
 def debt_view(debt: Debt) -> dict[str, Any]:
