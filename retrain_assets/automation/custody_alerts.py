@@ -5,62 +5,65 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from retrain_assets.automation.alerts import Alert
-from retrain_assets.automation.event_words import RELEASE, Background, about, said_by
+from retrain_assets.automation.event_words import RELEASE, Background, about, closes, said_by
 from retrain_assets.automation.gate_alerts import OF_GATE
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import Gate
 from retrain_assets.contract.notify import Role
 from retrain_assets.ledger import Event, EventKind
-
-SIGNERS = 2
-"""Approvers an override takes."""
+from retrain_assets.reports import words
+from retrain_assets.reports.reading import readable
 
 
 def _overridden(event: Event, background: Background) -> Alert:
     """The first of two approvers asks for it; the second one puts it in force."""
-    gate, check = str(event.payload.get("gate")), str(event.payload.get("check"))
-    names = list(dict.fromkeys(one.actor.name for one in _words_on(event, background)))
-    roles = RELEASE | OF_GATE.get(Gate(gate), frozenset({Role.EXPERIMENT}))
+    payload = event.payload
+    name = f"{payload['gate']}.{payload['check']}"
+    roles = RELEASE | OF_GATE.get(Gate(payload["gate"]), frozenset({Role.EXPERIMENT}))
     show = (f"retrain audit show {event.model} {event.retrain}", "Read the check and what else was found")
-    pack = background.pack(event.model, event.retrain)
-    if len(names) < SIGNERS:
+    evidence = background.file(payload.get("evidence"))
+    if payload.get("withdrawn"):
         return about(
             event,
             Urgency.TODAY,
             roles,
-            f"{names[0]} signed an override of {gate}.{check} of retrain {event.retrain}: {event.reason}",
-            [f"It is not in force: it takes {SIGNERS} approvers, and {len(names)} signed.", said_by(event)],
+            f"{event.actor.name} took the override of {name} of retrain {event.retrain} back: {event.reason}",
+            ["The gate is closed again; what was armed while it held stays armed.", said_by(event)],
             show,
-            evidence=background.file(event.payload.get("evidence")) or pack,
+            evidence=evidence,
         )
+    was = f"It was: {words.words(str(payload.get('outcome')))}, {readable(str(payload.get('message'))).rstrip('.')}."
+    if not payload.get("in_force"):
+        return about(
+            event,
+            Urgency.TODAY,
+            roles,
+            f"{event.actor.name} signed an override of {name} of retrain {event.retrain}: {event.reason}",
+            [was, "It is not in force: a second approver has to sign as well.", said_by(event)],
+            show,
+            (
+                f'retrain override {event.model} {event.retrain} --check {name} --reason "why"',
+                "To put it in force, by another approver",
+            ),
+            evidence=evidence,
+        )
+    signers = " and ".join(payload["signers"])
     return about(
         event,
         Urgency.NOW,
         roles,
-        f"OVERRIDE IN FORCE: {gate}.{check} of retrain {event.retrain} counts as passed by {' and '.join(names)}",
+        f"OVERRIDE IN FORCE: {name} of retrain {event.retrain} counts as passed by {signers}",
         [
-            f"The check did not pass, and the retrain goes on as if it had: {event.reason.rstrip('.')}.",
-            "It opened a follow-up that stays visible until somebody closes it.",
+            was,
+            f"It counts as passed because: {event.reason.rstrip('.')}.",
+            *(["The retrain had ended; it is open again and goes on by itself."] if payload.get("reopens") else []),
             said_by(event),
         ],
         show,
-        (f"retrain status {event.model}", "See what goes on and which follow-ups are open"),
-        (f'retrain reject {event.model} {event.retrain} --reason "why not"', "If it should not go on, end the retrain"),
-        evidence=background.file(event.payload.get("evidence")) or pack,
+        (f'retrain override {event.model} {event.retrain} --check {name} --withdraw --reason "why"', "To take it back"),
+        (closes(event)[0], "When it is settled, somebody who did not sign closes the follow-up"),
+        evidence=evidence,
     )
-
-
-def _words_on(event: Event, background: Background) -> list[Event]:
-    """What was signed about the same check as it was judged, up to the event."""
-    matter = [event.payload.get(name) for name in ("gate", "check", "evidence")]
-    signed = background.ledger.events(model=event.model, kinds=[EventKind.OVERRIDE_SIGNED])
-    return [
-        one
-        for one in signed
-        if one.retrain == event.retrain
-        and one.sequence <= event.sequence
-        and [one.payload.get(name) for name in ("gate", "check", "evidence")] == matter
-    ]
 
 
 def _withdrawn(event: Event, background: Background) -> Alert:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from retrain_assets.automation.alerts import Alert
 from retrain_assets.automation.custody_alerts import CUSTODY
-from retrain_assets.automation.event_words import BOTH, RELEASE, Background, about, said_by, scope
+from retrain_assets.automation.event_words import BOTH, RELEASE, Background, about, closes, said_by, scope
 from retrain_assets.automation.gate_alerts import GATES
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.automation.ramp_alerts import RAMP
@@ -41,6 +41,7 @@ def _rolled_back(event: Event, background: Background) -> Alert | None:
         lines,
         (f"retrain audit show {event.model} {event.retrain}", "Read why"),
         (f"retrain status {event.model}", "See what serves now"),
+        *([closes(event)] if cause == "person" and event.actor.is_person else []),
         evidence=background.pack(event.model, event.retrain),
     )
 
@@ -82,6 +83,7 @@ def _engaged(event: Event, background: Background) -> Alert:
         ],
         ("retrain status" if event.model == EVERY_MODEL else f"retrain status {event.model}", "See what serves now"),
         (f'retrain kill --release {_target(event)} --reason "why it is safe"', "When its cause is gone"),
+        closes(event),
     )
 
 

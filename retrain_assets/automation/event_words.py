@@ -82,6 +82,14 @@ def said_by(event: Event) -> str:
     return f"By {words.actor(str(event.actor))}, {words.moment(event.at.isoformat())}."
 
 
+def closes(event: Event) -> Command:
+    """How to close the follow-up that an event opened."""
+    return (
+        f'retrain follow-up close {event.sequence} --reason "what the cause was, and what was changed"',
+        "When the cause is known, close the follow-up",
+    )
+
+
 def scope(event: Event) -> str:
     """The model, or all models."""
     return "all models" if event.model == EVERY_MODEL else event.model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from retrain_assets.automation.alerts import Alert
-from retrain_assets.automation.event_words import BOTH, EXPERIMENT, RELEASE, Background, about, said_by
+from retrain_assets.automation.event_words import BOTH, EXPERIMENT, RELEASE, Background, about, closes, said_by
 from retrain_assets.automation.guardrails import Guarded, Nearness, nearest
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import CustodyError
@@ -44,6 +44,7 @@ def _held(event: Event, background: Background) -> Alert:
         ],
         (f'retrain toggle resume {event.toggle} --reason "what you found"', "Let it go on"),
         (f'retrain toggle rollback {event.toggle} --reason "what you found"', "Or end it"),
+        *([closes(event)] if event.payload.get("unsigned") else []),
     )
 
 

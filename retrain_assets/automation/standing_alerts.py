@@ -10,8 +10,9 @@ from retrain_assets.automation.event_words import BOTH, RELEASE
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import format_duration
 from retrain_assets.home import Home
-from retrain_assets.ledger import EvidenceStore, timestamp
-from retrain_assets.release import Debt, DebtKind, ModelState, ToggleState, ToggleStatus
+from retrain_assets.ledger import EVERY_MODEL, EvidenceStore, timestamp
+from retrain_assets.release import Debt, DebtKind, ModelState, PlatformState, ToggleState, ToggleStatus
+from retrain_assets.release.follow_ups import OPEN_AT_MOST
 from retrain_assets.release.policy import standing_approvals
 from retrain_assets.reports import words
 
@@ -19,18 +20,20 @@ SUGGESTED = timedelta(days=7)
 """Extension that a warning suggests, where the removal date allows it."""
 
 
-def standing_alerts(state: ModelState, debts: Sequence[Debt], home: Home, now: datetime) -> list[Alert]:
+def standing_alerts(state: ModelState, beyond: PlatformState, debts: Sequence[Debt], home: Home, now: datetime) -> list[Alert]:
     """The alerts about what holds now; each has the same key for as long as it is the same matter.
 
     Args:
         state: the model's.
+        beyond: what holds for all models.
         debts: what is owed about its toggles.
         home: where its evidence is.
         now: aware.
     """
     active = state.active_toggle
     found = [] if active is None else [*_expires(active, now), *_awaits_approval(active, home, now)]
-    return [*found, *_offered(state), *(_owed(debt) for debt in debts if debt.kind in _OWED)]
+    owed = (_owed(debt) for debt in debts if debt.kind in _OWED)
+    return [*found, *_offered(state), *owed, *_unanswered(beyond, now)]
 
 
 def _expires(toggle: ToggleState, now: datetime) -> Iterator[Alert]:
@@ -113,6 +116,23 @@ def _offered(state: ModelState) -> Iterator[Alert]:
         )
 
 
+def _unanswered(beyond: PlatformState, now: datetime) -> Iterator[Alert]:
+    """Follow-ups of all models that stay open; a model's own are its debt."""
+    for one in beyond.follow_ups.values():
+        if one.model != EVERY_MODEL or one.closed is not None or one.opened_at + OPEN_AT_MOST > now:
+            continue
+        yield Alert(
+            key=f"follow-up:{one.number}",
+            at=one.opened_at + OPEN_AT_MOST,
+            urgency=Urgency.THIS_WEEK,
+            headline=f"follow-up {one.number} is open since {words.day(timestamp(one.opened_at))}: {one.what}",
+            lines=(f"Nobody has said what the cause was. {words.sentence(one.sentence).rstrip('.')}.",),
+            commands=((one.command, "Say what the cause was, and what was changed"),),
+            shared=True,
+            roles=RELEASE,
+        )
+
+
 def _owed(debt: Debt) -> Alert:
     return Alert(
         key=f"debt:{debt.kind}:{debt.toggle}:{timestamp(debt.since)}",
@@ -139,6 +159,7 @@ _OWED: Mapping[DebtKind, Urgency] = {
     DebtKind.REVIEW_OVERDUE: Urgency.THIS_WEEK,
     DebtKind.HELD: Urgency.THIS_WEEK,
     DebtKind.OFFER_PENDING: Urgency.THIS_WEEK,
+    DebtKind.FOLLOW_UP_OPEN: Urgency.THIS_WEEK,
     DebtKind.PROMOTED_KEPT: Urgency.TO_KNOW,
     DebtKind.ENDED_KEPT: Urgency.TO_KNOW,
 }

@@ -45,7 +45,7 @@ def upkeep_sensor(road: Road) -> dg.SensorDefinition:
         if done or faults:
             state, beyond = _seen(platform, road)
         page = DebtPage(road, state, beyond, now)
-        standing = [*standing_alerts(state, page.debts, platform.home, now), *held_alerts(context.instance, road, state)]
+        standing = [*standing_alerts(state, beyond, page.debts, platform.home, now), *held_alerts(context.instance, road, state)]
         standing += [_failing(line, now) for line in faults]
         told = _told(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.read(context.cursor), now)
         shown = f"{now:%Y-%m-%d} {page.digest}"

@@ -64,7 +64,9 @@ class Past:
 def reviewed_until(events: Sequence[Event], retrain: str) -> int | None:
     """The event up to which a review of a retrain looks: its end, or a rollback after it; None while it is open."""
     own = [event for event in events if event.retrain == retrain]
-    if not any(event.kind is EventKind.RETRAIN_ENDED for event in own):
+    ended = [event.sequence for event in own if event.kind is EventKind.RETRAIN_ENDED]
+    reopened = [event.sequence for event in own if event.kind is EventKind.OVERRIDE_SIGNED and event.payload.get("reopens")]
+    if not ended or max(reopened, default=0) > ended[-1]:
         return None
     return max(event.sequence for event in own if event.kind in ENDS)
 
