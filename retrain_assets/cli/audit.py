@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrain_assets.cli.audit_export import export_retrain
 from retrain_assets.cli.audit_query import query
 from retrain_assets.cli.exits import ExitCode, tell
 from retrain_assets.cli.options import json_option, optional_model_argument, optional_retrain_argument
@@ -24,6 +25,7 @@ def audit() -> None:
 
 
 audit.add_command(query)
+audit.add_command(export_retrain)
 
 
 @audit.command("list")
