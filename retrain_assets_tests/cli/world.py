@@ -200,7 +200,7 @@ class World:
                 region=pl.lit("north"),
             )
             cost = draw.normal(10, 3, units) - better * challenged
-            complaint = (draw.random(units) < 0.25).astype(float)
+            complaint = (draw.random(units) < 0.1).astype(float)
             outcomes = keys.with_columns(
                 observed_at=pl.lit(now + timedelta(hours=12)).cast(pl.Datetime("us", "UTC")),
                 cost=pl.Series(cost),
