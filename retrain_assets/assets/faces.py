@@ -12,15 +12,20 @@ TABLE_ROWS = 50
 """Rows of a table shown in metadata; the rest stays in the evidence."""
 
 
-def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str) -> dg.AssetCheckResult:
-    """A verdict as Dagster shows it. What canary and promotion still wait for is a warning, everything else an error."""
+def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: str, overridden: str = "") -> dg.AssetCheckResult:
+    """A verdict as Dagster shows it. What canary and promotion still wait for is a warning, everything else an error.
+
+    What two approvers have overridden is a warning that says by whom and why: it did not pass, and nothing waits for it.
+    """
     waiting = verdict.gate in (Gate.CANARY, Gate.PROMOTION) and verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=verdict.check,
         passed=bool(verdict.passed),
-        severity=dg.AssetCheckSeverity.WARN if waiting else dg.AssetCheckSeverity.ERROR,
-        description=readable(verdict.message),
+        severity=dg.AssetCheckSeverity.WARN if waiting or overridden else dg.AssetCheckSeverity.ERROR,
+        description=f"OVERRIDDEN by {overridden}. It did not pass: {readable(verdict.message)}"
+        if overridden
+        else readable(verdict.message),
         metadata={
             "outcome": verdict.outcome.value,
             "observed": scalar(verdict.observed),

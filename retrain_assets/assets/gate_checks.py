@@ -16,7 +16,7 @@ from retrain_assets.assets.gate_rules import (
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import FALLBACKS, Road
 from retrain_assets.contract import Gate, Outcome, Verdict
-from retrain_assets.release import Ending
+from retrain_assets.release import Ending, overrides_in_force
 
 VerdictReader = Callable[[Platform, str], Sequence[Verdict]]
 
@@ -59,6 +59,13 @@ def verdicts_with_evidence(platform: Platform, model: str, retrain: str, gate: G
     return found
 
 
+def overridden_checks(platform: Platform, model: str, retrain: str, gate: Gate) -> dict[str, str]:
+    """The checks of a gate that are overridden now, each with who and why."""
+    known = platform.controller.state(model).retrains.get(retrain)
+    found = overrides_in_force(known, platform.clock.now(), [gate]) if known is not None else ()
+    return {one.record.verdict.check: one.why for one in found}
+
+
 def promotion_verdicts(platform: Platform, road: Road, retrain: str) -> Sequence[Verdict]:
     """The verdicts of gate promotion; a first champion has none, its bootstrap approval stands in for them."""
     state = platform.controller.state(road.model).retrains.get(retrain)
@@ -97,10 +104,13 @@ def gate_check(
     @dg.multi_asset_check(name=f"{road.model}__gate_{gate.value}__{asset}", specs=specs)
     def hold_gate(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[dg.AssetCheckResult]:
         found = {verdict.check: verdict for verdict in read(platform, context.partition_key)}
+        overridden = overridden_checks(platform, road.model, context.partition_key, gate)
         for name in names:
             verdict = found.get(name) or Verdict(
                 gate, name, Outcome.ERROR, f"check {name} gave no verdict for this retrain; materialise {asset} again"
             )
-            yield check_result(verdict, asset=road.key(asset), owner=owner, fallback=fallback)
+            yield check_result(
+                verdict, asset=road.key(asset), owner=owner, fallback=fallback, overridden=overridden.get(name, "")
+            )
 
     return hold_gate

@@ -48,8 +48,10 @@ def canary_sensor(road: Road) -> dg.SensorDefinition:
 
 
 def ready_to_arm(state: ModelState, contract: Contract, now: datetime) -> str | None:
-    """The oldest retrain that passed gates 1 to 3, overrides included, with the candidate it has now, against the champion that serves now, by the
-    thresholds of now, and has no toggle yet; None without champion."""
+    """The oldest retrain that passed gates 1 to 3, overrides included, and has no toggle yet; None without champion.
+
+    Passed with the candidate it has now, against the champion that serves now, by the thresholds of now.
+    """
     if state.champion is None:
         return None
     has_toggle = {toggle.retrain for toggle in state.toggles.values()}

@@ -6,10 +6,17 @@ import dagster as dg
 
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import DEAD, run_key
-from retrain_assets.contract import Gate, Outcome
+from retrain_assets.automation.override_sensor import CONTINUES_TAG
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, Move, PlatformState, RetrainState
-from retrain_assets.release.policy import arming_subjects, gate_obstacles, standing_approvals, toggle_brakes
+from retrain_assets.release.overrides import closed_checks
+from retrain_assets.release.policy import (
+    GATES_BEFORE_TRAFFIC,
+    arming_subjects,
+    gate_obstacles,
+    standing_approvals,
+    toggle_brakes,
+)
 
 RUNS_LOOKED_AT = 100
 """How many of a partition's newest runs are searched; runs of other models with the same key are among them."""
@@ -58,30 +65,39 @@ def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platfor
             continue
         if not gate_obstacles(retrain, arming_subjects(retrain, state.champion), now=now):
             continue
-        run = latest_run(instance, road, key)
+        run = latest_run(instance, road, key, retrain.reopened)
         if run is not None and run.status in DEAD:
             platform.controller.record_stage_failure(
                 road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
             )
 
 
-def latest_run(instance: dg.DagsterInstance, road: Road, retrain: str) -> dg.DagsterRun | None:
-    """The newest run that worked on a retrain before its traffic: of the retrain job, or of assets chosen by hand in the UI."""
+def latest_run(instance: dg.DagsterInstance, road: Road, retrain: str, reopened: int | None = None) -> dg.DagsterRun | None:
+    """The newest run that worked on a retrain before its traffic: of the retrain job, or of assets chosen by hand in the UI.
+
+    Of one that an override opened again only the runs that go on from there; the one the gate stopped has had its say.
+    """
     assets = {road.key(name) for name in ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")}
-    runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": retrain}), limit=RUNS_LOOKED_AT)
+    tags = {"dagster/partition": retrain, **({CONTINUES_TAG: str(reopened)} if reopened is not None else {})}
+    runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=RUNS_LOOKED_AT)
     return next((run for run in runs if run.job_name == road.retrain_job or assets & (run.asset_selection or set())), None)
 
 
 def overtaken_audits(ledger: Ledger, model: str) -> dict[str, str]:
-    """Retrains whose audit record was made before their end, or before a promoted version was rolled back."""
+    """Retrains whose audit record was made before their end, before a promoted version was rolled back, or before somebody said
+    what an emergency's cause was."""
     overtaken: dict[str, str] = {}
-    for event in ledger.events(model=model, kinds=[EventKind.ROLLED_BACK, EventKind.RETRAIN_ENDED, EventKind.AUDIT_RECORDED]):
+    kinds = [EventKind.ROLLED_BACK, EventKind.RETRAIN_ENDED, EventKind.AUDIT_RECORDED, EventKind.FOLLOW_UP_CLOSED]
+    ended: set[str] = set()
+    for event in ledger.events(model=model, kinds=kinds):
         if event.retrain is None:
             continue
         if event.kind is EventKind.AUDIT_RECORDED:
             overtaken.pop(event.retrain, None)
-        else:
+        elif event.kind is not EventKind.FOLLOW_UP_CLOSED or event.retrain in ended:
             overtaken[event.retrain] = f"{event.kind.value}-{event.sequence}"
+        if event.kind is EventKind.RETRAIN_ENDED:
+            ended.add(event.retrain)
     return overtaken
 
 
@@ -97,14 +113,21 @@ def decision_due(state: ModelState, key: str, retrain: RetrainState, platform: P
     if toggle is not None:
         if toggle.state.value in ("rolled_back", "rejected"):
             return f"{toggle.state.value}-{toggle.revision}"
+        if toggle.active and (closed := _closed_gate(retrain, now)) is not None:
+            return closed  # an override was withdrawn
         approvals = standing_approvals(toggle, now)
         if toggle.state.value == "awaiting_approval" and approvals and not toggle_brakes(toggle, Move.PROMOTE, now, platform):
             return f"approved-{toggle.revision}-{'-'.join(str(item.sequence) for item in approvals)}"
         return None
     if retrain.failure is not None:
         return "failed"
-    for gate in (Gate.DATA, Gate.TRAINING, Gate.OFFLINE):
-        record = retrain.verdicts.get(gate)
-        if record is not None and record.outcome is not Outcome.PASS:
-            return f"gate-{gate.value}-{record.outcome.value}"
+    return _closed_gate(retrain, now)
+
+
+def _closed_gate(retrain: RetrainState, now: datetime) -> str | None:
+    """The first gate before traffic that is closed; named anew after each override, as one may lapse or be withdrawn."""
+    for gate in GATES_BEFORE_TRAFFIC:
+        if closed_checks(retrain, gate, now):
+            again = f"-{retrain.reopened}" if retrain.reopened is not None else ""
+            return f"gate-{gate.value}-{retrain.verdicts[gate].outcome.value}{again}"
     return None

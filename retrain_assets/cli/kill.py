@@ -12,7 +12,6 @@ from retrain_assets.cli.exits import ExitCode, tell
 from retrain_assets.cli.options import Order, changing, optional_model_argument
 from retrain_assets.cli.ordering import credential_for, vouching
 from retrain_assets.home import Home
-from retrain_assets.ledger.events import EVERY_MODEL
 
 if TYPE_CHECKING:
     from retrain_assets.ledger import Actor
@@ -69,6 +68,8 @@ def _engage(
     controller: ReleaseController, model: str | None, actor: Actor, order: Order, key: Path | None, unsigned: bool
 ) -> Engaged:
     """What is engaged already is engaged again without anybody's signature: nothing is recorded by that."""
+    from retrain_assets.ledger import EVERY_MODEL
+
     if (model or EVERY_MODEL) in controller.platform().kill_switches:
         return controller.engage_kill_switch(model, actor, order.reason)
     credential = credential_for(*controller.kill_case(model, actor, order.reason), order, key, unsigned)

@@ -71,7 +71,7 @@ class Engine:
             if key in self._seen:
                 continue
             self._seen.add(key)
-            self.run(request.job_name, request.partition_key, request.tags)
+            self.run(request.job_name, request.partition_key, request.tags, request.asset_selection)
             done.append(key)
         return done
 
@@ -80,14 +80,22 @@ class Engine:
         definition = self._repository.get_schedule_def(f"{self.road.model}_{schedule}")
         return next(CronSim(str(definition.cron_schedule), now - since)) <= now
 
-    def run(self, job: str | None, retrain: str | None = None, tags: Mapping[str, str] | None = None) -> bool:
-        """Execute one job in process; True when it succeeded. A failed gate ends a run and is no fault of the replay."""
+    def run(
+        self,
+        job: str | None,
+        retrain: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[dg.AssetKey] | None = None,
+    ) -> bool:
+        """Execute one job in process, or some of its assets; True when it succeeded. A failed gate ends a run and is no fault of
+        the replay."""
         self.runs += 1
         definition = self._repository.get_job(job or "")
         result = definition.execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             instance=self.instance,
             partition_key=retrain,
+            asset_selection=list(assets) if assets is not None else None,
             tags=dict(tags or {}),
             raise_on_error=False,
         )

@@ -101,7 +101,7 @@ def test_a_rollback_is_done_although_the_registry_does_not_answer(run: Run, act:
     assert result.stderr.count("\n") == 1
     assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"
     assert "the registry is behind the ledger" in run("status", **deaf).stderr
-    assert "brought up to it (churn/2 rolled_back, churn@challenger -> nothing)" in run("status").stderr
+    assert "brought up to it (churn/2 rolled_back, churn@challenger -> nothing" in run("status").stderr
     assert run("status").stderr == ""
 
 
