@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.contract import CustodyError, RetrainError, canonical_json, sha256_hex
+from retrain_assets.contract import CustodyError, RetrainError, sha256_hex
+from retrain_assets.ledger.canonical import LARGEST, payload_text
 from retrain_assets.ledger.chain import COLUMNS, StoredRow, canonical_text
 from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, timestamp
-
-_LARGEST = 2**53 - 1
-"""The largest integer RFC 8785 has."""
 
 
 def linked(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime) -> StoredRow:
@@ -35,7 +32,7 @@ def linked(draft: EventDraft, sequence: int, previous: str, recorded_at: datetim
             _integer(draft.revision_before),
             _integer(draft.revision_after),
             draft.reason,
-            canonical_json(dict(draft.payload)).decode(),
+            payload_text(dict(draft.payload)),
             previous,
         )
         text = canonical_text((*row, ""))
@@ -72,12 +69,7 @@ def event_of(row: StoredRow) -> Event:
         ) from error
 
 
-def fields_of(row: StoredRow) -> Mapping[str, Any]:
-    """A stored row by column."""
-    return dict(zip(COLUMNS, row, strict=True))
-
-
 def _integer(value: int | None) -> int | None:
-    if value is not None and (type(value) is not int or abs(value) > _LARGEST):
+    if value is not None and (type(value) is not int or abs(value) > LARGEST):
         raise ValueError(f"{value!r} is no integer of JSON")
     return value
