@@ -13,6 +13,7 @@ from retrain_assets.assets.gate_checks import gate_checks
 from retrain_assets.assets.planning_check import planning_check
 from retrain_assets.assets.platform import PLATFORM, Platform
 from retrain_assets.assets.promotion_decision import promotion_decision_asset
+from retrain_assets.assets.release_review import release_review_asset
 from retrain_assets.assets.road import Road, cutoff_of
 from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
 from retrain_assets.assets.toggle_debt import toggle_debt_asset
@@ -28,7 +29,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
     jobs = {
         road.retrain_job: retrain,
         road.canary_job: ("canary_report",),
-        road.decision_job: ("promotion_decision", "audit_record"),
+        road.decision_job: ("promotion_decision", "audit_record", "release_review"),
         road.drift_job: ("drift_report",),
         road.debt_job: ("toggle_debt",),
     }
@@ -42,6 +43,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
             canary_report_asset(road),
             promotion_decision_asset(road),
             audit_record_asset(road),
+            release_review_asset(road),
             drift_report_asset(road),
             toggle_debt_asset(road),
         ],

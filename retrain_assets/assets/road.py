@@ -27,6 +27,7 @@ KINDS: Mapping[str, set[str]] = {
     "canary_report": {"polars"},
     "promotion_decision": {"mlflow"},
     "audit_record": {"html"},
+    "release_review": {"html"},
     "drift_report": {"polars"},
     "live_traffic": {"parquet"},
     "source": {"parquet"},
@@ -45,6 +46,7 @@ ROLES: Mapping[str, str] = {
     "canary_report": "experiment",
     "promotion_decision": "release",
     "audit_record": "release",
+    "release_review": "release",
     "toggle_debt": "release",
 }
 """The role of the contract's owners that answers for each asset."""
@@ -91,7 +93,7 @@ class Road:
 
     @property
     def decision_job(self) -> str:
-        """Job that decides about a retrain and writes its audit record."""
+        """Job that decides about a retrain, writes its audit record, and reviews it when it has ended."""
         return f"{self.model}_decision"
 
     @property

@@ -20,6 +20,7 @@ from retrain_assets.cli.kill import kill
 from retrain_assets.cli.override import override
 from retrain_assets.cli.owner import owner
 from retrain_assets.cli.plan import plan
+from retrain_assets.cli.review import review
 from retrain_assets.cli.route import route
 from retrain_assets.cli.serve import serve
 from retrain_assets.cli.status import status
@@ -39,7 +40,7 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, runbook)
+LOOKING = (status, canary, plan, route, audit, review, runbook)
 ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
 BESIDE = (serve, demo, completion)
 

@@ -242,6 +242,26 @@ class ReleaseController(PeopleControl):
         )
         return self.state(model).retrains[retrain]
 
+    def record_review(self, model: str, retrain: str, evidence: str, detail: Mapping[str, Any], actor: Actor = SYSTEM) -> bool:
+        """Record the digest of a retrain's review; the newest one again adds nothing, and gives False.
+
+        Args:
+            model: the model.
+            retrain: its key.
+            evidence: the review's digest in the evidence store.
+            detail: ``finding`` in words, ``suggestions``, how many changes of the contract it suggests.
+            actor: who reviewed.
+        """
+        known = [
+            event for event in self.ledger.events(model=model, kinds=[EventKind.RELEASE_REVIEWED]) if event.retrain == retrain
+        ]
+        if known and known[-1].payload["evidence"] == evidence:
+            return False
+        self._change(
+            model, actor, "release reviewed", lambda drafts: retrains.release_reviewed(drafts, retrain, evidence, detail)
+        )
+        return True
+
     def record_exported_split(
         self, model: str, retrain: str | None, toggle: str | None, detail: Mapping[str, Any], actor: Actor, reason: str
     ) -> Event:

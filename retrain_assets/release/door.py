@@ -13,6 +13,7 @@ from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger, ModelMoved
 from retrain_assets.release import anchoring
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.flag_times import note_written
 from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import PlatformState, fold_platform
 from retrain_assets.release.projection import (
@@ -190,6 +191,8 @@ class Door:
         with file_lock(path.with_name(".flags.lock")):
             states, platform = self.snapshot()
             written = write_flags(path, flag_bytes(states, platform))
+            if written:
+                note_written(path, shown_sequence(states, platform))
             self.ledger.set_projection("flags", shown_sequence(states, platform))
         return written
 

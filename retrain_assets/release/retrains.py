@@ -138,6 +138,12 @@ def audit_recorded(drafts: Drafts, key: str, evidence: str, detail: Mapping[str,
         drafts.add(EventKind.AUDIT_RECORDED, key, {"evidence": evidence, "detail": dict(detail)})
 
 
+def release_reviewed(drafts: Drafts, key: str, evidence: str, detail: Mapping[str, Any]) -> None:
+    """A retrain that ended was reviewed."""
+    known_retrain(drafts, key)
+    drafts.add(EventKind.RELEASE_REVIEWED, key, {**detail, "evidence": evidence})
+
+
 def known_retrain(drafts: Drafts, key: str) -> RetrainState:
     """The retrain the drafts are about.
 

@@ -34,8 +34,8 @@ BESIDE = (
 )
 """Events about a model, or all of them, that stop a retrain's moves without being the retrain's own."""
 
-ABOUT_RECORDS = (EventKind.AUDIT_RECORDED, EventKind.RECORD_EXPORTED)
-"""Events that a record of the retrain was made or left the house; none is part of what the record says."""
+ABOUT_RECORDS = (EventKind.AUDIT_RECORDED, EventKind.RECORD_EXPORTED, EventKind.RELEASE_REVIEWED)
+"""Events that a record of the retrain was made, reviewed or left the house; none is part of what the record says."""
 
 
 @dataclass(frozen=True, slots=True)
