@@ -12,6 +12,7 @@ import pytest
 
 from retrain_assets.assets.gate_rules import dataset_rules
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
+from retrain_assets.contract.unit_names import UNLINKABLE
 from retrain_assets.gates import EarlierDataset, LeftOut, data_checks
 from retrain_assets_tests.gates.conftest import verdict
 from retrain_assets_tests.gates.data_rows import Windows, judged, windows
@@ -103,7 +104,7 @@ class TestGroups:
         train, holdout = (frame.with_columns(household=PLACE // 10 + start) for frame, start in zip(sound, (0, 95), strict=True))
         found = check("groups_are_separate", (train, holdout), grouped)
         assert (found.outcome, found.observed) == (Outcome.FAIL, 5)
-        assert found.evidence["shared_groups"][0] == {"household": "95", "holdout_rows": 10}
+        assert found.evidence["shared_groups"][0] == {"household": UNLINKABLE.of(95, "group"), "holdout_rows": 10}
         assert found.evidence["holdout_rows_of_shared_groups"] == 50
         assert check("groups_are_separate", (train, holdout.with_columns(pl.col("household") + 5)), grouped).passed
 

@@ -10,6 +10,7 @@ import pytest
 from pandera.config import config_context
 
 from retrain_assets.contract import Contract, Outcome, Verdict, canonical_json
+from retrain_assets.contract.unit_names import UNLINKABLE
 from retrain_assets.gates.limits import TABLE_ROWS
 from retrain_assets_tests.gates.conftest import verdict
 from retrain_assets_tests.gates.data_rows import Parcels, Windows, judged, windows
@@ -67,7 +68,7 @@ def test_every_broken_rule_is_counted_in_full_worst_first_and_shown(contract: Co
         "column": "weight",
         "rule": "greater_than_or_equal_to(0)",
         "value": "-1.0",
-        "parcel": "1-0",
+        "parcel": UNLINKABLE.of("1-0"),
         "sent_at": str(train["sent_at"][0]),
         "row": 0,
     }

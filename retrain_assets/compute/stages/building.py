@@ -9,6 +9,7 @@ import polars as pl
 
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.contract import Source, StageError
+from retrain_assets.gates.redaction import scrubbed
 
 Build = Callable[[Any], Any]
 
@@ -31,7 +32,7 @@ def build_features(build: Build, rows: pl.DataFrame, source: Source, where: str)
         StageError: when the function raises, returns something else than a frame, other rows, another order, no unit
             column, the label, no feature, or a column that is neither number, boolean nor string.
     """
-    features = _call(build, rows, where)
+    features = _call(build, rows, source, where)
     _check_rows(features, rows, source, where)
     names = [name for name in features.columns if name not in (source.unit, source.event_time)]
     if source.label in names:
@@ -41,7 +42,7 @@ def build_features(build: Build, rows: pl.DataFrame, source: Source, where: str)
     return features.select(_plain(name, features.schema[name]) for name in names)
 
 
-def _call(build: Build, rows: pl.DataFrame, where: str) -> pl.DataFrame:
+def _call(build: Build, rows: pl.DataFrame, source: Source, where: str) -> pl.DataFrame:
     import narwhals as nw
 
     try:
@@ -49,7 +50,8 @@ def _call(build: Build, rows: pl.DataFrame, where: str) -> pl.DataFrame:
     except StageError:
         raise
     except Exception as error:
-        raise _wrong(f"raised {type(error).__name__}: {error}", where, "correct the feature function") from error
+        said = scrubbed(str(error), rows, source)
+        raise _wrong(f"raised {type(error).__name__}: {said}", where, "correct the feature function") from error
     if not isinstance(built, nw.DataFrame):
         raise _wrong(f"returned {type(built).__name__}", where, "return a narwhals DataFrame")
     try:

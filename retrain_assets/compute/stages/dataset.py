@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.frames import Tables, write_tables
+from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.source import bounds, read_source, rows_without_time
-from retrain_assets.contract import Contract, Gate, SourceError, StageError
+from retrain_assets.contract import Contract, Gate, SourceError, StageError, Verdict, canonical_json
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
+
+_LEFT_OUT = ("too_young", "unlabelled", "group_in_training")
+_COUNTS = "counts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,8 @@ def dataset(request: StageRequest) -> StageResult:
     earlier retrains, for the gate.
 
     Output ``dataset``: folder with ``train.parquet`` and ``holdout.parquet``: the schema's columns of rows whose label is known
-    at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Rows
+    at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Output
+    ``left_out``: folder with the rows of that time that are in neither, so that the gate can be judged again without the source. Rows
     whose label is not known yet (event time + label delay after the cut-off) or missing, and hold-out rows of a group
     (``source.group``) that training has, are left out and counted, and so are rows of the files without an event time. Verdicts:
     gate data.
@@ -60,11 +69,13 @@ def dataset(request: StageRequest) -> StageResult:
     history = _history(request)
     schema = import_path(contract.source.schema_, "source.schema")
     source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff)
-    rows = split(source_rows, contract, windows, without_time=rows_without_time(contract.source))
+    rows = split(source_rows, contract, windows, without_time=rows_without_time(contract.source), names=request.unit_names)
 
     tables = Tables(rows.train, rows.holdout, {"window": windows.to_json()})
     folder = request.directory / "dataset"
     write_tables(folder, tables)
+    left_out = request.directory / "left_out"
+    _write_left_out(left_out, rows.left_out)
     verdicts = data_gate(rows, schema=schema, history=history)
     metadata: dict[str, Any] = {
         "window": windows.to_json(),
@@ -79,10 +90,56 @@ def dataset(request: StageRequest) -> StageResult:
         "as_history": rows.as_history(request.retrain).to_json(),
         "compared_with": [earlier.retrain for earlier in history],
     }
-    return answer(request, {"dataset": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
+    outputs = {"dataset": (folder, tables.digest), "left_out": (left_out, content_digest(left_out))}
+    return answer(request, outputs, metadata, {Gate.DATA: verdicts})
 
 
-def split(rows: pl.DataFrame, contract: Contract, windows: Windows, *, without_time: int = 0) -> SourceRows:
+def judged_dataset(
+    tables: Tables,
+    left_out: LeftOut,
+    contract: Contract,
+    history: Sequence[Mapping[str, Any]],
+    names: UnitNames = UNLINKABLE,
+) -> list[Verdict]:
+    """Gate data on a snapshot and the rows it left out, as the stage judges them.
+
+    Args:
+        tables: the snapshot.
+        left_out: as :func:`read_left_out` gives it.
+        contract: the contract.
+        history: the ``as_history`` of the earlier retrains it is compared with.
+        names: what units are called in evidence.
+    """
+    cutoff = datetime.fromisoformat(tables.about["window"]["holdout_end"])
+    rows = SourceRows(tables.train, tables.holdout, contract, cutoff, left_out, names)
+    schema = import_path(contract.source.schema_, "source.schema")
+    return data_gate(rows, schema=schema, history=[EarlierDataset.from_json(value) for value in history])
+
+
+def read_left_out(folder: Path) -> LeftOut:
+    """The rows a snapshot left out.
+
+    Raises:
+        StageError: when a file is missing or unreadable.
+    """
+    try:
+        frames = {name: pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in _LEFT_OUT}
+        without_time = json.loads((folder / _COUNTS).read_text())["without_time"]
+    except (OSError, pl.exceptions.ComputeError, ValueError, KeyError) as error:
+        raise StageError(f"cannot be read ({error})", where=str(folder), remedy="take the snapshot again") from error
+    return LeftOut(**frames, without_time=without_time)
+
+
+def _write_left_out(folder: Path, left_out: LeftOut) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _LEFT_OUT:
+        getattr(left_out, name).write_parquet(folder / f"{name}.parquet", compression="zstd")
+    (folder / _COUNTS).write_bytes(canonical_json({"without_time": left_out.without_time}))
+
+
+def split(
+    rows: pl.DataFrame, contract: Contract, windows: Windows, *, without_time: int = 0, names: UnitNames = UNLINKABLE
+) -> SourceRows:
     """Source rows from the start of training to the cut-off as the snapshot's two windows and what is left out of them.
 
     Raises:
@@ -103,7 +160,7 @@ def split(rows: pl.DataFrame, contract: Contract, windows: Windows, *, without_t
         returning = pl.col(source.group).is_in(train[source.group].drop_nulls().unique().implode()).fill_null(False)
         holdout, shared = holdout.filter(~returning), holdout.filter(returning)
     left_out = LeftOut(rows.filter(too_young), rows.filter(~too_young & without), shared, without_time)
-    return SourceRows(train, holdout, contract, windows.cutoff, left_out)
+    return SourceRows(train, holdout, contract, windows.cutoff, left_out, names)
 
 
 def _history(request: StageRequest) -> list[EarlierDataset]:

@@ -10,7 +10,9 @@ from retrain_assets.compute.frames import Tables, read_tables, write_tables
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.building import Build, build_features
 from retrain_assets.contract import Contract, Gate, StageError, Verdict
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates import availability_probe, features_gate, serving_probe
+from retrain_assets.gates.redaction import copies_of
 
 
 def features(request: StageRequest) -> StageResult:
@@ -44,7 +46,7 @@ def features(request: StageRequest) -> StageResult:
     folder = request.directory / "features"
     write_tables(folder, tables)
     metadata = {**about, "rows": {"train": train.height, "holdout": holdout.height}}
-    verdicts = judged_features(tables, data, contract)
+    verdicts = judged_features(tables, data, contract, request.unit_names)
     return answer(request, {"features": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
 
 
@@ -73,13 +75,14 @@ def _same_features(train: pl.DataFrame, holdout: pl.DataFrame, contract: Contrac
     return train.columns
 
 
-def judged_features(tables: Tables, data: Tables, contract: Contract) -> list[Verdict]:
+def judged_features(tables: Tables, data: Tables, contract: Contract, names: UnitNames = UNLINKABLE) -> list[Verdict]:
     """Gate data on a feature snapshot, with the probes that call the feature function again.
 
     Args:
         tables: the snapshot.
         data: the data set it was built from.
         contract: the contract.
+        names: what units are called in evidence.
     """
     source = contract.source
     build: Build = import_path(contract.features, "features")
@@ -89,7 +92,9 @@ def judged_features(tables: Tables, data: Tables, contract: Contract) -> list[Ve
         return build_features(build, rows, source, contract.features)
 
     availability = availability_probe(build_again, data.train, late, event_time=source.event_time, label_delay=source.label_delay)
-    parity = serving_probe(build_again, data.holdout, tables.holdout.select(tables.about["feature_names"]), late)
+    snapshot = tables.holdout.select(tables.about["feature_names"])
+    identities = copies_of(tables.holdout[source.unit], snapshot)
+    parity = serving_probe(build_again, data.holdout, snapshot, late, identities=identities)
     return features_gate(
         tables.train,
         tables.holdout,
@@ -98,4 +103,5 @@ def judged_features(tables: Tables, data: Tables, contract: Contract) -> list[Ve
         label=source.label,
         availability=availability,
         parity=parity,
+        names=names,
     )

@@ -11,6 +11,7 @@ from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.data.rows import SourceRows, utc
 from retrain_assets.gates.data.volume import BEYOND_CHANCE
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed, number
+from retrain_assets.gates.redaction import RowWords
 
 MOST_LEVELS = 200
 """A text column with more levels in training is taken for an identifier or free text and not judged."""
@@ -45,7 +46,8 @@ def categories_are_known(rows: SourceRows) -> Verdict:
     ]
     levels = {name: found for name in text if (found := _levels(rows.train[name])) is not None}
     latest = rows.train.filter(utc(rows.train, source.event_time) >= rows.train_end - rows.contract.window.holdout)
-    table = [row for name, found in levels.items() for row in _changes(name, found, latest, rows)]
+    words = rows.words(rows.holdout)
+    table = [row for name, found in levels.items() for row in _changes(name, found, latest, rows, words)]
     limits = {"new": thresholds.max_new_categories, "vanished": thresholds.max_vanished_categories}
     for row in table:
         row["limit"] = limits[row["kind"]]
@@ -91,7 +93,7 @@ def _counts(values: pl.Series) -> pl.DataFrame:
     return counts.with_columns(pl.col("level").cast(pl.String), pl.col("count").cast(pl.Int64))
 
 
-def _changes(column: str, before: pl.DataFrame, latest: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
+def _changes(column: str, before: pl.DataFrame, latest: pl.DataFrame, rows: SourceRows, words: RowWords) -> list[dict[str, Any]]:
     after, recent = _counts(rows.holdout[column]), _counts(latest[column])
     new = after.join(before, on="level", how="anti").sort("count", "level", descending=[True, False])
     vanished = (
@@ -114,7 +116,7 @@ def _changes(column: str, before: pl.DataFrame, latest: pl.DataFrame, rows: Sour
                 {
                     "column": column,
                     "kind": kind,
-                    "levels": listed([str(level)[:60] for level in levels["level"].to_list()]),
+                    "levels": listed([words.value(level, column)[:60] for level in levels["level"].to_list()]),
                     "rows": found,
                     "share": found / total,
                     "levels_total": levels.height,

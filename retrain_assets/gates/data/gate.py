@@ -19,6 +19,7 @@ from retrain_assets.gates.data.schema import schema_holds
 from retrain_assets.gates.data.timing import fresh_enough, labels_are_mature, source_keeps_its_cadence, time_order_holds
 from retrain_assets.gates.data.volume import days_are_complete, enough_rows, volume_is_steady
 from retrain_assets.gates.limits import listed
+from retrain_assets.gates.redaction import scrubbed
 
 if TYPE_CHECKING:
     import pandera.polars
@@ -103,7 +104,7 @@ def _judged(check: str, judge: Callable[[], Verdict], rows: SourceRows) -> Verdi
     try:
         return judge()
     except pl.exceptions.PolarsError as fault:
-        reason = first_line(fault)
+        reason = scrubbed(first_line(fault), pl.concat(rows.windows.values(), how="diagonal_relaxed"), rows.contract.source)
         return Verdict(Gate.DATA, check, Outcome.ERROR, f"the rows cannot be judged: {reason}; correct the type in the source")
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.data.rows import SourceRows
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted, listed
+from retrain_assets.gates.redaction import RowWords
 
 COUNT = "rows with this key"
 
@@ -20,7 +21,9 @@ def keys_are_unique(rows: SourceRows) -> Verdict:
         return Verdict(Gate.DATA, check, Outcome.FAIL, f"{counted(nulls, 'row')} have no {key[0]}", nulls, 0)
     repeated = _repeated(keys)
     surplus = int(repeated[COUNT].sum()) - repeated.height
-    examples = repeated.head(TABLE_ROWS).with_columns(pl.col(key).cast(pl.String)).to_dicts()
+    words = RowWords(keys, source, rows.names)
+    shown = repeated.head(TABLE_ROWS).with_columns(pl.col(key).cast(pl.String)).to_dicts()
+    examples = [row | {name: words.of(row, name) for name in key if name != source.event_time} for row in shown]
     first = f" (first {examples[0][key[0]]} at {examples[0][key[1]]})" if examples else ""
     what = f"number of surplus rows with the same {listed(key, most=10)}{first}"
     if surplus:
@@ -37,7 +40,8 @@ def groups_are_separate(rows: SourceRows) -> Verdict:
     held, seen = (_plain(frame[group]).drop_nulls() for frame in (rows.holdout, rows.train))
     found = held.filter(held.is_in(seen.unique().implode())).alias("group").value_counts(name="holdout_rows")
     shared = found.sort("holdout_rows", "group", descending=[True, False])
-    examples = [{group: str(value), "holdout_rows": count} for value, count in shared.head(TABLE_ROWS).iter_rows()]
+    shown = shared.head(TABLE_ROWS).iter_rows()
+    examples = [{group: rows.names.of(value, "group"), "holdout_rows": count} for value, count in shown]
     evidence = {
         "shared_groups": examples,
         "holdout_rows_of_shared_groups": int(shared["holdout_rows"].sum()),

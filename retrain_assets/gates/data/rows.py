@@ -10,7 +10,9 @@ from functools import cached_property
 import polars as pl
 
 from retrain_assets.contract import Contract
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates.data.history import EarlierDataset
+from retrain_assets.gates.redaction import RowWords
 
 DAY = timedelta(days=1)
 
@@ -42,6 +44,7 @@ class SourceRows:
         contract: thresholds (``gates.data``), roles of the columns (``source``) and length of the windows.
         cutoff: the moment of the retrain, timezone-aware; nothing after it may be known.
         left_out: rows of the same time that are in neither window.
+        names: what units and groups are called in evidence.
 
     Raises:
         ValueError: when ``cutoff`` has no timezone.
@@ -52,6 +55,7 @@ class SourceRows:
     contract: Contract
     cutoff: datetime
     left_out: LeftOut = field(default_factory=LeftOut)
+    names: UnitNames = UNLINKABLE
 
     def __post_init__(self) -> None:
         if self.cutoff.tzinfo is None:
@@ -61,6 +65,11 @@ class SourceRows:
     def windows(self) -> Mapping[str, pl.DataFrame]:
         """Name of a window to its rows."""
         return {"train": self.train, "holdout": self.holdout}
+
+    def words(self, *frames: pl.DataFrame) -> RowWords:
+        """How rows are told in evidence; of other frames than the two windows, those given decide what is a category."""
+        told = [frame for frame in frames or self.windows.values() if frame.height] or [self.train]
+        return RowWords(pl.concat(told, how="diagonal_relaxed"), self.contract.source, self.names)
 
     @property
     def train_end(self) -> datetime:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.contract import Gate, Outcome, Source, Verdict
 from retrain_assets.gates.data.rows import SourceRows
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed
+from retrain_assets.gates.redaction import LONGEST_VALUE, RowWords, scrubbed
 
 if TYPE_CHECKING:
     import pandera.polars
     from pandera.errors import SchemaError
-
-LONGEST_VALUE = 120
-"""Characters of a failing value that a table shows."""
 
 
 def schema_holds(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) -> Verdict:
@@ -42,7 +40,7 @@ def schema_holds(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) 
     if snapshot.is_empty():
         return Verdict(Gate.DATA, check, Outcome.NO_DATA, "there are no rows to validate", threshold=name)
     try:
-        broken = _without_time(rows, schema) + _broken_rules(snapshot, schema)
+        broken = _without_time(rows, schema) + _broken_rules(snapshot, schema, rows.contract.source)
     except (
         SchemaDefinitionError,
         SchemaInitError,
@@ -51,7 +49,7 @@ def schema_holds(rows: SourceRows, schema: type[pandera.polars.DataFrameModel]) 
         ValueError,
         pl.exceptions.PolarsError,
     ) as fault:
-        message = f"schema {name} cannot be used: {fault}"
+        message = f"schema {name} cannot be used: {scrubbed(str(fault), snapshot, rows.contract.source)}"
         return Verdict(Gate.DATA, check, Outcome.ERROR, message, threshold=name)
     if not broken:
         message = f"{counted(snapshot.height, 'row')} are as schema {name} says"
@@ -101,7 +99,7 @@ def _snapshot(rows: SourceRows) -> pl.DataFrame:
     return pl.concat(frames, how="vertical" if same else "diagonal_relaxed")
 
 
-def _broken_rules(snapshot: pl.DataFrame, schema: type[pandera.polars.DataFrameModel]) -> list[_Rule]:
+def _broken_rules(snapshot: pl.DataFrame, schema: type[pandera.polars.DataFrameModel], source: Source) -> list[_Rule]:
     """Broken rules: of the table as a whole first, then by rows, most first."""
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
@@ -110,7 +108,7 @@ def _broken_rules(snapshot: pl.DataFrame, schema: type[pandera.polars.DataFrameM
         try:
             _few_cases(schema).validate(snapshot, lazy=True)
         except SchemaErrors as problems:
-            rules = [_rule(problem, snapshot.height) for problem in problems.schema_errors]
+            rules = [_rule(problem, snapshot, source) for problem in problems.schema_errors]
             return sorted(rules, key=lambda rule: (rule.mask is not None, -rule.rows, rule.title))
     return []
 
@@ -140,7 +138,7 @@ def _few(check: Any) -> Any:
     return limited
 
 
-def _rule(problem: SchemaError, rows: int) -> _Rule:
+def _rule(problem: SchemaError, snapshot: pl.DataFrame, source: Source) -> _Rule:
     from pandera.constants import CHECK_OUTPUT_KEY
 
     check = problem.check
@@ -149,12 +147,19 @@ def _rule(problem: SchemaError, rows: int) -> _Rule:
     reason = problem.reason_code.name if problem.reason_code is not None else ""
     output = problem.check_output
     mask: pl.Series | None = None
-    if isinstance(output, pl.DataFrame) and output.height == rows and isinstance(problem.failure_cases, pl.DataFrame):
+    if isinstance(output, pl.DataFrame) and output.height == snapshot.height and isinstance(problem.failure_cases, pl.DataFrame):
         mask = ~output[CHECK_OUTPUT_KEY].fill_null(True)
-    value = "" if mask is not None else str(problem.failure_cases if problem.failure_cases is not None else reason.lower())
+    value = "" if mask is not None else scrubbed(_case(problem.failure_cases, reason), snapshot, source)
     return _Rule(
         column, str(name), mask, value[:LONGEST_VALUE], reason == "CHECK_ERROR", int(mask.sum()) if mask is not None else 0
     )
+
+
+def _case(failure_cases: Any, reason: str) -> str:
+    """What a rule of the table as a whole found, in words; rows it found are counted, not copied."""
+    if isinstance(failure_cases, pl.DataFrame):
+        return counted(failure_cases.height, "case")
+    return str(failure_cases) if failure_cases is not None else reason.lower()
 
 
 def _failing_rows(broken: list[_Rule], rows: int) -> int:
@@ -175,25 +180,26 @@ def _examples(broken: list[_Rule], snapshot: pl.DataFrame, rows: SourceRows) -> 
     for rank, rule in enumerate(shown):
         more = min(left, rule.rows - wanted[rank])
         wanted[rank], left = wanted[rank] + more, left - more
-    return [row for rule, count in zip(shown, wanted, strict=True) for row in _rows_of(rule, count, snapshot, rows)]
+    words = rows.words(snapshot)
+    return [row for rule, count in zip(shown, wanted, strict=True) for row in _rows_of(rule, count, snapshot, rows, words)]
 
 
-def _rows_of(rule: _Rule, wanted: int, snapshot: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
+def _rows_of(rule: _Rule, wanted: int, snapshot: pl.DataFrame, rows: SourceRows, words: RowWords) -> list[dict[str, Any]]:
     assert rule.mask is not None
     positions = rule.mask.arg_true().head(wanted)
     source = rows.contract.source
     found: list[dict[str, Any]] = []
     for position, row in zip(positions.to_list(), snapshot[positions].to_dicts(), strict=True):
-        others = (f"{name}={item}" for name, item in row.items() if name not in (source.unit, source.event_time))
-        value = row[rule.column] if rule.column in row else ", ".join(others)
+        others = (f"{name}={words.of(row, name)}" for name in row if name not in (source.unit, source.event_time))
+        value = words.of(row, rule.column) if rule.column in row else ", ".join(others)
         in_train = position < rows.train.height
         found.append(
             {
                 "window": "train" if in_train else "holdout",
                 "column": rule.column,
                 "rule": rule.check,
-                "value": str(value)[:LONGEST_VALUE],
-                source.unit: str(row.get(source.unit)),
+                "value": value[:LONGEST_VALUE],
+                source.unit: words.of(row, source.unit),
                 source.event_time: str(row.get(source.event_time)),
                 "row": position if in_train else position - rows.train.height,
             }

@@ -10,6 +10,7 @@ import polars as pl
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.data.rows import SourceRows, utc
 from retrain_assets.gates.limits import TABLE_ROWS, at_most, counted
+from retrain_assets.gates.redaction import RowWords
 
 SHORTEST_SILENCE = 0.01
 """Share of the hold-out window below which a time without rows is no silence: a dense source pauses for seconds."""
@@ -112,7 +113,9 @@ def labels_are_mature(rows: SourceRows) -> Verdict:
 def _examples(frame: pl.DataFrame, rows: SourceRows) -> list[dict[str, Any]]:
     source = rows.contract.source
     columns = [name for name in (source.unit, source.event_time) if name in frame.columns]
-    return frame.head(TABLE_ROWS).select(pl.col(columns).cast(pl.String)).to_dicts()
+    shown = frame.head(TABLE_ROWS).select(pl.col(columns).cast(pl.String))
+    words = RowWords(shown, source, rows.names)
+    return [{**row, **({source.unit: words.of(row, source.unit)} if source.unit in row else {})} for row in shown.to_dicts()]
 
 
 def _silences(times: pl.Series) -> pl.DataFrame:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from retrain_assets.gates.redaction import are_categories, hidden_text
+
 Codes = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 """Positions of rows."""
@@ -28,23 +30,25 @@ class Cells:
         size: number of cells, the one without a value included.
         ordered: whether the numbers follow the order of the values.
         values: the feature.
+        identity: whether the values are the units' ids, which evidence never shows.
     """
 
     codes: Codes
     size: int
     ordered: bool
     values: pl.Series
+    identity: bool = False
 
     @classmethod
-    def of(cls, feature: pl.Series) -> Cells:
+    def of(cls, feature: pl.Series, *, identity: bool = False) -> Cells:
         """The cells of a feature of any type; nested values are taken as text."""
         if is_ordered(feature.dtype):
             codes = _physical(feature).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
-            return cls(codes, int(codes.max(initial=0)) + 1, True, feature)
+            return cls(codes, int(codes.max(initial=0)) + 1, True, feature, identity)
         text = pl.Series(map(str, feature.to_list())) if feature.dtype.is_nested() else feature.cast(pl.String)
         distinct = text.drop_nulls().unique(maintain_order=True)
         numbers = text.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64) + 1
-        return cls(numbers.fill_null(0).to_numpy(), len(distinct) + 1, False, feature)
+        return cls(numbers.fill_null(0).to_numpy(), len(distinct) + 1, False, feature, identity)
 
     def bins(self, rows: Codes, bins: int) -> tuple[Codes, int]:
         """Cells joined to bins of equal mass (numbers keep their order, no value stays cell 0); text keeps its cells.
@@ -64,10 +68,12 @@ class Cells:
         return np.append(0, np.clip((share * bins).astype(np.int64), 0, bins - 1) + 1), bins + 1
 
     def name_of(self, code: int) -> str:
-        """The value of a cell in words."""
+        """The value of a cell in words; of identities and free text the length."""
         if code == 0:
             return "no value"
-        return str(self.values[int(np.flatnonzero(self.codes == code)[0])])
+        value = str(self.values[int(np.flatnonzero(self.codes == code)[0])])
+        shown = not self.identity and (self.ordered or are_categories(self.size - 1, self.codes.size))
+        return value if shown else hidden_text(value)
 
 
 def is_ordered(dtype: pl.DataType) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates.features.agreement import no_value_determines_label
 from retrain_assets.gates.features.availability import Availability, features_are_known_in_time
 from retrain_assets.gates.features.cells import Cells, binary_targets, sampled
@@ -17,6 +18,7 @@ from retrain_assets.gates.features.serving import Parity, features_match_serving
 from retrain_assets.gates.features.split import no_rows_shared_across_split
 from retrain_assets.gates.features.variation import features_vary
 from retrain_assets.gates.limits import listed
+from retrain_assets.gates.redaction import copies_of
 
 FEATURE_CHECKS = (
     "no_single_feature_separates_label",
@@ -44,6 +46,7 @@ def features_gate(
     label: str,
     availability: Availability,
     parity: Parity,
+    names: UnitNames = UNLINKABLE,
 ) -> list[Verdict]:
     """Judge the feature snapshot of one retrain.
 
@@ -56,6 +59,7 @@ def features_gate(
         label: column of the label, null where it is not known.
         availability: what :func:`~retrain_assets.gates.features.availability.availability_probe` found in the training rows.
         parity: what :func:`~retrain_assets.gates.features.serving.serving_probe` found in the hold-out rows.
+        names: what units are called in evidence.
 
     Returns:
         One verdict per name in ``FEATURE_CHECKS``. Without rows or features they are ``no_data``; windows with
@@ -70,7 +74,7 @@ def features_gate(
         *_leaks(train, holdout, features, unit, label, contract),
         features_are_known_in_time(features, availability, contract),
         features_match_serving(parity),
-        no_rows_shared_across_split(train, holdout, features, unit, contract),
+        no_rows_shared_across_split(train, holdout, features, unit, contract, names),
         features_vary(train, holdout, features),
         holdout_resembles_training(train, holdout, features, contract),
     ]
@@ -108,7 +112,8 @@ def _leaks(
     parts = [sampled(frame.filter(_has_label(frame, label)).select(*features, label), most) for frame in (train, holdout)]
     plain = [frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String)) for frame in parts]
     rows = pl.concat(plain)
-    cells: Mapping[str, Cells] = {name: Cells.of(rows[name]) for name in features}
+    copies = copies_of(train[unit], train.select(features)) if unit in train.columns else frozenset()
+    cells: Mapping[str, Cells] = {name: Cells.of(rows[name], identity=name in copies) for name in features}
     windows = {"train": slice(0, parts[0].height), "holdout": slice(parts[0].height, rows.height)}
     targets = {window: binary_targets(rows[label][place], contract.task) for window, place in windows.items()}
 

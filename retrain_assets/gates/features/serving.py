@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import polars as pl
 from retrain_assets.contract import Gate, Outcome, Verdict, first_line
 from retrain_assets.gates.features.comparing import TEAM_CODE_ERRORS, changed_rows
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed
+from retrain_assets.gates.redaction import hidden_text, is_shown
 
 Build = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -43,7 +44,9 @@ class Parity:
     failures: Mapping[str, int] = field(default_factory=dict)
 
 
-def serving_probe(build: Build, rows: pl.DataFrame, features: pl.DataFrame, late: Sequence[str]) -> Parity:
+def serving_probe(
+    build: Build, rows: pl.DataFrame, features: pl.DataFrame, late: Sequence[str], *, identities: Collection[str] = ()
+) -> Parity:
     """Build some rows as requests, one by one, and compare them with the snapshot.
 
     A request holds the source's columns as JSON can carry them, with the label and every column known only later null.
@@ -53,6 +56,7 @@ def serving_probe(build: Build, rows: pl.DataFrame, features: pl.DataFrame, late
         rows: source rows of a window.
         features: the snapshot's features of them, built from the whole window at once.
         late: label and columns known only after the prediction; names that are not columns have no effect.
+        identities: features that are the units' ids; neither they nor texts that are no categories are shown.
     """
     places = np.unique(np.linspace(0, max(rows.height - 1, 0), min(REQUESTS, rows.height)).astype(int))
     if not places.size:
@@ -68,6 +72,10 @@ def serving_probe(build: Build, rows: pl.DataFrame, features: pl.DataFrame, late
             words = first_line(error)[:200]
             failures[words] = failures.get(words, 0) + 1
     differences = [found for name in expected.columns if (found := _difference(name, expected, built, sent, build))]
+    hidden = {name for name in features.columns if name in identities or not is_shown(features[name])}
+    for found in differences:
+        if found["feature"] in hidden and found["depends_on"] in (OTHER_ROWS, LATE_COLUMNS):
+            found |= {side: hidden_text(found[side]) for side in ("batch", "request")}
     added = dict.fromkeys(name for made in built.values() for name in made.columns if name not in expected.columns)
     unknown = {"depends_on": "not in the snapshot", "rows": len(built), "batch": "—", "request": "returned"}
     differences += [{"feature": name, **unknown} for name in added]

@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.contract import Contract, Gate, Verdict
+from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates.features.calendar import is_calendar
 from retrain_assets.gates.limits import at_most
+from retrain_assets.gates.redaction import hidden_text, is_shown
 
 SHOWN = 5
 """Shared rows that are shown."""
@@ -21,7 +23,12 @@ BEYOND_CHANCE = 4.0
 
 
 def no_rows_shared_across_split(
-    train: pl.DataFrame, holdout: pl.DataFrame, features: Sequence[str], unit: str, contract: Contract
+    train: pl.DataFrame,
+    holdout: pl.DataFrame,
+    features: Sequence[str],
+    unit: str,
+    contract: Contract,
+    names: UnitNames = UNLINKABLE,
 ) -> Verdict:
     """At most ``gates.data.max_duplicate_share`` of the hold-out rows also stand, feature by feature, in training, beyond those
     that do so by habit.
@@ -37,6 +44,7 @@ def no_rows_shared_across_split(
         features: names of the features.
         unit: column of the unit, to show which rows are meant.
         contract: the limit.
+        names: what units are called in evidence.
     """
     left, right = _hashed(holdout, features), _hashed(train, features)
     suspects = left.join(right.select("_hash").unique(), on="_hash", how="semi")
@@ -57,7 +65,7 @@ def no_rows_shared_across_split(
         "usual_share_in_training": usual if share > limit else None,
         "holdout_rows": holdout.height,
         "train_rows": train.height,
-        "examples": [_words(row) for row in shared.head(SHOWN).iter_rows(named=True)],
+        "examples": _examples(shared.head(SHOWN), train, unit, names),
     }
     what = "share of hold-out rows that stand, feature by feature, in training"
     if usual:
@@ -100,9 +108,24 @@ def _plain(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(pl.col(categorical).cast(pl.String))
 
 
-def _words(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value if isinstance(value, bool | int | float) else _text(value) for name, value in row.items()}
+def _examples(shared: pl.DataFrame, train: pl.DataFrame, unit: str, names: UnitNames) -> list[dict[str, Any]]:
+    """Rows in words: units by their names, a feature that repeats the unit too, texts that are no categories by their length."""
+    if shared.is_empty():
+        return []
+    units = {unit, f"{unit} in training"}
+    hidden = {name for name in train.columns if name not in units and not is_shown(train[name])}
 
+    def shown(name: str, value: Any, ids: set[str]) -> Any:
+        if name in units or (value is not None and str(value) in ids):
+            return names.of(value)
+        if value is None:
+            return "—"
+        if name in hidden:
+            return hidden_text(value)
+        return value if isinstance(value, bool | int | float) else str(value)
 
-def _text(value: Any) -> str:
-    return "—" if value is None else str(value)
+    found = []
+    for row in shared.iter_rows(named=True):
+        ids = {str(row[name]) for name in units if row.get(name) is not None}
+        found.append({name: shown(name, value, ids) for name, value in row.items()})
+    return found

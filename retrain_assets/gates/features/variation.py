@@ -10,6 +10,7 @@ import polars as pl
 
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed
+from retrain_assets.gates.redaction import hidden_text
 
 ABSURD = 1e20
 """A number of this size is no measurement; nanoseconds since 1970 and 64-bit hashes stay below."""
@@ -106,7 +107,7 @@ def _identifier(train: pl.Series) -> Found:
     distinct = known.n_unique()
     if distinct < IDENTIFIER_SHARE * len(known):
         return None
-    return (f"is an identifier ({distinct:,} texts in {counted(len(known), 'row')})", "train", str(known[0]))
+    return (f"is an identifier ({distinct:,} texts in {counted(len(known), 'row')})", "train", hidden_text(known[0]))
 
 
 def _missing(values: pl.Series) -> pl.Series:
