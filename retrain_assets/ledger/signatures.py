@@ -126,7 +126,7 @@ def verified(
     signature = Signature.parse(armored)
     if signature.namespace != namespace:
         raise SignatureError(
-            f"it was given for {signature.namespace!r}, not for {namespace!r}", where=principal, remedy="sign again"
+            f"it was given for {signature.namespace!r}, not for {str(namespace)!r}", where=principal, remedy="sign again"
         )
     own = [one for one in signers if one.names(principal)]
     mine = [one for one in own if one.key == signature.key]
