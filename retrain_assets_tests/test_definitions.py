@@ -69,6 +69,7 @@ ROAD: dict[str, tuple[list[str], str, list[str], str | None]] = {
     "canary_report": (["evaluation_report", "live_traffic"], "team:product", ["polars"], RETRAINS),
     "promotion_decision": (["canary_report", "evaluation_report"], "team:release", ["mlflow"], RETRAINS),
     "audit_record": (["promotion_decision"], "team:release", ["html"], RETRAINS),
+    "release_review": (["audit_record"], "team:release", ["html"], RETRAINS),
     "drift_report": (["live_traffic", "source"], "team:data-science", ["polars"], None),
     "toggle_debt": ([], "team:release", ["table"], None),
 }
@@ -211,7 +212,7 @@ def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location:
 
 def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
     """A failed gate is not retried: no job retries on an asset's failure."""
-    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "upkeep")}
+    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")}
     assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
     tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}
     jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in location["jobs"].items()}

@@ -1,7 +1,5 @@
 """Asset ``release_review``: what an ended retrain teaches, about the plan, the gates, the way back and the contract."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
