@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from retrain_assets.contract import Gate, overall
+from retrain_assets.contract import Gate, Outcome, overall
 from retrain_assets.ledger import timestamp
 from retrain_assets.release import CheckRecord
+from retrain_assets.reports.emergencies import overridden_checks
 from retrain_assets.reports.reading import worst_first
 from retrain_assets.reports.record import Record
 
@@ -44,25 +45,27 @@ def gates_of(record: Record) -> list[dict[str, Any]]:
     Promotion is judged at every decision; it counts as reached only where a toggle was armed, else its verdicts only say that the
     earlier gates did not open. They stay in the decision.
     """
-    owners = record.contract.get("owners", {})
+    owners, overridden = record.contract.get("owners", {}), overridden_checks(record)
     return [
         {
             "gate": gate.value,
             "question": QUESTIONS[gate],
             "owner": owners.get(_OWNERS[gate]),
             "fallback": FALLBACKS[gate],
-            **_judged(record, gate),
+            **_judged(record, gate, overridden),
         }
         for gate in Gate
     ]
 
 
-def _judged(record: Record, gate: Gate) -> dict[str, Any]:
+def _judged(record: Record, gate: Gate, overridden: Collection[str]) -> dict[str, Any]:
     known = record.known.verdicts.get(gate)
     if known is not None:
         order = [verdict.check for verdict in worst_first([check.verdict for check in known.checks.values()])]
         checks = [_check(record, gate, known.checks[name]) for name in order]
+        named = [one["check"] for one in checks if f"{gate}.{one['check']}" in overridden and one["outcome"] != Outcome.PASS]
         return {
+            "overridden": named,
             "outcome": known.outcome.value,
             "at": timestamp(known.at),
             "sequences": sorted({check.sequence for check in known.checks.values()}),
@@ -74,13 +77,14 @@ def _judged(record: Record, gate: Gate) -> dict[str, Any]:
         verdicts = [verdict for verdict in decision.verdicts if verdict.gate is gate]
         at = record.known.decided_at
         return {
+            "overridden": [],
             "outcome": overall(verdicts).value,
             "at": timestamp(at) if at else None,
             "sequences": [],
             "subjects": {},
             "checks": [{**verdict.to_json(), "evidence_digest": None, "sequence": None} for verdict in verdicts],
         }
-    return {"outcome": None, "at": None, "sequences": [], "subjects": {}, "checks": []}
+    return {"overridden": [], "outcome": None, "at": None, "sequences": [], "subjects": {}, "checks": []}
 
 
 def _check(record: Record, gate: Gate, check: CheckRecord) -> dict[str, Any]:

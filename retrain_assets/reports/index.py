@@ -7,8 +7,9 @@ from typing import Any
 
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore, Ledger, timestamp
-from retrain_assets.release import fold
+from retrain_assets.release import fold, fold_platform
 from retrain_assets.reports.answer import answer_of
+from retrain_assets.reports.emergencies import open_follow_ups, overrides_of
 from retrain_assets.reports.gates import gates_of
 from retrain_assets.reports.pack import write_file
 from retrain_assets.reports.page import index_page
@@ -25,11 +26,12 @@ def write_index(home: Home, model: str) -> Path:
 
 
 def index_of(ledger: Ledger, home: Home, model: str) -> dict[str, Any]:
-    """The index as JSON: ``champion``, ``reigns`` (oldest first) and ``retrains`` (newest first)."""
+    """The index as JSON: ``champion``, ``reigns`` (oldest first), open ``follow_ups`` and ``retrains`` (newest first)."""
     evidence = EvidenceStore(home.evidence_dir)
-    state = fold(ledger.events(model=model)).get(model)
+    events = ledger.events()
+    state = fold(event for event in events if event.model == model).get(model)
     if state is None:
-        return {"model": model, "champion": None, "reigns": [], "retrains": []}
+        return {"model": model, "champion": None, "reigns": [], "retrains": [], "follow_ups": []}
     retrains = []
     for key, known in state.retrains.items():
         record = read_record(ledger, evidence, home, model, key)
@@ -40,6 +42,7 @@ def index_of(ledger: Ledger, home: Home, model: str) -> dict[str, Any]:
                 "answer": answer_of(record),
                 "trigger": trigger_of(record)["sentence"],
                 "gates": {gate["gate"]: gate["outcome"] for gate in gates_of(record)},
+                "overrides": overrides_of(record),
                 "effects": _effects(ramp_of(record)),
                 "stage": toggle.stage if toggle else None,
                 "version": known.candidate.version if known.candidate else None,
@@ -53,6 +56,7 @@ def index_of(ledger: Ledger, home: Home, model: str) -> dict[str, Any]:
             {"version": reign.version.version, "since": timestamp(reign.since), "retrain": reign.retrain, "how": reign.how}
             for reign in state.champion_history
         ],
+        "follow_ups": open_follow_ups(state, fold_platform(events)),
         "retrains": sorted(retrains, key=lambda one: _order(one["retrain"]), reverse=True),
     }
 

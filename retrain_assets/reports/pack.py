@@ -12,6 +12,7 @@ from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore, Ledger, timestamp
 from retrain_assets.reports.answer import answer_of
 from retrain_assets.reports.custody import custody_of
+from retrain_assets.reports.emergencies import follow_ups_of, overrides_of
 from retrain_assets.reports.evaluation import evaluation_of
 from retrain_assets.reports.gates import gates_of
 from retrain_assets.reports.happened import meanwhile_of
@@ -74,6 +75,8 @@ def pack_of(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str, ret
         "ramp": ramp_of(record),
         "decision": decision_of(record),
         "approvals": approvals_of(record),
+        "overrides": overrides_of(record),
+        "follow_ups": follow_ups_of(record),
         "custody": custody_of(record),
         "transitions": transitions_of(record),
         "meanwhile": meanwhile_of(record),

@@ -31,7 +31,7 @@ from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, Actor, EvidenceStore, Ledger
 from retrain_assets.release import ModelState, ToggleState, approvals, deciding, fold, ramping, retrains
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.platform import PLATFORM_KINDS, fold_platform
+from retrain_assets.release.platform import fold_platform
 from retrain_assets.release.promotion import Grounds
 from retrain_assets_tests.reports.sample_evidence import (
     CONTRACT,
@@ -67,7 +67,7 @@ class Sample:
         return fold(self.ledger.events(model=MODEL)).get(MODEL) or ModelState(MODEL)
 
     def do(self, actor: Actor, reason: str, plan: Callable[[Drafts], object]) -> None:
-        drafts = Drafts(self.state(), actor, self.now, reason, fold_platform(self.ledger.events(kinds=PLATFORM_KINDS)))
+        drafts = Drafts(self.state(), actor, self.now, reason, fold_platform(self.ledger.events()))
         plan(drafts)
         if drafts.events:
             self.ledger.append_all(drafts.events)
