@@ -20,6 +20,7 @@ QUIET = {
     EventKind.CANARY_LOOKED,
     EventKind.DECISION_RECORDED,
     EventKind.AUDIT_RECORDED,
+    EventKind.RELEASE_REVIEWED,
 }
 """Events that are not worth a line of their own."""
 
