@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +12,17 @@ from pathlib import Path
 
 from retrain_assets.contract import Contract, RetrainError
 from retrain_assets.home import Home
-from retrain_assets.ledger import Actor
+from retrain_assets.ledger import Act, Actor
+from retrain_assets.release.orders import Credential
 from retrain_assets.replay import story
 from retrain_assets.replay.engine import Engine, persistent_instance
 from retrain_assets.replay.flights import flights_of_2013
+from retrain_assets.replay.people import signed
 from retrain_assets.replay.replay import Replay
 from retrain_assets.replay.table import print_table
 from retrain_assets.replay.teller import Teller
+
+RUTH = Actor("person", story.RELEASE_OWNER)
 
 FINISHED = "demo.json"
 """File in the home that says the replay came to its end."""
@@ -67,16 +69,18 @@ def play(home: Home, teller: Teller, last: date = story.LAST_DAY) -> int:
 def act(replay: Replay, day: date) -> None:
     """What people do on a day, besides approving."""
     engine = replay.engine
+    controller = engine.platform.controller
     if day == story.FIRST_DAY:
         engine.launch(str(day), person=story.SCIENTIST, why="first champion")
-        release_owner = Actor("person", story.RELEASE_OWNER)
-        engine.platform.controller.bootstrap(replay.contract, str(day), release_owner, story.BOOTSTRAP_REASON)
+        word = (replay.contract, str(day), RUTH, story.BOOTSTRAP_REASON)
+        controller.bootstrap(*word, signed=signed(controller.bootstrap_case(*word)))
     if day == story.LEAK_DAY:
         leaky = replay.contract.model_copy(update={"features": story.LEAK_FEATURES})
         Engine(leaky, replay.home, engine.instance).launch(str(day), person=story.SCIENTIST, why=story.LEAK_REASON)
     if day == story.ROLLBACK_DAY:
-        command = ["toggle", "rollback", story.MODEL, "--reason", story.ROLLBACK_REASON, "--as", story.RELEASE_OWNER]
-        retrain_command(replay.home, command)
+        promoted = [toggle for toggle in controller.state(story.MODEL).toggles.values() if toggle.state.value == "promoted"]
+        order = controller.order_case(Act.ROLL_BACK, promoted[-1].name, RUTH, story.ROLLBACK_REASON)
+        controller.rollback(promoted[-1].name, RUTH, story.ROLLBACK_REASON, credential=Credential(signed=signed(order)))
     if day == story.RELAUNCH_DAY:
         engine.launch(str(day), person=story.SCIENTIST, why=story.RELAUNCH_REASON)
 
@@ -87,7 +91,8 @@ def approve_what_waits(replay: Replay) -> bool:
     toggle = controller.state(story.MODEL).active_toggle
     if toggle is None or toggle.state.value != "awaiting_approval":
         return False
-    controller.approve(story.MODEL, toggle.retrain, Actor("person", story.RELEASE_OWNER), story.APPROVAL_REASON)
+    word = (story.MODEL, toggle.retrain, RUTH, story.APPROVAL_REASON)
+    controller.approve(*word, signed=signed(controller.approval_case(*word)))
     return True
 
 
@@ -100,24 +105,6 @@ def contract_of_flights() -> Contract:
     file = Path(__file__).parent.parent / "defs" / story.MODEL / "defs.yaml"
     document = yaml.safe_load(file.read_text())
     return in_module(Contract.model_validate(document["attributes"]), f"retrain_assets.defs.{story.MODEL}", file)
-
-
-def retrain_command(home: Home, arguments: list[str]) -> str:
-    """Run the ``retrain`` command in a process of its own, as a person at a terminal would.
-
-    Raises:
-        RetrainError: with the command's own error line when it refuses.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "retrain_assets.cli", *arguments],
-        env={**os.environ, "RETRAIN_HOME": str(home.root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RetrainError(done.stderr.strip(), where="retrain " + " ".join(arguments[:3]))
-    return done.stdout
 
 
 def _refuse_other_homes(home: Home) -> None:

@@ -16,6 +16,7 @@ LAST_DAY = date(2013, 12, 14)
 
 SCIENTIST = "dana.data@flights.example"
 RELEASE_OWNER = "ruth.release@flights.example"
+PRODUCT_OWNER = "paul.product@flights.example"
 
 LEAK_DAY = date(2013, 8, 20)
 """A data scientist launches a retrain whose features use ``dep_delay``."""
