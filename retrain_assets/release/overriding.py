@@ -180,14 +180,14 @@ def withdrawal_case(drafts: Drafts, key: str, name: CheckName, *, ledger: str = 
     """What one of the two has to say to take it back.
 
     Raises:
-        Refused: for anyone who did not sign it, and when the retrain is decided.
+        Refused: for anyone who did not sign it, and when the retrain ended otherwise than by a gate.
     """
     retrain, toggle = known_retrain(drafts, key), drafts.state.toggle_of(key)
     where = f"{drafts.state.model} {key} {name}"
     of_check = [one for one in retrain.overrides if (one.gate, one.check) == (name.gate, name.check)]
     if not drafts.actor.is_person or not any(same_person(one.signer, drafts.actor.name) for one in of_check):
         raise Refused(f"{drafts.actor} has not signed an override of it", where=where)
-    if retrain.decision is not None:
+    if retrain.decision is not None and retrain.ended is not Ending.STOPPED:
         raise Refused(
             f"it was decided already ({retrain.decision.decision}: {retrain.decision.reason})",
             where=where,

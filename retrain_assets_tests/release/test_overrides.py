@@ -1,0 +1,558 @@
+"""Overrides: two approvers, one named check, one candidate, one verdict; what follows, and what is never overridden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from retrain_assets.contract import CustodyError, Gate, Outcome, Refused, SignatureError, digest_of
+from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
+from retrain_assets.release import Ending, ToggleStatus, overrides_in_force, overrides_view
+from retrain_assets.release.continuing import assets_to_make, next_of
+from retrain_assets.release.overriding import NO_HARM, CheckName
+from retrain_assets.release.signing import recorded_fault
+
+from .people import by, key_of, line_of, signed_world, signers
+from .world import EVE, MODEL, PAUL, RUTH, World, contract, manifest, verdict
+
+KEY = "2013-07-01"
+OFFLINE = "offline.slices_hold"
+WHY = "the slice is ten rows, and closed since May"
+
+
+def judge(world: World, gate: Gate, check: str, outcome: Outcome = Outcome.FAIL, **subjects: str) -> None:
+    """One more check of a gate of the candidate."""
+    known = dict(world.state.retrains[KEY].subjects)
+    if gate is Gate.OFFLINE and world.state.champion is not None:
+        known["champion"] = world.state.champion.bundle
+    world.controller.record_gate(MODEL, KEY, gate, [verdict(gate, check, outcome)], {**known, **subjects})
+
+
+def stopped(world: World, *checks: str) -> World:
+    """A candidate whose retrain ended because checks of gate offline did not hold."""
+    world.bootstrap()
+    world.candidate(KEY)
+    for check in checks or ("slices_hold",):
+        judge(world, Gate.OFFLINE, check)
+    assert world.controller.decide(MODEL, KEY).decision == "reject"
+    assert world.state.retrains[KEY].ended is Ending.STOPPED
+    return world
+
+
+def override(world: World, actor: Actor, check: str = OFFLINE, reason: str = WHY, **more: Any) -> Any:
+    return world.controller.override(MODEL, KEY, check, actor, reason, **more)
+
+
+def both(world: World, check: str = OFFLINE) -> None:
+    for actor in (RUTH, PAUL):
+        override(world, actor, check)
+
+
+def in_force(world: World) -> list[str]:
+    return [one.name for one in overrides_in_force(world.state.retrains[KEY], world.clock.now())]
+
+
+def signings(world: World) -> list[Event]:
+    return [event for event in world.ledger.events() if event.kind is EventKind.OVERRIDE_SIGNED]
+
+
+class TestOfARetrainThatAGateStopped:
+    def test_the_first_of_two_changes_nothing_but_the_record(self, world: World) -> None:
+        before = stopped(world).state.retrains[KEY].ended
+        override(world, RUTH)
+        (view,) = overrides_view(world.state.retrains[KEY], world.clock.now())
+        assert (view["in_force"], [one["by"] for one in view["signed"]]) == (False, [RUTH.name])
+        assert (world.state.retrains[KEY].ended, in_force(world)) == (before, [])
+        assert world.controller.platform().follow_ups == {}
+
+    def test_the_second_opens_it_again_and_it_is_armed_ramped_and_promoted(self, world: World) -> None:
+        both(stopped(world))
+        opened = world.state.retrains[KEY]
+        assert (opened.decision, opened.ended, opened.ended_at, opened.rejected) == (None, None, None, None)
+        assert in_force(world) == [OFFLINE]
+        assert world.registry.status("2") == "candidate"
+        world.controller.register_and_arm(world.contract, KEY)
+        name = f"{MODEL}-{KEY}"
+        world.controller.step(name, SYSTEM, "enter the ramp")
+        for action in ("step", "step", "ask_approval"):
+            world.look(KEY, action)
+        world.controller.approve(MODEL, KEY, RUTH, "clear win")
+        decision = world.controller.decide(MODEL, KEY)
+        shout = f"overridden: {OFFLINE} by {RUTH.name} and {PAUL.name}: {WHY}"
+        assert decision.decision == "promote"
+        assert shout in decision.reason
+        assert "all gates passed" not in decision.reason
+        assert shout in decision.verdicts[0].message
+        assert decision.verdicts[0].message.startswith("NOT EVERY CHECK PASSED")
+        registered = next(event for event in world.ledger.events() if event.kind is EventKind.TOGGLE_REGISTERED)
+        assert registered.payload["overridden"][0]["check"] == OFFLINE
+
+    def test_what_had_ended_it_stays_in_the_trail(self, world: World) -> None:
+        both(stopped(world))
+        kinds = [event.kind for event in world.ledger.events(model=MODEL, retrain=KEY)]
+        assert kinds[-5:] == [
+            EventKind.REJECTED,
+            EventKind.DECISION_RECORDED,
+            EventKind.RETRAIN_ENDED,
+            EventKind.OVERRIDE_SIGNED,
+            EventKind.OVERRIDE_SIGNED,
+        ]
+        first, second = signings(world)
+        assert (first.payload["in_force"], first.payload["reopens"]) == (False, False)
+        assert (second.payload["in_force"], second.payload["reopens"]) == (True, True)
+        assert second.payload["signers"] == [RUTH.name, PAUL.name]
+        assert second.payload["bundle"] == world.state.retrains[KEY].candidate.bundle
+        assert (second.payload["outcome"], second.payload["message"]) == ("fail", "slices_hold is fail")
+
+    def test_two_checks_take_two_overrides(self, world: World) -> None:
+        both(stopped(world, "slices_hold", "calibrated"))
+        assert world.state.retrains[KEY].ended is Ending.STOPPED
+        with pytest.raises(Refused, match="it was decided already"):
+            world.controller.register_and_arm(world.contract, KEY)
+        both(world, "offline.calibrated")
+        assert world.state.retrains[KEY].ended is None
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_one_that_is_not_decided_yet_is_let_through_as_well(self, world: World) -> None:
+        world.bootstrap()
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        both(world)
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_the_first_champion_can_be_made_of_it(self, world: World) -> None:
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        with pytest.raises(Refused, match="slices_hold fail"):
+            world.controller.bootstrap(world.contract, KEY, RUTH, "first model")
+        both(world)
+        assert world.controller.bootstrap(world.contract, KEY, RUTH, "first model").champion is not None
+
+
+class TestWhoAndHowMany:
+    def test_one_person_is_not_two(self, world: World) -> None:
+        override(stopped(world), RUTH)
+        with pytest.raises(
+            Refused, match=rf"ruth@flights.example has signed this override; have another approver sign: {PAUL.name}"
+        ):
+            override(world, RUTH)
+        with pytest.raises(Refused, match=r"RUTH@flights\.example"):
+            override(world, Actor("person", RUTH.name.replace("ruth", "RUTH")))
+        assert in_force(world) == []
+
+    @pytest.mark.parametrize("actor", [EVE, SYSTEM], ids=["a stranger", "the system"])
+    def test_only_approvers_sign(self, world: World, actor: Actor) -> None:
+        with pytest.raises(Refused, match="is not an approver"):
+            override(stopped(world), actor)
+
+    def test_a_contract_can_forbid_them(self, tmp_path: Path) -> None:
+        world = stopped(World(tmp_path / "home", contract=contract(approval={"overrides": False})))
+        with pytest.raises(Refused, match=r"allows no overrides \(approval.overrides is off\)"):
+            override(world, RUTH)
+
+    def test_a_contract_with_one_approver_has_none(self, tmp_path: Path) -> None:
+        world = stopped(World(tmp_path / "home", contract=contract(approval={"approvers": [RUTH.name]})))
+        with pytest.raises(Refused, match="takes 2 approvers, and the contract names one"):
+            override(world, RUTH)
+
+    def test_a_contract_that_forbids_them_since_arms_nothing_on_one(self, world: World) -> None:
+        both(stopped(world))
+        with pytest.raises(Refused, match="is overridden, and the contract allows no overrides"):
+            world.controller.register_and_arm(contract(approval={"overrides": False}), KEY)
+        with pytest.raises(Refused, match=r"paul@flights.example is no approver any more"):
+            world.controller.register_and_arm(contract(approval={"approvers": [RUTH.name]}), KEY)
+
+    def test_a_third_is_not_needed(self, world: World) -> None:
+        world.contract = contract(approval={"approvers": [RUTH.name, PAUL.name, EVE.name]})
+        both(stopped(world))
+        with pytest.raises(Refused, match="it is in force already"):
+            override(world, EVE)
+
+
+class TestSignatures:
+    @pytest.fixture
+    def signing(self, tmp_path: Path) -> World:
+        world = signed_world(tmp_path / "home")
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        world.controller.decide(MODEL, KEY)
+        return world
+
+    def sign(self, world: World, actor: Actor, **changes: Any) -> None:
+        case, _ = world.controller.override_case(MODEL, KEY, OFFLINE, actor, WHY)
+        override(world, actor, signed=by(actor, case, **changes))
+
+    def test_both_sign_where_the_contract_names_keys(self, signing: World) -> None:
+        with pytest.raises(SignatureError, match=r"wants ruth@flights.example to sign it"):
+            override(signing, RUTH)
+        for actor in (RUTH, PAUL):
+            self.sign(signing, actor)
+        assert in_force(signing) == [OFFLINE]
+        keys = [word.key for one in overrides_in_force(signing.state.retrains[KEY], signing.clock.now()) for word in one.words]
+        assert keys == [key_of(actor.name).get_fingerprint() for actor in (RUTH, PAUL)]
+        for event in signings(signing):
+            assert recorded_fault(event, signing.contract.approval, signing.ledger.identity) is None
+        assert signing.controller.register_and_arm(signing.contract, KEY).active
+
+    def test_a_signature_for_another_verdict_is_refused(self, signing: World) -> None:
+        case, _ = signing.controller.override_case(MODEL, KEY, OFFLINE, RUTH, WHY)
+        other = replace(case, subject={**case.subject, "evidence": digest_of("another")})
+        with pytest.raises(SignatureError, match="its evidence is"):
+            override(signing, RUTH, signed=by(RUTH, other))
+
+    def test_a_signature_counts_once_also_after_a_withdrawal(self, signing: World) -> None:
+        case, _ = signing.controller.override_case(MODEL, KEY, OFFLINE, RUTH, WHY)
+        signed = by(RUTH, case)
+        override(signing, RUTH, signed=signed)
+        case, _ = signing.controller.override_case(MODEL, KEY, OFFLINE, RUTH, "no", withdraw=True)
+        signing.controller.withdraw_override(MODEL, KEY, OFFLINE, RUTH, "no", signed=by(RUTH, case, lasting=False))
+        assert recorded_fault(signings(signing)[-1], signing.contract.approval, signing.ledger.identity) is None
+        with pytest.raises(SignatureError, match="recorded already"):
+            override(signing, RUTH, signed=signed)
+
+    def test_two_people_with_one_key_are_one(self, tmp_path: Path) -> None:
+        shared = signers(line_of(RUTH.name), line_of(PAUL.name, key=RUTH.name))
+        world = signed_world(tmp_path / "home", allowed_signers=shared)
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        self.sign(world, RUTH)
+        with pytest.raises(SignatureError, match="signed with the key of the other approver"):
+            self.sign(world, PAUL, key=RUTH.name)
+        assert in_force(world) == []
+
+    def test_a_shorter_period_is_kept(self, signing: World) -> None:
+        self.sign(signing, RUTH, until=signing.clock.now().replace(hour=6))
+        self.sign(signing, PAUL)
+        assert in_force(signing) == [OFFLINE]
+        signing.clock.forward(hours=7)
+        assert in_force(signing) == []
+
+    def test_a_key_that_counts_no_more_arms_nothing(self, signing: World) -> None:
+        for actor in (RUTH, PAUL):
+            self.sign(signing, actor)
+        elsewhere = signing.contract.approval.model_copy(
+            update={"allowed_signers": signers(line_of(RUTH.name), line_of(PAUL.name, key=EVE.name))}
+        )
+        with pytest.raises(SignatureError, match="which is not theirs"):
+            signing.controller.register_and_arm(signing.contract.model_copy(update={"approval": elsewhere}), KEY)
+
+
+class TestWhatEndsOne:
+    def test_a_new_verdict_voids_it(self, world: World) -> None:
+        both(stopped(world))
+        subjects = dict(world.state.retrains[KEY].subjects) | {"champion": world.state.champion.bundle}
+        again = replace(verdict(Gate.OFFLINE, "slices_hold", Outcome.FAIL), message="slices_hold fails worse")
+        world.controller.record_gate(MODEL, KEY, Gate.OFFLINE, [again], subjects)
+        assert in_force(world) == []
+        with pytest.raises(Refused, match="slices_hold fail"):
+            world.controller.register_and_arm(world.contract, KEY)
+        assert world.controller.decide(MODEL, KEY).decision == "reject"
+
+    def test_another_candidate_has_none(self, world: World) -> None:
+        both(stopped(world))
+        made = manifest(KEY, seed=8)
+        subjects = {"dataset": made.dataset, "features": made.feature_pipeline, "bundle": made.digest}
+        world.controller.register_candidate(MODEL, KEY, world.registry.register(MODEL, made), subjects)
+        assert in_force(world) == []
+
+    def test_unused_it_lapses_and_the_retrain_ends_again(self, world: World) -> None:
+        both(stopped(world))
+        world.clock.forward(days=3)
+        assert in_force(world) == [OFFLINE]
+        world.clock.forward(seconds=1)
+        assert in_force(world) == []
+        assert world.controller.decide(MODEL, KEY).decision == "reject"
+        assert world.state.retrains[KEY].ended is Ending.STOPPED
+        both(world)
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_what_was_armed_while_it_held_stays_armed(self, world: World) -> None:
+        both(stopped(world))
+        world.controller.register_and_arm(world.contract, KEY)
+        world.clock.forward(days=20)
+        assert in_force(world) == [OFFLINE]
+        assert world.controller.decide(MODEL, KEY).decision == "wait"
+
+    def test_withdrawn_before_arming_the_gate_is_closed_again(self, world: World) -> None:
+        both(stopped(world))
+        world.controller.withdraw_override(MODEL, KEY, OFFLINE, PAUL, "the slice matters after all")
+        with pytest.raises(Refused, match="slices_hold fail"):
+            world.controller.register_and_arm(world.contract, KEY)
+        override(world, PAUL, reason="it does not")
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_withdrawn_while_in_traffic_the_challenger_is_taken_off(self, world: World) -> None:
+        both(stopped(world))
+        world.controller.register_and_arm(world.contract, KEY)
+        world.controller.withdraw_override(MODEL, KEY, OFFLINE, RUTH, "the slice matters after all")
+        assert world.controller.decide(MODEL, KEY).decision == "reject"
+        assert not world.toggle(KEY).active
+
+    def test_only_who_signed_withdraws_and_only_before_the_decision(self, world: World) -> None:
+        override(stopped(world), RUTH)
+        with pytest.raises(Refused, match=r"paul@flights.example has not signed an override of it"):
+            world.controller.withdraw_override(MODEL, KEY, OFFLINE, PAUL, "no")
+        world.controller.withdraw_override(MODEL, KEY, OFFLINE, RUTH, "a slip")
+        both(world)
+        world.controller.reject(MODEL, KEY, RUTH, "not this quarter")
+        with pytest.raises(Refused, match="it was decided already"):
+            world.controller.withdraw_override(MODEL, KEY, OFFLINE, RUTH, "no")
+
+
+class TestWhatIsNeverOverridden:
+    def test_an_error(self, world: World) -> None:
+        world.bootstrap()
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold", Outcome.ERROR)
+        with pytest.raises(Refused, match="an error is no verdict and cannot be overridden"):
+            override(world, RUTH)
+
+    def test_the_gate_promotion(self, world: World) -> None:
+        world.awaiting(KEY)
+        with pytest.raises(Refused, match="gate promotion cannot be overridden: it is the approval itself"):
+            override(world, RUTH, "promotion.approved_by_enough")
+
+    @pytest.mark.parametrize(
+        ("check", "refused"),
+        [
+            ("offline.holds", "it passed"),
+            (
+                "offline.beats_everybody",
+                "no verdict of offline.beats_everybody is recorded; checks that did not pass: offline.slices_hold",
+            ),
+            ("slices_hold", "names no check; write GATE.CHECK"),
+        ],
+    )
+    def test_what_passed_or_was_never_judged(self, world: World, check: str, refused: str) -> None:
+        with pytest.raises(Refused, match=refused):
+            override(stopped(world), RUTH, check)
+
+    def test_a_verdict_about_something_else(self, world: World) -> None:
+        world.bootstrap()
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold", bundle=digest_of("another"))
+        with pytest.raises(Refused, match="gate offline is stale: slices_hold judged bundle"):
+            override(world, RUTH)
+
+    def test_a_retrain_that_a_person_rejected(self, world: World) -> None:
+        world.bootstrap()
+        world.candidate(KEY)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        world.controller.reject(MODEL, KEY, RUTH, "not wanted")
+        with pytest.raises(Refused, match="it ended \\(rejected"):
+            override(world, RUTH)
+
+    def test_a_retrain_that_failed(self, world: World) -> None:
+        world.bootstrap()
+        world.launch(KEY)
+        judge(world, Gate.DATA, "fresh_enough", dataset=digest_of("rows"), features=digest_of("features"))
+        both(world, "data.fresh_enough")
+        world.controller.record_stage_failure(MODEL, KEY, "training", "out of memory")
+        assert world.controller.decide(MODEL, KEY).decision == "reject"
+        with pytest.raises(Refused, match="it ended \\(failed"):
+            world.controller.override(MODEL, KEY, "data.fresh_enough", RUTH, WHY)
+
+    def test_evidence_that_is_not_what_was_recorded(self, world: World) -> None:
+        stopped(world)
+        path = world.evidence.path(world.state.retrains[KEY].verdicts[Gate.OFFLINE].checks["slices_hold"].evidence)
+        path.write_bytes(path.read_bytes().replace(b"fail", b"pass"))
+        with pytest.raises(CustodyError):
+            override(world, RUTH)
+        assert signings(world) == []
+
+    def test_a_bundle_that_is_not_what_was_recorded(self, world: World) -> None:
+        both(stopped(world))
+        (world.registry.versions[MODEL, "2"] / "manifest.json").write_text("{}")
+        with pytest.raises(CustodyError):
+            world.controller.register_and_arm(world.contract, KEY)
+
+    def test_evidence_that_was_changed_after_it_was_overridden(self, world: World) -> None:
+        both(stopped(world))
+        world.evidence.path(world.state.retrains[KEY].verdicts[Gate.OFFLINE].checks["slices_hold"].evidence).write_text("{}")
+        with pytest.raises(CustodyError):
+            world.controller.register_and_arm(world.contract, KEY)
+        assert world.state.active_toggle is None
+
+
+class TestOfACanary:
+    CANARY = "canary.wins_cost"
+
+    def holds(self, world: World, outcome: Outcome = Outcome.INCONCLUSIVE, check: str = "wins_cost", **changes: Any) -> World:
+        """A challenger in its last stage whose last look holds because of one check."""
+        world.ramp(KEY)
+        return self.looked(world, outcome, check, **changes)
+
+    def looked(self, world: World, outcome: Outcome, check: str, **changes: Any) -> World:
+        toggle = world.toggle(KEY)
+        world.clock.forward(hours=1)
+        look = {
+            "at": world.clock.now().isoformat(),
+            "action": "hold",
+            "reason": "not shown yet",
+            "stage": toggle.stage,
+            "revision": toggle.stage_revision,
+            **changes,
+        }
+        digest = world.evidence.put(look)
+        verdicts = [verdict(Gate.CANARY, check, outcome), verdict(Gate.CANARY, "wins"), verdict(Gate.CANARY, "keeps_error_rate")]
+        subjects = {"bundle": toggle.challenger.bundle, "report": digest}
+        world.controller.record_gate(MODEL, KEY, Gate.CANARY, verdicts, subjects)
+        world.controller.follow(MODEL, KEY, look, digest)
+        return world
+
+    def test_two_approvers_have_approval_asked_for_and_it_can_be_given(self, world: World) -> None:
+        self.holds(world)
+        override(world, RUTH, self.CANARY)
+        assert world.toggle(KEY).state is ToggleStatus.RAMPING
+        override(world, PAUL, self.CANARY)
+        assert world.toggle(KEY).state is ToggleStatus.AWAITING_APPROVAL
+        asked = next(event for event in world.ledger.events() if event.kind is EventKind.APPROVAL_REQUESTED)
+        assert asked.payload["overridden"][0]["check"] == self.CANARY
+        world.controller.approve(MODEL, KEY, RUTH, "cheap enough to try")
+        decision = world.controller.decide(MODEL, KEY)
+        assert decision.decision == "promote"
+        assert f"overridden: {self.CANARY} by {RUTH.name} and {PAUL.name}: {WHY}" in decision.verdicts[0].message
+
+    def test_another_check_that_does_not_pass_keeps_approval_from_being_asked_for(self, world: World) -> None:
+        self.holds(world)
+        subjects = {"bundle": world.toggle(KEY).challenger.bundle, "report": world.toggle(KEY).last_look.evidence}
+        other = verdict(Gate.CANARY, "enough_units", Outcome.INCONCLUSIVE)
+        world.controller.record_gate(MODEL, KEY, Gate.CANARY, [other], subjects)
+        both(world, self.CANARY)
+        assert world.toggle(KEY).state is ToggleStatus.RAMPING
+        both(world, "canary.enough_units")
+        assert world.toggle(KEY).state is ToggleStatus.AWAITING_APPROVAL
+
+    def test_the_next_look_voids_it_and_what_was_approved_on_it(self, world: World) -> None:
+        both(self.holds(world), self.CANARY)
+        world.controller.approve(MODEL, KEY, RUTH, "cheap enough to try")
+        self.looked(world, Outcome.INCONCLUSIVE, "wins_cost", reason="still not shown")
+        assert in_force(world) == []
+        assert world.controller.decide(MODEL, KEY).decision == "wait"
+        with pytest.raises(Refused, match=r"does not ask for approval|did not pass"):
+            world.controller.approve(MODEL, KEY, PAUL, "cheap enough to try")
+
+    def test_withdrawn_it_cannot_be_approved(self, world: World) -> None:
+        both(self.holds(world), self.CANARY)
+        world.controller.withdraw_override(MODEL, KEY, self.CANARY, RUTH, "I was wrong")
+        with pytest.raises(Refused, match=r"does not ask for approval|did not pass"):
+            world.controller.approve(MODEL, KEY, RUTH, "cheap enough to try")
+
+    def test_harm_that_a_measure_shows_is_not_overridden(self, world: World) -> None:
+        self.holds(world, Outcome.FAIL)
+        with pytest.raises(Refused, match="harm that was shown cannot be overridden"):
+            override(world, RUTH, self.CANARY)
+
+    def test_harm_that_a_look_shows_elsewhere_is_not_overridden(self, world: World) -> None:
+        self.holds(world, harm_looks=1, reason="harm is shown at 1 of 2 looks")
+        with pytest.raises(Refused, match=r"harm that was shown cannot be overridden \(harm is shown at 1 of 2 looks\)"):
+            override(world, RUTH, self.CANARY)
+
+    @pytest.mark.parametrize("check", sorted(NO_HARM))
+    def test_a_failure_that_shows_no_harm_is(self, world: World, check: str) -> None:
+        both(self.holds(world, Outcome.FAIL, check), f"canary.{check}")
+        assert world.toggle(KEY).state is ToggleStatus.AWAITING_APPROVAL
+
+    def test_an_expired_toggle_is_not(self, world: World) -> None:
+        self.holds(world)
+        world.clock.forward(days=31)
+        with pytest.raises(Refused, match=r"the toggle expired on .*, and expiry cannot be overridden"):
+            override(world, RUTH, self.CANARY)
+
+    def test_one_that_was_rolled_back_is_not(self, world: World) -> None:
+        self.holds(world)
+        world.controller.rollback(f"{MODEL}-{KEY}", SYSTEM, "guardrail")
+        with pytest.raises(Refused, match="its toggle is rolled back; a canary is overridden while it runs"):
+            override(world, RUTH, self.CANARY)
+
+    def test_one_that_has_stages_before_it_is_not(self, world: World) -> None:
+        name = world.arm(KEY)
+        world.controller.step(name, SYSTEM, "enter the ramp")
+        self.looked(world, Outcome.INCONCLUSIVE, "wins_cost")
+        with pytest.raises(Refused, match="the ramp goes on to stage 5 first"):
+            override(world, RUTH, self.CANARY)
+
+    def test_one_that_is_held_is_resumed_first(self, world: World) -> None:
+        self.holds(world)
+        world.controller.hold(f"{MODEL}-{KEY}", RUTH, "wait")
+        with pytest.raises(Refused, match="its toggle is held; resume it first"):
+            override(world, RUTH, self.CANARY)
+
+    def test_a_gate_before_traffic_is_not_overridden_any_more(self, world: World) -> None:
+        self.holds(world)
+        judge(world, Gate.OFFLINE, "slices_hold")
+        with pytest.raises(Refused, match="gate offline is judged before traffic"):
+            override(world, RUTH)
+
+    def test_every_check_of_the_canary_gate_that_judges_a_measure_is_known_as_one(self) -> None:
+        """What is named as harmless is a check of the gate, and none that a measure's loss makes fail."""
+        from retrain_assets.assets.gate_rules import canary_rules
+
+        rules = contract(experiment={"full_weeks": 1})
+        named = {name for name in canary_rules(rules) if not name.startswith(("wins_", "keeps_", "not_worse_", "a_success"))}
+        assert named | {"worth_its_cost"} == NO_HARM
+
+
+class TestOfDataBeforeTraining:
+    SUBJECTS: ClassVar = {"dataset": digest_of("rows until 2013-07-01")}
+
+    def test_it_names_what_was_judged_instead_of_a_bundle_and_says_what_is_still_to_be_made(self, world: World) -> None:
+        world.bootstrap()
+        world.launch(KEY)
+        judge(world, Gate.DATA, "fresh_enough", **self.SUBJECTS)
+        assert world.controller.decide(MODEL, KEY).decision == "reject"
+        both(world, "data.fresh_enough")
+        retrain = world.state.retrains[KEY]
+        assert (retrain.ended, in_force(world)) == (None, ["data.fresh_enough"])
+        payload = signings(world)[-1].payload
+        assert (payload["bundle"], payload["dataset"]) == (None, self.SUBJECTS["dataset"])
+        assert assets_to_make(retrain, world.clock.now()) == ("feature_snapshot", "candidate_model", "evaluation_report")
+        assert "override_sensor has feature_snapshot" in next_of(world.state, retrain, world.clock.now())
+
+    def test_the_candidate_trained_from_that_very_data_is_armed(self, world: World) -> None:
+        world.bootstrap()
+        world.launch(KEY)
+        made = manifest(KEY)
+        judge(world, Gate.DATA, "fresh_enough", dataset=made.dataset, features=made.feature_pipeline)
+        both(world, "data.fresh_enough")
+        subjects = {"dataset": made.dataset, "features": made.feature_pipeline, "bundle": made.digest}
+        world.controller.register_candidate(MODEL, KEY, world.registry.register(MODEL, made), subjects)
+        for gate in (Gate.TRAINING, Gate.OFFLINE):
+            world.judge(KEY, gate)
+        assert world.controller.register_and_arm(world.contract, KEY).active
+
+    def test_one_trained_from_other_data_is_not(self, world: World) -> None:
+        world.bootstrap()
+        world.launch(KEY)
+        made = manifest(KEY)
+        judge(world, Gate.DATA, "fresh_enough", dataset=digest_of("other rows"), features=made.feature_pipeline)
+        both(world, "data.fresh_enough")
+        subjects = {"dataset": made.dataset, "features": made.feature_pipeline, "bundle": made.digest}
+        world.controller.register_candidate(MODEL, KEY, world.registry.register(MODEL, made), subjects)
+        for gate in (Gate.TRAINING, Gate.OFFLINE):
+            world.judge(KEY, gate)
+        with pytest.raises(Refused, match="gate data is stale"):
+            world.controller.register_and_arm(world.contract, KEY)
+
+
+class TestTheFollowUp:
+    def test_it_is_closed_by_somebody_who_did_not_sign(self, world: World) -> None:
+        both(stopped(world))
+        (one,) = world.controller.platform().follow_ups.values()
+        assert (one.kind, one.number, one.by) == ("override", signings(world)[-1].sequence, (str(RUTH), str(PAUL)))
+        for actor in (RUTH, PAUL, Actor("person", PAUL.name.upper())):
+            with pytest.raises(Refused, match="signed this override; have somebody close it who did not sign"):
+                world.controller.close_follow_up(one.number, actor, "it was right")
+        assert world.controller.close_follow_up(one.number, EVE, "the slice is gone from the contract").closed is not None
+
+    def test_a_withdrawal_leaves_it_open(self, world: World) -> None:
+        both(stopped(world))
+        world.controller.withdraw_override(MODEL, KEY, OFFLINE, PAUL, "no")
+        assert [one.closed for one in world.controller.platform().follow_ups.values()] == [None]
+
+
+def test_a_check_is_named_by_its_gate() -> None:
+    assert str(CheckName.parse("offline.meets_roc.auc")) == "offline.meets_roc.auc"
