@@ -9,6 +9,8 @@ import click
 
 from retrain_assets.cli.audit_export import export_retrain
 from retrain_assets.cli.audit_query import query
+from retrain_assets.cli.audit_reproduce import reproduce
+from retrain_assets.cli.audit_retention import retention
 from retrain_assets.cli.exits import ExitCode, tell
 from retrain_assets.cli.options import json_option, optional_model_argument, optional_retrain_argument
 from retrain_assets.cli.show import moment, say, say_json, say_table, short
@@ -25,7 +27,9 @@ def audit() -> None:
 
 
 audit.add_command(query)
+audit.add_command(reproduce)
 audit.add_command(export_retrain)
+audit.add_command(retention)
 
 
 @audit.command("list")

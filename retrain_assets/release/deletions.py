@@ -1,22 +1,180 @@
-"""What retention deleted, as the ledger has it: the one place that tells a file that was due from one that is missing."""
+"""Deleting what is past its time, and what the ledger says was deleted.
+
+The event comes first, the deletion after it. The other way round, a process that died in between would leave files missing with
+nothing on record: just what tampering looks like, and nobody could say any more which bytes they were. This way round it leaves
+files that the record calls deleted; the next run deletes them, and until then they do no harm to anything that is verified.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from retrain_assets.ledger import Event, EventKind
+from retrain_assets.contract import CustodyError, StaleRevision, format_duration
+from retrain_assets.home import Home
+from retrain_assets.ledger import Actor, Event, EventDraft, EventKind, ModelMoved
+from retrain_assets.release.door import ATTEMPTS, Door
+from retrain_assets.release.projection import file_lock
+from retrain_assets.release.retention import TRAFFIC, Due, Kept, ModelRetention, retention_of
+from retrain_assets.release.state import ModelState
+
+RECORDS = (Kept.STAGE, Kept.EVIDENCE, Kept.PACK)
+"""Records that are deleted here; bundles are the registry's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one application of retention did.
+
+    Args:
+        events: the events it appended.
+        deleted: files it deleted, those that an interrupted run had left included.
+        changed: files that were to go and are not what was recorded any more; they stay.
+    """
+
+    events: tuple[Event, ...]
+    deleted: tuple[Path, ...]
+    changed: tuple[Path, ...]
+
+
+def apply_retention(door: Door, model: str, actor: Actor, reason: str, *, records: bool = False) -> Applied:
+    """Record what of a model is past its time, then delete it. Running it again, or after a crash, finishes what is left.
+
+    Args:
+        door: the controller of the home.
+        model: the model.
+        actor: who wants it.
+        reason: why.
+        records: stage files, evidence and packs of retrains that are past their time too, not only traffic.
+
+    Raises:
+        CustodyError: the model's latest contract cannot be read.
+        StaleRevision: the model's record moved again and again meanwhile.
+    """
+    with file_lock(door.home.root / ".retention.lock"):
+        deleted, changed = _carry_out(door.home, door.ledger.events(model=model))
+        events: list[Event] = []
+        for kind, kinds in (("traffic", TRAFFIC), ("records", RECORDS)):
+            if kind == "traffic" or records:
+                events += _record(door, model, actor, reason, kind, kinds)
+        more, others = _carry_out(door.home, events)
+        _forget_caches(door, model)
+        return Applied(tuple(events), (*deleted, *more), (*changed, *others))
 
 
 def deletions(events: Iterable[Event]) -> dict[str, int]:
     """Digest of everything that retention deleted, with the event that says so."""
-    return {
-        str(file["digest"]): event.sequence
-        for event in events
-        if event.kind is EventKind.RETENTION_APPLIED
-        for file in event.payload.get("files", ())
-    }
+    return {str(file["digest"]): event.sequence for event in events for file in _files(event)}
 
 
 def deleted_by_retention(events: Iterable[Event]) -> set[str]:
     """Digests of files that are not there any more because their time had passed; missing, they are no fault."""
     return set(deletions(events))
+
+
+def left_over(home: Home, events: Iterable[Event]) -> list[Path]:
+    """Files that the record calls deleted and that are still there: a run was interrupted; the next one deletes them."""
+    return [path for event in events for file in _files(event) if (path := _path(home, file)).exists() and _is(path, file)]
+
+
+def _record(door: Door, model: str, actor: Actor, reason: str, kind: str, kinds: Sequence[Kept]) -> list[Event]:
+    """Append what is due as one event, decided on the model's present state; nothing where nothing is due."""
+    for _ in range(ATTEMPTS):
+        states, platform = door.snapshot()
+        state, now = states.get(model) or ModelState(model), door.clock.now()
+        found = retention_of(door.home, door.evidence, state, door.ledger.events(model=model), now)
+        due = [one for one in found.of(*kinds) if one.path is not None]
+        if not due:
+            return []
+        payload = {"kind": kind, "policy": _policy(found), "files": list(_told(door.home, due))}
+        draft = EventDraft(now, actor, EventKind.RETENTION_APPLIED, model, reason, payload=payload)
+        try:
+            return list(door.ledger.append_all([draft], expect_model=(model, max(found.seen, platform.sequence))))
+        except ModelMoved:
+            continue
+    raise StaleRevision(
+        f"the record moved {ATTEMPTS} times while this was decided", where=model, remedy="repeat it when it is calmer"
+    )
+
+
+def _policy(found: ModelRetention) -> dict[str, str]:
+    rules = found.rules
+    return {"class": rules.class_, "records": format_duration(rules.records), "traffic": format_duration(rules.traffic)}
+
+
+def _told(home: Home, due: Iterable[Due]) -> Iterator[dict[str, Any]]:
+    for one in due:
+        assert one.path is not None  # bundles were left out
+        span = {"rows": one.rows, "first": one.first and one.first.isoformat(), "last": one.last and one.last.isoformat()}
+        yield {
+            "path": str(one.path.relative_to(home.root)) if one.path.is_relative_to(home.root) else str(one.path),
+            "kind": str(one.kind),
+            "digest": digest_of_file(one.path),
+            "bytes": one.bytes,
+            "kept_until": one.until.isoformat(),
+            **({"retrain": one.retrain} if one.retrain else {}),
+            **({name: value for name, value in span.items() if value is not None}),
+        }
+
+
+def _carry_out(home: Home, events: Iterable[Event]) -> tuple[list[Path], list[Path]]:
+    """Delete what events call deleted and what is still as they say; what was changed since stays."""
+    deleted, changed = [], []
+    for event in events:
+        for file in _files(event):
+            path = _path(home, file)
+            if not path.exists():
+                continue
+            if not _is(path, file):
+                changed.append(path)
+                continue
+            path.unlink()
+            deleted.append(path)
+            _remove_empty(path.parent, home)
+    return deleted, changed
+
+
+def _files(event: Event) -> list[dict[str, Any]]:
+    return list(event.payload.get("files", ())) if event.kind is EventKind.RETENTION_APPLIED else []
+
+
+def _path(home: Home, file: dict[str, Any]) -> Path:
+    """The file an event names.
+
+    Raises:
+        CustodyError: when it lies outside the folders that retention is about; no event of this product names such a one.
+    """
+    path = Path(home.root, str(file["path"])).resolve()
+    allowed = [home.traffic_dir, home.root / "stages", home.evidence_dir, home.root / "reports"]
+    if not any(path.is_relative_to(folder.resolve()) for folder in allowed):
+        raise CustodyError(f"retention is not about {path}", where=str(file["path"]), remedy="run: retrain audit verify")
+    return path
+
+
+def _is(path: Path, file: dict[str, Any]) -> bool:
+    return digest_of_file(path) == str(file["digest"])
+
+
+def digest_of_file(path: Path) -> str:
+    """``sha256:…`` of a file of any size."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove_empty(folder: Path, home: Home) -> None:
+    """Folders of stages that hold nothing any more."""
+    stages = (home.root / "stages").resolve()
+    while folder != stages and folder.is_relative_to(stages) and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _forget_caches(door: Door, model: str) -> None:
+    """What was derived from traffic for toggles that are over; it can be derived again from what is kept."""
+    for toggle in door.state(model).toggles.values():
+        if not toggle.active:
+            shutil.rmtree(door.home.canary_cache_dir(toggle.name), ignore_errors=True)
