@@ -28,7 +28,7 @@ def payload_text(value: Any) -> str:
         return f"{{{','.join([f'{quoted(key)}:{payload_text(value[key])}' for key in _ordered(value)])}}}"
     if kind is list or kind is tuple:
         return f"[{','.join(map(payload_text, value))}]"
-    if kind is float and (value >= 1e-4 or value <= -1e-4) and -1e16 < value < 1e16:  # repr has no exponent here
+    if kind is float and LARGEST >= abs(value) >= 1e-4:  # repr has no exponent here
         return repr(value).removesuffix(".0")
     if kind is int and -LARGEST <= value <= LARGEST:
         return repr(value)
@@ -36,6 +36,8 @@ def payload_text(value: Any) -> str:
         return "null"
     if kind is bool:
         return "true" if value else "false"
+    if isinstance(value, float) and LARGEST < abs(value) < 1e21:
+        raise ValueError(f"{value!r} would be read again as an integer beyond 2**53")
     return canonical_json(value).decode()
 
 
