@@ -51,13 +51,13 @@ class SystemKey:
             key = asyncssh.import_private_key(data)
             made = cls._of(path, key)
             _publish(path, made.public_line)
-        except asyncssh.KeyEncryptionError as error:
-            raise CustodyError(
-                "the system key is locked with a passphrase, which nobody is there to type",
-                where=str(path),
-                remedy="give a key without one: ssh-keygen -p -f FILE",
-            ) from error
-        except asyncssh.KeyImportError as error:
+        except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+            if "passphrase" in str(error).lower():
+                raise CustodyError(
+                    "the system key is locked with a passphrase, which nobody is there to type",
+                    where=str(path),
+                    remedy="give a key without one: ssh-keygen -p -f FILE",
+                ) from error
             raise CustodyError(
                 f"this is not a private SSH key ({error})",
                 where=str(path),
