@@ -130,6 +130,7 @@ def _contract(source: Path, share: float, serving: dict[str, Any]) -> Contract:
             "looks": None,
         },
         serving=serving,
+        approval={"allowed_signers": None},
     )
 
 

@@ -269,11 +269,12 @@ def _of_url(address: SplitResult, question: bytes, seconds: float) -> bytes:
 
 
 def _body(response: HTTPResponse) -> bytes:
-    if response.status != 200:
-        raise NoAnswer(f"it answered with status {response.status}")
-    body = response.read(LARGEST_ANSWER + 1)
-    if len(body) > LARGEST_ANSWER:
-        raise NoAnswer(f"its answer is longer than {LARGEST_ANSWER} bytes")
-    if response.length:
-        raise NoAnswer("its answer ended too early")
+    with response:
+        if response.status != 200:
+            raise NoAnswer(f"it answered with status {response.status}")
+        body = response.read(LARGEST_ANSWER + 1)
+        if len(body) > LARGEST_ANSWER:
+            raise NoAnswer(f"its answer is longer than {LARGEST_ANSWER} bytes")
+        if response.length:
+            raise NoAnswer("its answer ended too early")
     return body
