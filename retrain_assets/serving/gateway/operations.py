@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.ledger import Actor, Event, timestamp
-from retrain_assets.release import ModelState, ReleaseController, ToggleState, ToggleStatus, toggle_view
+from retrain_assets.release import Credential, ModelState, ReleaseController, ToggleState, ToggleStatus, toggle_view
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.serving.gateway.access import Caller, Forbidden, requires
 from retrain_assets.serving.gateway.errors import answer_of
@@ -32,7 +32,9 @@ Attempt = Callable[[Actor, Order], Awaitable[dict[str, Any]]]
 class Flip(Protocol):
     """A move of the controller that changes one toggle."""
 
-    def __call__(self, door: ReleaseController, toggle: str, actor: Actor, reason: str, /, *, revision: int | None) -> object:
+    def __call__(
+        self, door: ReleaseController, toggle: str, actor: Actor, reason: str, /, *, revision: int | None, credential: Credential
+    ) -> object:
         """Make it."""
 
 
@@ -98,7 +100,7 @@ async def _flip(request: Request, model: str, caller: Caller, operation: str, fl
         name = _target(states[model], order.toggle, operation).name
 
         def act(door: ReleaseController) -> tuple[str, ...]:
-            flip(door, name, actor, order.reason, revision=order.revision)
+            flip(door, name, actor, order.reason, revision=order.revision, credential=Credential(token=caller.name))
             return ()
 
         done = await operator.carry_out(actor, lambda event: event.toggle == name, act)
@@ -115,10 +117,12 @@ async def _switch(request: Request, model: str | None, caller: Caller, *, engage
         if order.toggle is not None or order.revision is not None:
             raise BadOrder("a kill switch has neither toggle nor revision", where="body", remedy="send a reason alone")
 
+        credential = Credential(token=caller.name)
+
         def act(door: ReleaseController) -> tuple[str, ...]:
             if engage:
-                return door.engage_kill_switch(model, actor, order.reason).faults
-            door.release_kill_switch(model, actor, order.reason)
+                return door.engage_kill_switch(model, actor, order.reason, credential=credential).faults
+            door.release_kill_switch(model, actor, order.reason, credential=credential)
             return ()
 
         done = await request.app.state.operator.carry_out(actor, concerns, act)

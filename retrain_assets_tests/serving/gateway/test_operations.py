@@ -86,6 +86,7 @@ async def test_what_was_done_is_in_the_ledger_in_the_name_of_the_tokens_holder(s
         told = (await client.post(ROLLBACK, json=WHY)).json()
     event = served.ledger.events()[-1]
     assert (event.kind, event.actor, event.reason) == (EventKind.ROLLED_BACK, PAGER, WHY["reason"])
+    assert event.payload["credential"] == {"token": "pager"}
     assert told["events"] == [
         {
             "sequence": event.sequence,
@@ -97,6 +98,18 @@ async def test_what_was_done_is_in_the_ledger_in_the_name_of_the_tokens_holder(s
         }
     ]
     assert not served.ledger.verify()
+
+
+async def test_the_token_is_the_credential_of_every_order_and_a_persons_rollback_leaves_a_follow_up(served: Served) -> None:
+    async with operating(served) as client:
+        for method, path in (("POST", HOLD), ("POST", ROLLBACK), ("POST", KILL), ("DELETE", KILL), ("POST", "/v1/kill")):
+            assert (await client.request(method, path, json=WHY)).status_code == 200
+    recorded = [event for event in served.ledger.events() if event.actor == ONCALL]
+    assert len(recorded) == 5
+    assert all(event.payload["credential"] == {"token": "oncall"} for event in recorded)
+    opened = ReleaseController(served.home, served.ledger, served.evidence, served.registry, served.clock).platform().follow_ups
+    assert [one.kind for one in opened.values()] == ["rollback", "kill_switch", "kill_switch"]
+    assert all(one.unsigned == "" for one in opened.values())
 
 
 async def test_a_hold_leaves_traffic_as_it_is(served: Served) -> None:
