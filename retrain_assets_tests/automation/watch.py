@@ -69,9 +69,11 @@ class Watch:
             self.tick()
 
 
-def contract_telling(*notify: str, model: str = "flight_delay", **sections: dict[str, Any]) -> Contract:
-    """The world's contract with people to tell."""
-    values = {**CONTRACT, "model": model, "notify": list(notify)}
+def contract_telling(
+    *notify: str, model: str = "flight_delay", by_role: dict[str, list[str]] | None = None, **sections: dict[str, Any]
+) -> Contract:
+    """The world's contract with people to tell, everything or each role its own."""
+    values = {**CONTRACT, "model": model, "notify": by_role or list(notify)}
     for name, changes in sections.items():
         values[name] = {**values[name], **changes}
     return Contract.model_validate(values)
