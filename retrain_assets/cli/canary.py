@@ -37,7 +37,8 @@ def canary(model: str, retrain: str | None, as_json: bool) -> None:
     toggle = _toggle(state, retrain)
     if not toggle.active and toggle.last_look is not None:  # a promoted one is beyond its ramp, where no look calls for anything
         toggle = replace(toggle, stage=toggle.last_look.stage)
-    look = look_at(home, toggle, now, training_hours=training_hours(home, state.retrains[toggle.retrain]))
+    hours = training_hours(home, state.retrains[toggle.retrain])
+    look = look_at(home, toggle, now, training_hours=hours, keep=False)
     document = look_document(look, canary_view(home, toggle, look, now))
     if as_json:
         say_json({"model": model, "retrain": toggle.retrain, "toggle": toggle.name, "state": str(toggle.state), **document})

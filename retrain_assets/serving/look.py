@@ -18,7 +18,7 @@ from retrain_assets.release import RetrainState, ToggleState
 from retrain_assets.serving.exposure_log import ExposureLog
 
 
-def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: float | None = None) -> Look:
+def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: float | None = None, keep: bool = True) -> Look:
     """Champion against challenger as of ``now``, from the exposures and outcomes of one toggle.
 
     Records that cannot be read or summed give a look that says so: its health fails, and nothing can be promoted on it.
@@ -28,6 +28,8 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         toggle: the experiment.
         now: the time of the look.
         training_hours: time the retrain's training took, for its net value; None when it is not known.
+        keep: whether the next look counts on from what this one read. Only one that is recorded does, so that each recorded look
+            can be computed again to the last bit.
 
     Raises:
         RetrainError: when the toggle has not been armed.
@@ -38,7 +40,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
     plan, before = Plan.from_contract(toggle.terms), look_before(home, toggle)
     return analyse(
-        _seen(home, toggle, toggle.armed_at, now),
+        _seen(home, toggle, toggle.armed_at, now, keep=keep),
         plan if toggle.active else replace(plan, outcome_window=None),  # where it ended, no traffic is missed
         stage=toggle.stage,
         revision=toggle.stage_revision,
@@ -50,7 +52,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
     )
 
 
-def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime) -> CanaryData:
+def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime, *, keep: bool) -> CanaryData:
     """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed.
 
     Reads files that came since the last time; what is known from before is a cache below the home that may be deleted any time.
@@ -59,7 +61,7 @@ def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime) ->
     try:
         terms = Terms(toggle.terms, toggle.name, toggle.stage_started, toggle.shares, armed_at)
         exposures, outcomes = log.exposure_batches(toggle.model), log.outcome_batches(toggle.model)
-        return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now)
+        return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now, keep=keep)
     except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:
         return CanaryData(stages=(), measures={}, problem=first_line(fault))
 

@@ -107,7 +107,7 @@ def _cells(units: Units, column: str | None, names: list[str], terms: Terms) -> 
         counts += of_measure
         sizes.append(len(of_measure))
     by = [*([column] if column else []), "number", "challenger"]
-    rows = units.traffic.group_by(by).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts))
+    rows = units.traffic.group_by(by, maintain_order=True).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts))
     ends = np.cumsum(sizes)
     found: dict[Key, Floats] = {}
     for row in rows.iter_rows():
@@ -123,7 +123,7 @@ def _shadow(units: Units, column: str | None, names: list[str]) -> dict[Key, Flo
     """Units that the challenger could have scored along, per segment and revision."""
     matured = pl.col("requests") > 0
     by = [*([column] if column else []), "number"]
-    rows = units.shadow.group_by(by).agg(
+    rows = units.shadow.group_by(by, maintain_order=True).agg(
         pl.len().cast(pl.Float64),
         pl.col("scored").sum(),
         matured.sum().alias("matured"),
@@ -162,7 +162,7 @@ def _overlaps(units: Units, pairs: pl.DataFrame, column: str | None, names: list
         of_measure = [both.sum(), *(one.sum() for one in (*earlier, *later)), *((a * b).sum() for a in earlier for b in later)]
         sums += of_measure
         sizes.append(len(of_measure))
-    rows = pairs.group_by(by).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(sums))
+    rows = pairs.group_by(by, maintain_order=True).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(sums))
     found: dict[Key, Floats] = {}
     for row in rows.iter_rows():
         segment, ends = names[row[0]] if column else ALL, row[len(by) - 4 : len(by)]

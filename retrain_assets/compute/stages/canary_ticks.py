@@ -60,7 +60,9 @@ class State:
     ripening: list[datetime] = field(default_factory=list)
 
 
-def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime) -> CanaryData:
+def tick(
+    directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime, *, keep: bool = True
+) -> CanaryData:
     """What a canary has seen up to now, as :func:`canary.aggregate` gives it, from the files that came since the last tick.
 
     Args:
@@ -70,6 +72,8 @@ def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch],
         outcomes: every file of outcomes there is.
         terms: what is counted.
         now: the time of the look (timezone-aware).
+        keep: whether what was found is kept for the next tick. Sums of many numbers depend on the order they are added in, so
+            that a look can be computed again to the last bit only when nothing but recorded looks is kept.
 
     Raises:
         StageError: for a missing column, a wrong type or an unknown arm; then nothing is kept of this tick.
@@ -85,19 +89,19 @@ def tick(directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch],
         if before is None:
             break
         try:
-            data = _advance(before, batches, terms, now, identity)
+            data = _advance(before, batches, terms, now, identity, keep=keep)
         except OSError:
             continue  # a file is gone because another tick has replaced it, or is damaged; or a record is: then it tells below
         if data is None:
             break
         return data
-    data = _advance(State(_nothing_known(directory, terms), _stamp(directory)), batches, terms, now, identity)
+    data = _advance(State(_nothing_known(directory, terms), _stamp(directory)), batches, terms, now, identity, keep=keep)
     assert data is not None
     return data
 
 
 def _advance(
-    state: State, batches: Mapping[str, Sequence[Batch]], terms: Terms, now: datetime, identity: str
+    state: State, batches: Mapping[str, Sequence[Batch]], terms: Terms, now: datetime, identity: str, *, keep: bool
 ) -> CanaryData | None:
     """One tick; None where rounding would show."""
     new = {kind: [one for one in files if one.name not in state.files[kind]] for kind, files in batches.items()}
@@ -151,6 +155,8 @@ def _advance(
         exposures=rows["exposures"],
         outcomes=rows["outcomes"],
     )
+    if not keep:
+        return data
     try:
         _keep(after, settled, cells, {"open": left, "waiting": found.waiting}, identity)
     except OSError:  # a full disk, or another tick was first: the next one reads these files again

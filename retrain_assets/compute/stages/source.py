@@ -6,7 +6,9 @@ import difflib
 import glob
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,18 @@ if TYPE_CHECKING:
     import pandera.polars
 
 _UNREADABLE = (pl.exceptions.ComputeError, OSError)
+_KEPT: ContextVar[Callable[[Path], bool] | None] = ContextVar("files of the source that are read", default=None)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+@contextmanager
+def only_files(keep: Callable[[Path], bool]) -> Iterator[None]:
+    """In this block, and in this thread, the source has only the files that are kept: those that were there at a time."""
+    token = _KEPT.set(keep)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def source_files(uri: str) -> list[Path]:
@@ -35,6 +48,8 @@ def source_files(uri: str) -> list[Path]:
     """
     expanded = _expand(uri)
     files = sorted(Path(path) for path in glob.glob(expanded, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    if (keep := _KEPT.get()) is not None:
+        files = [path for path in files if keep(path)]
     if not files:
         raise SourceError(
             "no such file", where=expanded, remedy="correct source.uri in the contract, or put the Parquet file there"

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from retrain_assets.home import Home
-from retrain_assets.ledger import Event, EventKind, EvidenceStore, Ledger
+from retrain_assets.ledger import GENESIS, Event, EventKind, EvidenceStore, Ledger
 from retrain_assets.release import ModelState, fold
 
 Row = dict[str, Any]
@@ -62,10 +62,15 @@ class EventsRead(Ledger):
     """
 
     def __init__(self, events: Iterable[Event]) -> None:
-        self._events = tuple(events)
+        self._events: list[Event] = []
         self._of_model: dict[str, list[Event]] = defaultdict(list)
-        for event in self._events:
-            self._of_model[event.model].append(event)
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> None:
+        """One more event, in memory."""
+        self._events.append(event)
+        self._of_model[event.model].append(event)
 
     def events(
         self,
@@ -85,10 +90,10 @@ class EventsRead(Ledger):
 
     def head(self) -> tuple[int, str]:
         """Sequence and hash of the last event read."""
-        last = self._events[-1]
-        return last.sequence, last.hash
+        last = self._events[-1] if self._events else None
+        return (last.sequence, last.hash) if last is not None else (0, GENESIS)
 
     @property
     def identity(self) -> str:
         """Hash of the first event."""
-        return self._events[0].hash
+        return self._events[0].hash if self._events else ""
