@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from retrain_assets.contract import canonical_json
 from retrain_assets.ledger import Event, EventKind, Namespace
-from retrain_assets.release.git_objects import brought
+from retrain_assets.release.git_objects import Brought, brought
 from retrain_assets.release.signing import Signed
 from retrain_assets.reports.export.material import Material
 
@@ -63,6 +66,8 @@ def words_of(material: Material) -> list[Word]:
     """Everything people signed or said about the retrain, oldest first."""
     found = []
     for event in material.events:
+        if event.model != material.record.model:
+            continue
         recorded = event.payload.get("signed")
         if recorded is not None:
             found.append(Word(event, Signed.from_json(recorded)))
@@ -81,9 +86,18 @@ def approval_files(material: Material) -> Iterator[tuple[str, bytes]]:
             found = brought(word.signed.proof)
             yield f"{word.name}.json", found.blob
             yield word.file, found.commit.signed
+            yield f"{word.name}.git", canonical_json(_chain(found, word.signed.proof))
         else:
             yield word.file, word.signed.statement.bytes
-        yield f"{word.file}.sig", word.signed.signature.encode()
+        yield f"{word.file}.sig", f"{word.signed.signature.strip()}\n".encode()
+
+
+def _chain(found: Brought, proof: Mapping[str, Any]) -> list[str]:
+    """How the signed commit leads to the file, as hexadecimal: the id of its tree, the trees on the way and the file, each as the
+    bytes whose hash is its id (git-scm.com, "Git Internals - Git Objects")."""
+    trees = [base64.b64decode(tree) for tree in proof["trees"]]
+    objects = [b"tree %d\0%s" % (len(tree), tree) for tree in trees] + [b"blob %d\0%s" % (len(found.blob), found.blob)]
+    return [found.commit.tree, *(one.hex() for one in objects)]
 
 
 def system_line(material: Material) -> str:

@@ -33,6 +33,7 @@ def decision_statement(material: Material) -> dict[str, Any] | None:
         "policy": {"contract": {"sha256": _hex(digest_of(dict(material.contract)))}},
         "gates": [_gate(one) for one in material.pack["gates"]],
         "approvals": [_approval(word, material) for word in words_of(material)],
+        "overrides": [dict(one) for one in material.pack["overrides"]],
         "championReplaced": _champion(material),
         "ledger": {
             "id": checkpoint.ledger,

@@ -163,10 +163,20 @@ def _caveats(material: Material) -> Iterator[str]:
     for gate, check in closed:
         yield f"- Gate {gate['gate']}, {words.words(check['check'])}: {check['outcome']}. {check['message']}"
     if not closed:
-        yield "- Every recorded check passed."
+        yield (
+            "- Every recorded check passed." if any(gate["checks"] for gate in material.pack["gates"]) else "- No check was made."
+        )
+    for one in material.pack["overrides"]:
+        since = f", withdrawn {words.moment(one['withdrawn'])}" if one["withdrawn"] else ""
+        when = f"on {words.moment(one['at'])} by {_people(one['by'])}{since}"
+        yield f"- Check {one['check']} was overridden {when}: {told(one['why'])}"
     evaluation = material.pack["evaluation"]
     if evaluation is not None and not evaluation["compared"]:
         yield "- It was compared with no champion: nothing here shows that it is better than another model."
+
+
+def _people(actors: str | Iterable[str]) -> str:
+    return " and ".join(words.actor(one) for one in ([actors] if isinstance(actors, str) else actors))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

@@ -57,6 +57,7 @@ def readme(material: Material, files: set[str]) -> bytes:
             answer=answer,
             by=" and ".join(words.actor(one) for one in answer["by"]),
             decided=material.pack["decision"] is not None,
+            overrides=material.pack["overrides"],
             purpose=material.contract.get("purpose"),
             fingerprint=material.key.fingerprint,
             checkpoint=material.checkpoint,
