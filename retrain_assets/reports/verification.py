@@ -31,6 +31,10 @@ def _commands(record: Record, evidence: list[dict[str, Any]]) -> list[dict[str, 
             "shows": "The ledger's record of this retrain, to compare with this page.",
             "line": f"retrain audit show {record.model} {record.retrain}",
         },
+        {
+            "shows": "Gates and decision, computed again from what was stored: what is equal byte for byte, and why the rest is not.",
+            "line": f"retrain audit reproduce {record.model} {record.retrain}",
+        },
     ]
     if evidence:
         first = evidence[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,3 +188,13 @@ def test_a_retrain_that_was_only_launched_claims_nothing(fresh: Sample) -> None:
     known = {key for key, row in fields_of(fresh, "2013-09-01").items() if row["value"] is not None}
     started = ("retrain.", "trigger.", "data.", "policy.", "approval.policy", "rollback.path", "retention.class", "logs.")
     assert all(key.startswith(started) for key in known), known
+
+
+def test_the_page_on_custody_lists_every_key_with_where_it_is_recorded_and_who_asks(lived: Sample) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "custody.md").read_text(encoding="utf-8")
+    table = page.split("<!-- custody fields -->")[1].split("<!-- end of the custody fields -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
+    assert [row[0].strip("`") for row in rows] == list(fields_of(lived, PROMOTED))
+    assert all(recorded and asked for _, recorded, asked in rows)
+    kinds = {name for _, recorded, _ in rows for name in re.findall(r"`(\w+)`", recorded)}
+    assert kinds <= {str(kind) for kind in EventKind}
