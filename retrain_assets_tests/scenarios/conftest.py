@@ -11,7 +11,9 @@ import dagster as dg
 import pytest
 
 from retrain_assets.home import Home
+from retrain_assets_tests.scenarios.custody_home import Custody, keys
 from retrain_assets_tests.scenarios.story import Story, copy_home
+from retrain_assets_tests.scenarios.tampering import Tampered
 
 
 @contextmanager
@@ -43,6 +45,24 @@ def evaluated_home(tmp_path_factory: pytest.TempPathFactory, bootstrapped_home: 
 def waiting_home(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) -> Path:
     """A retrain has gone through its ramp and awaits approval."""
     return _further(evaluated_home, tmp_path_factory.mktemp("waiting") / "home", Story.ramp_to_approval)
+
+
+@pytest.fixture(scope="session")
+def custody_home(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A promoted, a rolled back and a stopped retrain, signed and anchored."""
+    folder = tmp_path_factory.mktemp("custody")
+    (folder / "home").mkdir()
+    shutil.copy(empty_store, folder / "home" / "mlflow.db")
+    Custody(folder / "home", keys(folder / "keys")).build()
+    return folder / "home"
+
+
+@pytest.fixture
+def tampered(custody_home: Path) -> Iterator[Tampered]:
+    """That home, to do as one likes with; every file beside the ledger is put back by the test."""
+    home = Tampered(Home(custody_home), (custody_home / "ledger.db").read_bytes())
+    yield home
+    home.restore()
 
 
 @pytest.fixture

@@ -40,13 +40,16 @@ def anchors_part(
             materialised = dagster_anchors(folder, models)
     except RetrainError as error:
         unchecked.append(error.line)
-    faults = [fault for where, text in materialised if (fault := unknown_to(chain, text, f"the materialisation of {where}"))]
     try:
         carried = carried_tags(registry, models) if registry is not None else {}
-        faults += _tag_faults(carried, due if registry is not None else {}, chain)
     except RetrainError as error:
+        registry = None
         unchecked.append(error.line)
-    if registry is None and models:
+    places = [(text, f"the materialisation of {where}") for where, text in materialised]
+    places += [(text, f"{model} version {version}") for (model, version), text in carried.items()]
+    faults = [fault for text, where in sorted(places, key=_sequence) if (fault := unknown_to(chain, text, where))]
+    faults += _tags_behind(carried, due if registry is not None else {}, chain)
+    if registry is None and models and not unchecked:
         unchecked.append("the registry cannot be looked at")
     if states and not unchecked:
         faults += watermark_faults(ledger, ANCHORS, decisions[-1].sequence if decisions else 0)
@@ -79,18 +82,22 @@ def unknown_to(chain: Mapping[int, str], text: str, where: str) -> str | None:
     return None
 
 
-def _tag_faults(
+def _sequence(place: tuple[str, str]) -> int:
+    """Where an anchor is, so that the first one that does not fit is told first."""
+    anchor = Anchor.parse(place[0])
+    return anchor.sequence if anchor else 0
+
+
+def _tags_behind(
     carried: Mapping[tuple[str, str], str], due: Mapping[tuple[str, str], Anchor], chain: Mapping[int, str]
 ) -> list[str]:
-    """Of versions: heads the chain does not contain, heads that are missing or of another decision than the last."""
+    """Versions that carry no head, or one of another decision than the last."""
     faults = []
-    for key in sorted({*carried, *due}):
-        where, text, wanted = f"{key[0]} version {key[1]}", carried.get(key), due.get(key)
-        last = f"its last decision is event {wanted.sequence}; retrain reconcile --everything sets it" if wanted else ""
+    for (model, version), wanted in sorted(due.items()):
+        text = carried.get((model, version))
+        last = f"its last decision is event {wanted.sequence}; retrain reconcile --everything sets it"
         if text is None:
-            faults.append(f"{where} carries no head, {last}")
-        elif fault := unknown_to(chain, text, where):
-            faults.append(fault)
-        elif wanted is not None and text != str(wanted):
-            faults.append(f"{where} carries event {text.partition(':')[0]}, {last}")
+            faults.append(f"{model} version {version} carries no head, {last}")
+        elif text != str(wanted) and not unknown_to(chain, text, ""):
+            faults.append(f"{model} version {version} carries event {text.partition(':')[0]}, {last}")
     return faults

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
-from sqlalchemy.exc import NoResultFound, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from retrain_assets.cli.verify.database import file_faults, unreadable
+from retrain_assets.cli.verify.database import foreign_faults
 from retrain_assets.cli.verify.part import Part
+from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
 from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, recorded_keys
 from retrain_assets.release.anchoring import ANCHORS, MADE
@@ -21,21 +23,17 @@ def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> P
         ledger: the chain.
         since: a checkpoint before which no event is read again.
     """
-    damage = file_faults(home)
+    faults = [link.message for link in ledger.verify(since)] + foreign_faults(home)
     try:
-        broken = [link.message for link in (ledger.verify(since=since) if since else ledger.verify())]
         sequence, head = ledger.head()
-    except NoResultFound:
-        return Part("chain", "", ("the head row is gone: nothing says where the chain ends", *damage))
-    except SQLAlchemyError as error:
-        return unreadable("chain", error, damage)
-    faults = (*broken, *damage)
+    except (SQLAlchemyError, sqlite3.Error, CustodyError, TypeError):
+        return Part("chain", "", tuple(faults))
     if since is None:
-        return Part("chain", f"{sequence} events, head {head[:12]}…", faults)
+        return Part("chain", f"{sequence} events, head {head[:12]}…", tuple(faults))
     left_out = (
         f"events 1 to {since.sequence} were not read again: the checkpoint of {since.at:%Y-%m-%d %H:%M} UTC stands for them"
     )
-    return Part("chain", f"events {since.sequence + 1} to {sequence}, head {head[:12]}…", faults, notes=(left_out,))
+    return Part("chain", f"events {since.sequence + 1} to {sequence}, head {head[:12]}…", tuple(faults), notes=(left_out,))
 
 
 def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None) -> Part:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,10 +15,10 @@ from retrain_assets.cli.verify.anchors import anchors_part
 from retrain_assets.cli.verify.approvals import approvals_part
 from retrain_assets.cli.verify.bundles import bundles_part, opened_registry, recorded_versions
 from retrain_assets.cli.verify.chain import chain_part, checkpoints_part
-from retrain_assets.cli.verify.database import file_faults, sqlite_path, unreadable
+from retrain_assets.cli.verify.database import sqlite_path
 from retrain_assets.cli.verify.derived import aliases_part, flags_part, tokens_part
 from retrain_assets.cli.verify.evidence import evidence_part
-from retrain_assets.cli.verify.part import MALFORMED, Part, checked
+from retrain_assets.cli.verify.part import MALFORMED, Part, checked, unreadable
 from retrain_assets.contract import CustodyError, RetrainError, first_line
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EvidenceStore, Ledger, trusted_checkpoint
@@ -91,52 +93,65 @@ def verify_home(
         )
     require_record(home)
     for _ in range(AGAIN):
-        seen = _Seen.of(home)
-        if isinstance(seen, Part):
-            return Verification((seen, *_unchecked(only, seen.name)))
-        parts = tuple(part for name in only for part in [_part(name, seen, since_checkpoint, system_keys)])
+        try:
+            seen = _Seen(home, Ledger(home.ledger_url))
+        except (RetrainError, SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+            return Verification((_unopened(home, error), *_unchecked(only, "chain")))
+        parts = tuple(_part(name, seen, since_checkpoint, system_keys) for name in only)
         if not any(part.faults and part.name in DERIVED for part in parts) or not seen.moved:
             break
     return Verification(parts)
 
 
-@dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the parts are compared with, read once."""
+    """What the parts are compared with, read once and only where a part asks for it.
 
-    home: Home
-    ledger: Ledger
-    events: list[Event]
-    unread: str
-    states: Mapping[str, ModelState]
-    platform: PlatformState
-    registry: Registry | Part
-    recorded: Mapping[tuple[str, str], str]
+    Args:
+        home: whose.
+        ledger: its ledger.
+    """
 
-    @classmethod
-    def of(cls, home: Home) -> _Seen | Part:
+    def __init__(self, home: Home, ledger: Ledger) -> None:
+        self.home, self.ledger = home, ledger
+
+    @cached_property
+    def read(self) -> tuple[list[Event], str]:
+        """Every event; none, and why, where they cannot be read."""
         try:
-            ledger = Ledger(home.ledger_url)
-        except (RetrainError, SQLAlchemyError) as error:
-            return _unopened(home, error)
-        events: list[Event] = []
-        states: Mapping[str, ModelState] = {}
-        platform, unread = PlatformState(), ""
-        try:
-            events = ledger.events()
-            states, platform = folded(events)
+            return self.ledger.events(), ""
         except CustodyError as error:
-            unread = error.line
-        except SQLAlchemyError as error:
-            unread = f"the ledger cannot be read ({first_line(error)})"
-        recorded = recorded_versions(events)
-        return cls(home, ledger, events, unread, states, platform, opened_registry(home, recorded), recorded)
+            return [], error.what
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+            return [], f"the ledger cannot be read ({first_line(error)})"
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event."""
+        return self.read[0]
+
+    @cached_property
+    def derived(self) -> tuple[Mapping[str, ModelState], PlatformState, str]:
+        """What the events mean; nothing, and why, where one of them means nothing."""
+        try:
+            return (*folded(self.events), self.read[1])
+        except CustodyError as error:
+            return {}, PlatformState(), error.what
+
+    @cached_property
+    def recorded(self) -> Mapping[tuple[str, str], str]:
+        """Bundle digests by model and version."""
+        return recorded_versions(self.events)
+
+    @cached_property
+    def registry(self) -> Registry | Part:
+        """The registry; a part that says why there is none."""
+        return opened_registry(self.home, self.recorded)
 
     @property
     def moved(self) -> bool:
         """Whether something was recorded meanwhile."""
         try:
-            return bool(self.ledger.events(after=self.events[-1].sequence if self.events else 0))
+            return self.ledger.head()[0] != (self.events[-1].sequence if self.events else 0)
         except (RetrainError, SQLAlchemyError):
             return False
 
@@ -166,45 +181,38 @@ def folded(events: list[Event]) -> tuple[dict[str, ModelState], PlatformState]:
 def _part(name: str, seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None) -> Part:
     if name == "chain":
         return checked(name, lambda: _chain(seen, since_checkpoint, system_keys))
-    if seen.unread and not seen.events:
-        return Part(name, "", unchecked=seen.unread)
-    if name in ("flags", "tokens", "aliases") and seen.unread:
-        return Part(name, "", unchecked=seen.unread)
-    registry = seen.registry
-    if isinstance(registry, Part):
-        if name == "bundles":
-            return registry
-        if name == "aliases":
-            return Part(name, "", unchecked="the registry is gone") if registry.faults else Part(name, "0 aliases of 0 models")
-    return checked(name, lambda: _compared(name, seen, system_keys))
-
-
-def _compared(name: str, seen: _Seen, system_keys: Sequence[str] | None) -> Part:
-    home, ledger, events = seen.home, seen.ledger, seen.events
-    registry = seen.registry if isinstance(seen.registry, Registry) else None
     if name == "checkpoints":
-        return checkpoints_part(ledger, events, system_keys)
+        return checked(name, lambda: checkpoints_part(seen.ledger, seen.events, system_keys))
+    if unread := seen.read[1] or (name in ("flags", "tokens", "aliases") and seen.derived[2]):
+        return Part(name, "", unchecked=str(unread))
+    return checked(name, lambda: _compared(name, seen))
+
+
+def _compared(name: str, seen: _Seen) -> Part:
+    home, ledger, events = seen.home, seen.ledger, seen.events
     if name == "approvals":
         return approvals_part(EvidenceStore(home.evidence_dir), events, ledger.identity)
     if name == "evidence":
         return evidence_part(home, events)
-    if name == "flags":
-        return flags_part(home, ledger, seen.states, seen.platform)
     if name == "tokens":
         return tokens_part(home, events)
+    states, platform, _ = seen.derived
+    if name == "flags":
+        return flags_part(home, ledger, states, platform)
+    registry = seen.registry
     if name == "anchors":
-        return anchors_part(home, ledger, registry, events, seen.states)
-    assert registry is not None  # bundles and aliases without one are answered by _part
-    if name == "bundles":
-        return bundles_part(home, registry, seen.recorded)
-    return aliases_part(ledger, registry, seen.states)
+        return anchors_part(home, ledger, registry if isinstance(registry, Registry) else None, events, states)
+    if isinstance(registry, Part):
+        return registry if name == "bundles" else Part(name, "no registry yet", unchecked=" ".join(registry.faults))
+    return bundles_part(home, registry, seen.recorded) if name == "bundles" else aliases_part(ledger, registry, states)
 
 
 def _chain(seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None) -> Part:
+    """The chain; an event that gives its hash and says what no release writes breaks it as well."""
     since = trusted_checkpoint(seen.ledger, system_keys) if since_checkpoint else None
     part = chain_part(seen.home, seen.ledger, since)
-    if seen.unread and not part.faults:
-        return Part(part.name, part.counted, (seen.unread,), notes=part.notes)
+    if not part.faults and not part.unchecked and seen.derived[2]:
+        return Part(part.name, part.counted, (seen.derived[2],), notes=part.notes)
     return part
 
 
@@ -212,11 +220,11 @@ def _unchecked(only: Sequence[str], because: str) -> list[Part]:
     return [Part(name, "", unchecked=f"the {because} is broken") for name in only if name != because]
 
 
-def _unopened(home: Home, error: RetrainError | SQLAlchemyError) -> Part:
+def _unopened(home: Home, error: RetrainError | SQLAlchemyError | sqlite3.Error | UnicodeDecodeError) -> Part:
     """A database that does not open: damaged, or silent."""
     cause = error.__cause__ if isinstance(error, RetrainError) else error
-    if isinstance(cause, SQLAlchemyError) and sqlite_path(home) is not None:
-        return unreadable("chain", cause, file_faults(home))
-    if isinstance(error, RetrainError):
+    if cause is None or sqlite_path(home) is None:
         raise error
-    return unreadable("chain", error)
+    if isinstance(error, CustodyError):
+        return Part("chain", "", (error.what,))
+    return unreadable("chain", cause)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from retrain_assets.cli.exits import is_registry_fault
 from retrain_assets.contract import CustodyError, RetrainError, first_line
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What rooms that work on recorded values raise when somebody else wrote them."""
+
+_SILENT = ("locked", "unable to open", "disk i/o error", "interrupted")
+"""What SQLite says when it cannot read; everything else it says of a file that is not what it wrote."""
 
 SHOWN = 12
 """Faults of a part that are printed; JSON has all."""
@@ -70,10 +75,27 @@ def checked(name: str, check: Callable[[], Part]) -> Part:
         return Part(name, "", (error.line,))
     except RetrainError as error:
         return Part(name, "", unchecked=error.line)
-    except SQLAlchemyError as error:
-        return Part(name, "", unchecked=f"its database does not answer ({first_line(error)})")
+    except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+        return unreadable(name, error)
     except OSError as error:
         return Part(name, "", unchecked=f"{error.filename or 'a file'} cannot be read ({error.strerror})")
     except MALFORMED as error:
         what = f"{type(error).__name__}: {first_line(error)}"
         return Part(name, "", (f"the ledger says something this release never writes ({what})",))
+    except Exception as error:
+        if not is_registry_fault(error):  # MLflow's own, which is only known once it was needed
+            raise
+        return Part(name, "", unchecked=f"the registry does not answer ({first_line(error)})")
+
+
+def unreadable(name: str, error: BaseException) -> Part:
+    """The part of a database that gives no answer: broken where SQLite finds its file damaged, else not checked."""
+    orig = getattr(error, "orig", None) or error
+    said = first_line(orig) if isinstance(orig, Exception) else str(orig)
+    if isinstance(orig, sqlite3.Error | UnicodeDecodeError) and not _is_silence(said):
+        return Part(name, "", (f"the database cannot be read ({said})",))
+    return Part(name, "", unchecked=f"the database does not answer ({said})")
+
+
+def _is_silence(said: str) -> bool:
+    return any(words in said.lower() for words in _SILENT)

@@ -13,8 +13,11 @@ _WIDTH = 13
 
 def verdict_lines(found: Verification) -> Iterable[str]:
     """One line for each part, the faults and notes of a part below its line."""
+    told: dict[str, str] = {}
     for part in found.parts:
-        yield f"{part.name + ':':<{_WIDTH}}{part.verdict}"
+        same = told.setdefault(part.unchecked, part.name) if part.unchecked and not part.faults else part.name
+        verdict = part.verdict if same == part.name else f"NOT CHECKED: for the same reason as {same}"
+        yield f"{part.name + ':':<{_WIDTH}}{verdict}"
         for line in part.lines():
             yield f"{'':<{_WIDTH}}{line}"
 
