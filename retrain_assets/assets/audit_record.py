@@ -5,6 +5,7 @@ import dagster as dg
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.ledger import SYSTEM
+from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 from retrain_assets.reports import write_index, write_pack
 
 
@@ -28,13 +29,12 @@ def audit_record_asset(road: Road) -> dg.AssetsDefinition:
         pack = write_pack(platform.home, road.model, retrain)
         platform.controller.record_audit(road.model, retrain, pack.digest, SYSTEM)
         write_index(platform.home, road.model)
-        head_sequence, head_hash = platform.ledger.head()
         return dg.MaterializeResult(
             metadata={
                 "evidence_pack": dg.MetadataValue.path(str(pack.html)),
                 "evidence_json": dg.MetadataValue.path(str(pack.json)),
                 "digest": pack.digest,
-                "ledger_head": f"{head_sequence}:{head_hash}",
+                HEAD_METADATA: head_anchor(platform.ledger),
             },
             data_version=dg.DataVersion(pack.digest),
         )

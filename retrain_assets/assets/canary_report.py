@@ -11,6 +11,7 @@ from retrain_assets.gates.canary import canary_gate
 from retrain_assets.gates.canary_view import look_document
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import ToggleStatus
+from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 from retrain_assets.reports.canary import summary_of
 from retrain_assets.reports.pictures import canary_pictures
 from retrain_assets.serving.canary_view import canary_view
@@ -67,6 +68,7 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
                 "plots": dg.MetadataValue.md(canary_pictures(platform.home, road.model, retrain)),
                 "toggle": after.state.value.replace("_", " "),
                 "evidence": f"{digest[:19]}…",
+                HEAD_METADATA: head_anchor(platform.ledger),
             },
             data_version=dg.DataVersion(digest),
         )

@@ -6,6 +6,7 @@ from retrain_assets.assets.faces import table, verdict_table
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.ledger import SYSTEM
+from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 
 
 def promotion_decision_asset(road: Road) -> dg.AssetsDefinition:
@@ -44,6 +45,7 @@ def promotion_decision_asset(road: Road) -> dg.AssetsDefinition:
                     for approval in decision.approvals
                 ),
                 "gate": verdict_table(decision.verdicts),
+                HEAD_METADATA: head_anchor(platform.ledger),
             },
         )
 
