@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,15 +92,11 @@ def show(model: str | None, retrain: str | None, as_json: bool) -> None:
         keys = [key for key in state.retrains if retrain in (None, key)]
         lost = {key: why for key in keys if (why := _failure(home, controller, model, key))}
         packs = [row for row in _retrains(home, state) if row["pack"] and row["retrain"] in keys]
+    packed = {row["retrain"]: row["pack"] for row in packs}
+    beside = {"model": model, "retrain": retrain, "packs": packed, "failures": lost}
+    _say_events(events, as_json, leave_out=() if model is None else ("model",), beside=beside)
     if as_json:
-        from retrain_assets.release import audit_trail
-
-        packed = {row["retrain"]: row["pack"] for row in packs}
-        say_json({"model": model, "retrain": retrain, "events": audit_trail(events), "packs": packed, "failures": lost})
         return
-    shown = [name for name in _COLUMNS if name != "model" or model is None]
-    rows = [dict(zip(_COLUMNS, _row(event), strict=True)) for event in events]
-    say_table(shown, [[row[name] for name in shown] for row in rows], right=["event"])
     for key, why in lost.items():
         say(f"why {key} was lost: {why['mode'].replace('_', ' ')}: {why['sentence']}")
     for row in packs:
@@ -109,37 +106,15 @@ def show(model: str | None, retrain: str | None, as_json: bool) -> None:
 @audit.command()
 @json_option
 def platform(as_json: bool) -> None:
-    """Every event about tokens, kill switches, freezes and owners.
+    """Every event that is about no single retrain, as audit show has it.
 
-    Tokens that were revoked are here too, with who gave them and who took them back.
+    Tokens, kill switches, freezes, owners, keys of the system, what was found after a kill switch. Tokens that were revoked are
+    here too, with who gave them and who took them back.
     """
     from retrain_assets.cli.opening import open_controller
-    from retrain_assets.ledger import EVERY_MODEL, EventKind
-    from retrain_assets.release.platform import PLATFORM_KINDS
 
-    kinds = PLATFORM_KINDS | {EventKind.TOKEN_ADDED, EventKind.TOKEN_REVOKED}
-    events = [event for event in open_controller(Home.from_environment()).ledger.events() if event.kind in kinds]
-    if as_json:
-        from retrain_assets.release import audit_trail
-
-        say_json(audit_trail(events))
-        return
-    say_table(
-        ["event", "at", "by", "kind", "model", "what", "reason"],
-        [
-            (
-                event.sequence,
-                moment(event.at),
-                event.actor,
-                event.kind,
-                "all" if event.model == EVERY_MODEL else event.model,
-                _subject(event),
-                event.reason,
-            )
-            for event in events
-        ],
-        right=["event"],
-    )
+    events = [event for event in open_controller(Home.from_environment()).ledger.events() if event.retrain is None]
+    _say_events(events, as_json, leave_out=("retrain", "revision"))
 
 
 @audit.command()
@@ -231,35 +206,37 @@ def _ending(row: dict[str, Any]) -> str:
     return f"{row['ended'] or 'open'}{since}".replace("_", " ")
 
 
-def _subject(event: Event) -> str | None:
-    """What an event of the platform is about: the token and what it allows, the owner, the days, the freeze's number."""
-    told = event.payload
-    if "principal" in told:
-        models = f" of {', '.join(told['models'])}" if told["models"] else ""
-        until = f", until {moment(told['expires_at'])}" if told["expires_at"] else ""
-        return f"{told['token']}: {', '.join(told['scopes'])}{models} for {told['principal']}{until}"
-    if "start" in told:
-        return f"{told['start']} to {told['end']}"
-    named = told.get("token") or told.get("owner") or told.get("number") or told.get("engaged")
-    return None if named is None else str(named)
-
-
 def _events(home: Home, controller: ReleaseController, model: str, retrain: str | None) -> list[Event]:
     """The model's events with those about every model, or a retrain's with what stopped releases meanwhile; in their order."""
-    from retrain_assets.ledger import EVERY_MODEL
+    from retrain_assets.ledger import EVERY_MODEL, EventKind
     from retrain_assets.release.platform import PLATFORM_KINDS
     from retrain_assets.reports.record import read_record
 
     ledger = controller.ledger
     beside = (
-        ledger.events(model=EVERY_MODEL, kinds=PLATFORM_KINDS)
+        ledger.events(model=EVERY_MODEL, kinds=PLATFORM_KINDS | {EventKind.FOLLOW_UP_CLOSED})
         if retrain is None
         else read_record(ledger, controller.evidence, home, model, retrain).beside
     )
     return sorted([*ledger.events(model=model, retrain=retrain), *beside], key=lambda event: event.sequence)
 
 
-_COLUMNS = ("event", "at", "by", "kind", "model", "retrain", "revision", "reason")
+def _say_events(
+    events: Sequence[Event], as_json: bool, *, leave_out: Sequence[str], beside: Mapping[str, Any] | None = None
+) -> None:
+    """Events as every command shows them: when, by whom, what about, what of it, why. In JSON as they are recorded."""
+    if as_json:
+        from retrain_assets.release import audit_trail
+
+        empty: dict[str, Any] = {"model": None, "retrain": None, "packs": {}, "failures": {}}
+        say_json({**empty, **(beside or {}), "events": audit_trail(events)})
+        return
+    shown = [name for name in _COLUMNS if name not in leave_out]
+    rows = [dict(zip(_COLUMNS, _row(event), strict=True)) for event in events]
+    say_table(shown, [[row[name] for name in shown] for row in rows], right=["event"])
+
+
+_COLUMNS = ("event", "at", "by", "kind", "model", "retrain", "revision", "what", "reason")
 
 
 def _row(event: Event) -> tuple[Any, ...]:
@@ -268,9 +245,8 @@ def _row(event: Event) -> tuple[Any, ...]:
 
     moved = event.revision_after is not None
     of_all = event.model == EVERY_MODEL
-    outcome = f": {event.payload['outcome']}" if event.kind == "gate_evaluated" and "outcome" in event.payload else ""
-    what = what_happened(event) if event.retrain else _subject(event)
-    said = [*(["all models"] if of_all else []), *([what] if what else []), event.reason + outcome]
+    outcome = event.payload.get("outcome") if event.kind == "gate_evaluated" else None
+    told = [*(["all models"] if of_all else []), *filter(None, [what_happened(event), outcome])]
     return (
         event.sequence,
         moment(event.at),
@@ -279,5 +255,6 @@ def _row(event: Event) -> tuple[Any, ...]:
         "all" if of_all else event.model,
         event.retrain,
         f"{event.revision_before} → {event.revision_after}" if moved else None,
-        ": ".join(said),
+        ": ".join(told) or None,
+        event.reason,
     )

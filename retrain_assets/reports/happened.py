@@ -13,7 +13,8 @@ from retrain_assets.reports.record import Record
 def what_happened(event: Event) -> str | None:
     """One sentence without a full stop; None where kind and reason say it all."""
     said = _SAID.get(event.kind)
-    return said(event.payload) if said else None
+    told = [*([said(event.payload)] if said else []), *_vouched(event.payload)]
+    return "; ".join(told) or None
 
 
 def meanwhile_of(record: Record) -> list[dict[str, Any]]:
@@ -70,6 +71,43 @@ def _rolled_back(payload: Mapping[str, Any]) -> str:
     return f"{_CAUSES.get(str(payload.get('cause')), 'rolled back')}; version {version} answers everybody"
 
 
+def _vouched(payload: Mapping[str, Any]) -> list[str]:
+    """What stands behind an order that nobody signed with a key of theirs."""
+    token = (payload.get("credential") or {}).get("token")
+    return [
+        *([f"with token {token}"] if token else []),
+        *([f"UNSIGNED: {payload['unsigned']}"] if payload.get("unsigned") else []),
+    ]
+
+
+def _override(payload: Mapping[str, Any]) -> str:
+    name = f"{payload.get('gate')}.{payload.get('check')}"
+    if payload.get("withdrawn"):
+        return f"{name}: the word is taken back, and its gate is closed again"
+    signers = payload.get("signers") or []
+    was = f"it was {words.words(str(payload.get('outcome')))}: {payload.get('message')}"
+    if not payload.get("in_force"):
+        return f"{name}: {len(signers)} of 2 signed, until {words.moment(payload.get('valid_until'))}; {was}"
+    opened = "; the retrain is open again" if payload.get("reopens") else ""
+    return f"OVERRIDDEN: {name} by {' and '.join(signers)}{opened}; {was}"
+
+
+def _exported(payload: Mapping[str, Any]) -> str:
+    served = ", ".join(f"version {one['version']} {one['per_cent']} %" for one in payload.get("served") or [])
+    return f"endpoint {payload.get('endpoint')} serves {payload.get('entity')}: {served}, of revision {payload.get('revision')}"
+
+
+def _token(payload: Mapping[str, Any]) -> str:
+    models = f" of {', '.join(payload['models'])}" if payload.get("models") else ""
+    until = f", until {words.moment(payload['expires_at'])}" if payload.get("expires_at") else ""
+    return f"{payload.get('token')}: {', '.join(payload.get('scopes') or [])}{models} for {payload.get('principal')}{until}"
+
+
+def _system_key(payload: Mapping[str, Any]) -> str:
+    replaced = f", in place of {payload['replaces']}" if payload.get("replaces") else ""
+    return f"{payload.get('fingerprint')}{replaced}"
+
+
 _CAUSES = {
     "person": "a person took it off",
     "system": "the system took it off",
@@ -93,4 +131,11 @@ _SAID: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.FREEZE_LIFTED: lambda payload: f"freeze {payload.get('number')}",
     EventKind.OWNER_LEFT: lambda payload: str(payload.get("owner")),
     EventKind.OWNER_BACK: lambda payload: str(payload.get("owner")),
+    EventKind.KILL_SWITCH_RELEASED: lambda payload: f"engaged by event {payload.get('engaged')}",
+    EventKind.TOKEN_ADDED: _token,
+    EventKind.TOKEN_REVOKED: lambda payload: str(payload.get("token")),
+    EventKind.OVERRIDE_SIGNED: _override,
+    EventKind.FOLLOW_UP_CLOSED: lambda payload: f"follow-up {payload.get('number')} ({words.words(str(payload.get('kind')))})",
+    EventKind.SPLIT_EXPORTED: _exported,
+    EventKind.SYSTEM_KEY_ADDED: _system_key,
 }
