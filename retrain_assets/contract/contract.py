@@ -104,6 +104,22 @@ class Contract(Part):
         return self
 
     @rule
+    def _units_are_nowhere_shown(self) -> Contract:
+        offline, experiment = self.gates.offline, self.experiment
+        shown: dict[str, list[str]] = {
+            "gates.offline.slices.columns": offline.slices.columns if offline.slices else [],
+            "gates.offline.fairness": [one.column for one in offline.fairness],
+            "experiment.segments": list(experiment.segments),
+            "experiment.cohort": list(experiment.cohort),
+        }
+        for field, columns in shown.items():
+            if named := [column for column in columns if column in (self.source.unit, "unit_id")]:
+                raise ValueError(
+                    f"{field}: {named[0]} is the unit, whose ids must not stand in records; name what many units share"
+                )
+        return self
+
+    @rule
     def _backtests_can_spread(self) -> Contract:
         rule = self.gates.offline.backtests
         if rule is not None and rule.max_spread is not None and self.window.backtests < 2:

@@ -40,6 +40,21 @@ def test_what_the_flag_document_cannot_say_is_refused_before_anything_is_armed(c
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"gates__offline__slices": {"columns": ["region", "account"], "metric": "roc_auc", "max_regression": 0.1}},
+        {"gates__offline__fairness": [{**FAIR, "column": "account"}]},
+        {"experiment__segments": ["account"]},
+        {"experiment__cohort": {"account": {"in": ["a000001"]}}},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_the_unit_is_no_slice_segment_or_cohort_as_its_ids_would_stand_in_records(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="is the unit, whose ids must not stand in records"):
+        contract_with(**changes)
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"experiment__max_missing_outcomes": 20}, "less than or equal to 1"),
