@@ -162,9 +162,13 @@ class World:
         """The first candidate serves, and the second is compared with it."""
         champion = self.controller.bootstrap(self.contract, FIRST, RUTH, "first champion").champion
         assert champion is not None
+        self.compared_with(champion.bundle)
+
+    def compared_with(self, champion: str) -> None:
+        """The second candidate passed gate offline against a champion's bundle."""
         subjects = dict(self.controller.state(MODEL).retrains[SECOND].subjects)
         verdict = Verdict(Gate.OFFLINE, "holds", Outcome.PASS, "holds", 0.7, 0.6)
-        self.controller.record_gate(MODEL, SECOND, Gate.OFFLINE, [verdict], {**subjects, "champion": champion.bundle})
+        self.controller.record_gate(MODEL, SECOND, Gate.OFFLINE, [verdict], {**subjects, "champion": champion})
 
     def ramp(self) -> None:
         """The second candidate at 50 per cent, three days of traffic behind it."""
