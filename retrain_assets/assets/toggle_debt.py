@@ -17,7 +17,17 @@ from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import KINDS, Road
 from retrain_assets.contract import digest_of
 from retrain_assets.ledger import EVERY_MODEL, timestamp
-from retrain_assets.release import Debt, DebtKind, ModelState, PlatformState, ToggleState, ToggleStatus, toggle_debt
+from retrain_assets.release import (
+    Debt,
+    DebtKind,
+    FollowUp,
+    ModelState,
+    PlatformState,
+    ToggleState,
+    ToggleStatus,
+    follow_ups,
+    toggle_debt,
+)
 from retrain_assets.release.debt import review_due
 from retrain_assets.reports import words
 
@@ -34,7 +44,8 @@ def toggle_debt_asset(road: Road) -> dg.AssetsDefinition:
         key=road.key("toggle_debt"),
         code_version=road.code_version,
         description="Every toggle that is not retired: owner, age, expiry, removal date, review, and what is owed about it in "
-        "days; engaged kill switches, change freezes and owners who left. Shown anew when it changes and once a day.",
+        "days; what emergencies left to be looked into; engaged kill switches, change freezes and owners who left. Shown anew "
+        "when it changes and once a day.",
         group_name=road.model,
         owners=[owner],
         kinds=KINDS["toggle_debt"],
@@ -44,7 +55,8 @@ def toggle_debt_asset(road: Road) -> dg.AssetsDefinition:
                 CHECK,
                 asset=road.key("toggle_debt"),
                 description="No toggle is past its expiry or removal date, unreviewed, held or offered for too long, or without "
-                f"an owner. Owner {owner}; if it does not hold: settle each debt with the command beside it.",
+                "an owner, and the cause of every emergency is named within a week. "
+                f"Owner {owner}; if it does not hold: settle each debt with the command beside it.",
                 metadata={"owner": owner},
             )
         ],
@@ -73,6 +85,7 @@ class DebtPage:
         self._road, self._platform, self._now = road, platform, now
         self._toggles = [toggle for toggle in state.toggles.values() if toggle.state is not ToggleStatus.RETIRED]
         self._retired = len(state.toggles) - len(self._toggles)
+        self.follow_ups = follow_ups(state, platform)
         self.debts = sorted(toggle_debt(state, platform, now), key=lambda debt: (debt.kind not in GRAVE, debt.since))
 
     @property
@@ -93,6 +106,8 @@ class DebtPage:
             "debt": self.total,
             "debt_days": self.days,
             "debts": table(map(self._debt_row, self.debts), as_written=True) if self.debts else "none",
+            "follow_ups": table(map(self._follow_up_row, self.follow_ups), as_written=True) if self.follow_ups else "none",
+            "open_follow_ups": len(self.follow_ups),
             "toggles": table((self._row(one, ages=True) for one in self._toggles), as_written=True)
             if self._toggles
             else "none that is not retired",
@@ -125,7 +140,11 @@ class DebtPage:
 
     @property
     def sentence(self) -> str:
-        """What is owed, in one sentence; the gravest by name."""
+        """What is owed, in one sentence, the gravest by name; then what is still to be looked into."""
+        return "; ".join([self._owed_in_words, *(f"FOLLOW-UP {one.number} is open: {one.sentence}" for one in self.follow_ups)])
+
+    @property
+    def _owed_in_words(self) -> str:
         if not self.debts:
             return self.total
         gravest = f"{self.debts[0].toggle}: {self.debts[0].message}"
@@ -140,13 +159,27 @@ class DebtPage:
             "metadata": {
                 "debts": len(self.debts),
                 "debt_days": float(self.days),
+                "open_follow_ups": len(self.follow_ups),
                 **({"owed": table(map(self._debt_row, self.debts), as_written=True)} if self.debts else {}),
                 "owner": self._road.owners("toggle_debt")[0],
             },
         }
 
     def _owed(self) -> dict[str, Any]:
-        return {"debts": [(debt.toggle, str(debt.kind), timestamp(debt.since)) for debt in self.debts]}
+        return {
+            "debts": [(debt.toggle, str(debt.kind), timestamp(debt.since)) for debt in self.debts],
+            "follow_ups": [one.number for one in self.follow_ups],
+        }
+
+    def _follow_up_row(self, one: FollowUp) -> Mapping[str, Any]:
+        by = f"  # by {one.closed_by}" if one.closed_by else ""
+        return {
+            "number": str(one.number),
+            "open, days": (self._now - one.opened_at).days,
+            "of": one.scope,
+            "what": one.sentence,
+            "close it with": one.command + by,
+        }
 
     def _debt_row(self, debt: Debt) -> Mapping[str, Any]:
         return {

@@ -148,21 +148,25 @@ def _say_model(view: dict[str, Any]) -> None:
         )
 
 
+def _gate(gate: str, retrain: dict[str, Any]) -> str | None:
+    overridden = any(name.startswith(f"{gate}.") for name in retrain["overridden"])
+    return f"{retrain['gates'][gate]}, OVERRIDDEN" if overridden else retrain["gates"].get(gate)
+
+
 def _say_follow_up(one: dict[str, Any], indent: str = "") -> None:
     unsigned = f" UNSIGNED ({one['unsigned']})" if one["unsigned"] else ""
-    days = f"{one['days']} day{'' if one['days'] == 1 else 's'}" if one["days"] else "today"
-    opened = f"open for {days}" if one["days"] else "open since today"
+    opened = f"open for {one['days']} day{'' if one['days'] == 1 else 's'}" if one["days"] else "open since today"
     say(f"{indent}FOLLOW-UP {one['number']}, {opened}: {one['what']} by {' and '.join(one['by'])}{unsigned}: {one['reason']}")
     say(f"{indent}     {one['command']}{'  # by ' + one['closed_by'] if one['closed_by'] else ''}")
 
 
 def _row(retrain: dict[str, Any]) -> list[str | None]:
-    trigger, gates, candidate = retrain["trigger"], retrain["gates"], retrain["candidate"]
+    trigger, candidate = retrain["trigger"], retrain["candidate"]
     toggle = at_stage(retrain["toggle_state"], retrain["stage"]) if retrain["toggle"] else None
     return [
         retrain["retrain"],
         " ".join(str(trigger[name]) for name in ("kind", "metric") if trigger.get(name)),
-        *(gates.get(gate) for gate in ("data", "training", "offline", "canary")),
+        *(_gate(gate, retrain) for gate in ("data", "training", "offline", "canary")),
         candidate["version"] if candidate else None,
         toggle,
         retrain["ended"] or "open",

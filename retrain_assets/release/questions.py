@@ -11,7 +11,7 @@ from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.release.commands import command_of
 from retrain_assets.release.debt import Debt, debt_of, review_due
 from retrain_assets.release.follow_ups import follow_up_view, follow_ups
-from retrain_assets.release.overrides import SIGNERS, standing_words
+from retrain_assets.release.overrides import SIGNERS, overrides_in_force, standing_words
 from retrain_assets.release.platform import KillSwitch, PlatformState
 from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC, expired, standing_approvals, toggle_brakes
 from retrain_assets.release.state import ModelState, RetrainState, ToggleState
@@ -30,7 +30,10 @@ def status(state: ModelState, now: datetime, platform: PlatformState) -> dict[st
         "active_toggle": toggle_view(active, now, platform) if active else None,
         "follow_ups": [follow_up_view(one, now) for one in follow_ups(state, platform)],
         "overrides": [one for retrain in state.retrains.values() for one in overrides_view(retrain, now)],
-        "retrains": [retrain_view(state, retrain) for retrain in state.retrains.values()],
+        "retrains": [
+            {**retrain_view(state, retrain), "overridden": [one.name for one in overrides_in_force(retrain, now)]}
+            for retrain in state.retrains.values()
+        ],
         "ledger_sequence": state.sequence,
     }
 
@@ -101,6 +104,10 @@ def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> 
                 "evidence": item.evidence,
                 "reason": item.reason,
                 "typed_by": item.typed_by,
+                "source": item.source,
+                "key": item.key,
+                "statement": item.statement,
+                "voided_by": item.voided_by,
                 "counts": item in standing,
             }
             for item in toggle.approvals
@@ -223,6 +230,10 @@ def recorded_evidence(events: Iterable[Event]) -> set[str]:
         elif event.kind in (EventKind.GATE_EVALUATED, EventKind.CANARY_LOOKED):
             digests.add(event.payload["evidence"])
             digests |= {digest for name, digest in event.payload.get("subjects", {}).items() if name == "stage_record"}
+        elif event.kind is EventKind.CHAMPION_BOOTSTRAPPED and "gates" in event.payload:
+            digests.add(event.payload["contract_digest"])
+        elif event.kind is EventKind.PROMOTED and "policy" in event.payload:
+            digests.add(event.payload["policy"]["evidence"])
     return digests
 
 

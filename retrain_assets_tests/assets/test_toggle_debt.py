@@ -13,7 +13,7 @@ import pytest
 from retrain_assets.assets import Road
 from retrain_assets.assets.toggle_debt import CHECK, DebtPage, toggle_debt_asset
 from retrain_assets.components.retrain import definitions_of
-from retrain_assets.ledger import Actor
+from retrain_assets.ledger import SYSTEM, Actor
 from retrain_assets_tests.automation.watch import RETRAIN, TOGGLE, Watch, WorldPlatform, contract_telling, watching
 from retrain_assets_tests.release.world import PAUL, RUTH
 
@@ -132,7 +132,7 @@ def test_its_digest_changes_with_what_is_shown_and_not_with_the_hour(watch: Watc
 
 def test_a_retired_toggle_is_counted_and_owes_nothing(watch: Watch) -> None:
     watch.world.ramp()
-    watch.world.controller.rollback(TOGGLE, RUTH, "hurts")
+    watch.world.controller.rollback(TOGGLE, SYSTEM, "hurts")
     watch.world.controller.reject("flight_delay", RETRAIN, RUTH, "hurts")
     watch.world.controller.retire(TOGGLE, RUTH, "done")
     watch.world.clock.forward(days=90)
@@ -162,3 +162,28 @@ def test_the_check_blocks_nothing_and_names_its_owner() -> None:
     (spec,) = toggle_debt_asset(Road(contract_telling())).check_specs
     assert (spec.name, spec.blocking) == ("no_toggle_debt", False)
     assert "Owner team:flights" in str(spec.description)
+
+
+def test_what_an_emergency_left_stands_there_from_the_first_minute_and_is_debt_after_a_week(watch: Watch) -> None:
+    watch.world.ramp()
+    before = page(watch).digest
+    watch.world.controller.rollback(TOGGLE, RUTH, "hurts")
+    (number,) = watch.world.controller.platform().follow_ups
+    shown = page(watch)
+    (row,) = rows(shown.metadata, "follow_ups")
+    assert row["close it with"] == f'retrain follow-up close {number} --reason "what the cause was, and what was changed"'
+    assert shown.digest != before
+    assert shown.check_result.passed
+    assert f"FOLLOW-UP {number} is open: {TOGGLE} rolled back by {RUTH}: hurts" in (shown.check_result.description or "")
+    watch.world.clock.forward(days=7)
+    assert not page(watch).check_result.passed
+    watch.world.controller.close_follow_up(number, RUTH, "a join was wrong")
+    assert page(watch).metadata["follow_ups"] == "none"
+
+
+def test_a_kill_switch_of_all_models_is_to_be_looked_into_on_every_page_and_is_no_models_debt(watch: Watch) -> None:
+    watch.world.bootstrap()
+    watch.world.controller.engage_kill_switch(None, RUTH, "fire")
+    watch.world.clock.forward(days=30)
+    shown = page(watch)
+    assert (shown.metadata["open_follow_ups"], shown.debts) == (1, [])
