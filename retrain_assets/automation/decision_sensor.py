@@ -1,6 +1,6 @@
 """The decision sensor: decides about retrains that are due, also about those that died, and gets each its audit record."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -8,7 +8,7 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.attempts import DEAD, run_key
 from retrain_assets.automation.override_sensor import CONTINUES_TAG
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
-from retrain_assets.release import ModelState, Move, PlatformState, RetrainState
+from retrain_assets.release import ModelState, Move, PlatformState, RetrainState, ToggleState
 from retrain_assets.release.overrides import closed_checks
 from retrain_assets.release.policy import (
     GATES_BEFORE_TRAFFIC,
@@ -20,6 +20,9 @@ from retrain_assets.release.policy import (
 
 RUNS_LOOKED_AT = 100
 """How many of a partition's newest runs are searched; runs of other models with the same key are among them."""
+
+POLICY_EVERY = timedelta(minutes=15)
+"""How long after a policy said no it is asked again, as long as enough approvals hold."""
 
 
 def decision_sensor(road: Road) -> dg.SensorDefinition:
@@ -105,7 +108,7 @@ def decision_due(state: ModelState, key: str, retrain: RetrainState, platform: P
     """Why a retrain is due for a decision, as text for the run key; None when it is not.
 
     The same reason is asked about once, so an approval counts only from when it can take effect: not while a freeze, a kill
-    switch or a missing owner stops promotions.
+    switch or a missing owner stops promotions. Where the contract asks a policy, it is asked again from time to time.
     """
     if retrain.ended is not None:
         return None if retrain.audit is not None else f"ended-{retrain.ended}"
@@ -117,7 +120,7 @@ def decision_due(state: ModelState, key: str, retrain: RetrainState, platform: P
             return closed  # an override was withdrawn
         approvals = standing_approvals(toggle, now)
         if toggle.state.value == "awaiting_approval" and approvals and not toggle_brakes(toggle, Move.PROMOTE, now, platform):
-            return f"approved-{toggle.revision}-{'-'.join(str(item.sequence) for item in approvals)}"
+            return f"approved-{toggle.revision}-{'-'.join(str(item.sequence) for item in approvals)}{asked_again(toggle, now)}"
         return None
     if retrain.failure is not None:
         return "failed"
@@ -131,3 +134,10 @@ def _closed_gate(retrain: RetrainState, now: datetime) -> str | None:
             again = f"-{retrain.reopened}" if retrain.reopened is not None else ""
             return f"gate-{gate.value}-{retrain.verdicts[gate].outcome.value}{again}"
     return None
+
+
+def asked_again(toggle: ToggleState, now: datetime) -> str:
+    """What tells one time a contract's policy is asked from the next, ``POLICY_EVERY`` apart; empty without a policy."""
+    if toggle.terms.approval.policy is None:
+        return ""
+    return f"-{int((now - toggle.approvals[-1].at) / POLICY_EVERY)}"

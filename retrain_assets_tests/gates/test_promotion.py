@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from retrain_assets.contract import Approval, Freeze, Gate, Outcome, Verdict, canonical_json, overall
+from retrain_assets.contract.approval import PolicyAnswer
 from retrain_assets.gates import (
     PROMOTION_CHECKS,
     ApprovalDecision,
@@ -44,6 +45,7 @@ READY = PromotionEvidence(
     freezes=(Freeze(start=date(2024, 12, 20), end=date(2025, 1, 2), reason="peak season"),),
     now=NOW,
 )
+KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDlue3/QwhSOoK4wZCVRvXCbsTspO4gT74ygmC96zJbB"
 TWO = Approval.model_validate({"approvers": [ANN, BOB], "required": 2, "valid_for": "2d"})
 
 
@@ -203,3 +205,75 @@ def test_the_toggle_must_await_approval(status: str | None, outcome: Outcome) ->
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="no timezone"):
         judge(now=datetime(2024, 3, 10))  # noqa: DTZ001
+
+
+SIGNED = Approval.model_validate({"approvers": [ANN, BOB], "valid_for": "2d", "allowed_signers": f"{ANN},{BOB} {KEY_LINE}"})
+HOOKED = Approval.model_validate({"approvers": [ANN, BOB], "valid_for": "2d", "policy": {"command": ["opa"]}})
+
+
+def answer(allow: bool, *reasons: str) -> PolicyAnswer:
+    return PolicyAnswer(allow, reasons, "sha256:case", "opa", NOW, "sha256:kept")
+
+
+def test_every_role_must_have_approved_and_one_person_speaks_for_each_they_have() -> None:
+    check = "approved_by_each_role"
+    roles = READY.policy.model_copy(update={"roles": {"risk": [BOB.upper()], "release": [ANN, BOB]}})
+    assert outcomes()[check] is Outcome.PASS
+    assert outcomes(policy=roles, approvals=())[check] is Outcome.NO_DATA
+    missing = verdict(judge(policy=roles), check)
+    assert (missing.outcome, missing.observed, missing.threshold) == (Outcome.INCONCLUSIVE, 1, 2)
+    assert missing.message == f"no approval yet by risk ({BOB.upper()})"
+    assert outcomes(policy=roles, approvals=(said(BOB),))[check] is Outcome.PASS
+    assert outcomes(policy=roles, approvals=(said(ANN), said(BOB, at=NOW - timedelta(days=3))))[check] is Outcome.INCONCLUSIVE
+
+
+def test_people_with_a_stake_are_not_enough_however_many() -> None:
+    check, stakes = "approver_is_not_the_launcher", {ANN: "owns its training", BOB: "owns its toggle"}
+    alone = verdict(judge(stakes=stakes), check)
+    assert alone.outcome is Outcome.FAIL
+    assert alone.message == f"{ANN} owns its training and is its only approver; somebody else must approve too"
+    both = verdict(judge(stakes=stakes, approvals=(said(ANN), said(BOB))), check)
+    assert both.outcome is Outcome.FAIL
+    assert "are its only approvers" in both.message
+    assert outcomes(stakes={ANN: stakes[ANN]}, approvals=(said(ANN), said(BOB)))[check] is Outcome.PASS
+
+
+def test_approvals_are_signed_where_the_contract_names_keys() -> None:
+    check = "approvals_are_signed"
+    assert "named, not signed" in verdict(judge(), check).message
+    assert outcomes(policy=SIGNED, approvals=())[check] is Outcome.NO_DATA
+    assert outcomes(policy=SIGNED)[check] is Outcome.FAIL, "no key"
+    assert outcomes(policy=SIGNED, approvals=(said(ANN, key="SHA256:a"),))[check] is Outcome.PASS
+
+
+def test_one_signature_that_does_not_hold_is_enough_and_its_approval_does_not_count() -> None:
+    forged = said(BOB, key="SHA256:b", fault="event 7 (approved): the signature is not of what it is said to be of")
+    verdicts = judge(policy=SIGNED, approvals=(said(ANN, key="SHA256:a"), forged))
+    assert verdict(verdicts, "approvals_are_signed").outcome is Outcome.FAIL
+    assert "event 7" in verdict(verdicts, "approvals_are_signed").message
+    assert verdict(verdicts, "approved_by_enough").evidence["approvers"] == [ANN]
+
+
+def test_an_approval_shortened_or_voided_does_not_count() -> None:
+    shorter, voided = {"valid_until": NOW - timedelta(seconds=1)}, {"voided": "event 9"}
+    for change, why in ((shorter, "given until"), (voided, "other evidence (event 9)")):
+        found = verdict(judge(approvals=(said(ANN, **change),)), "approval_is_fresh_and_for_this_evidence")
+        assert (found.outcome, why in found.message) == (Outcome.FAIL, True)
+    assert outcomes(approvals=(said(ANN, valid_until=NOW),))["approved_by_enough"] is Outcome.PASS
+
+
+def test_people_are_compared_without_case() -> None:
+    assert outcomes(approvals=(said(ANN.upper()),))["approved_by_enough"] is Outcome.PASS
+    assert outcomes(policy=TWO, approvals=(said(ANN.upper()), said(ANN)))["approved_by_enough"] is Outcome.INCONCLUSIVE
+    assert outcomes(launched_by=f"person:{ANN.upper()}")["approver_is_not_the_launcher"] is Outcome.FAIL
+
+
+def test_the_policy_must_have_said_yes_where_the_contract_asks_one() -> None:
+    check = "policy_allows"
+    assert outcomes()[check] is Outcome.PASS
+    assert outcomes(answer=answer(False, "no"))[check] is Outcome.PASS, "nobody asked it"
+    assert outcomes(policy=HOOKED)[check] is Outcome.NO_DATA
+    denied = verdict(judge(policy=HOOKED, answer=answer(False, "the board meets", "on Friday")), check)
+    assert (denied.outcome, denied.message) == (Outcome.FAIL, "the policy (opa) does not allow it: the board meets, on Friday")
+    allowed = verdict(judge(policy=HOOKED, answer=answer(True)), check)
+    assert (allowed.outcome, allowed.evidence["answer"]["asked"]) == (Outcome.PASS, "sha256:case")
