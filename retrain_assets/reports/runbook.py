@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retrain_assets.contract import Contract, Gate, format_duration
-from retrain_assets.contract.notify import Role
-from retrain_assets.reports.gates import FALLBACKS, QUESTIONS
+from retrain_assets.contract import Contract, format_duration
+from retrain_assets.reports.runbook_custody import afterwards, broken, handed_out, override, people, signing, silence, who_answers
 
 
 def runbook(contract: Mapping[str, Any]) -> str:
@@ -20,8 +19,23 @@ def runbook(contract: Mapping[str, Any]) -> str:
         pydantic.ValidationError: when it is not a contract.
     """
     terms = Contract.recorded(dict(contract))
-    parts = (_head, _first, _stop, _stop_everything, _decide, _expiry, _hand_over, _repair, _background)
-    return "\n".join(line for part in parts for line in part(terms)) + "\n"
+    pages = (
+        _head(terms),
+        _first(terms),
+        _stop(terms),
+        _stop_everything(terms),
+        _decide(terms),
+        _expiry(terms),
+        _hand_over(terms),
+        override(terms, 7),
+        afterwards(terms, 8),
+        _repair(terms),
+        people(terms, 10),
+        silence(terms, 11),
+        handed_out(terms, 12),
+        _background(terms),
+    )
+    return "\n".join(line for page in pages for line in page) + "\n"
 
 
 def _head(terms: Contract) -> list[str]:
@@ -57,6 +71,7 @@ def _stop(terms: Contract) -> list[str]:
         f'retrain toggle rollback {terms.model} --reason "what you saw, one sentence"',
         "```",
         "",
+        *signing(terms),
         "Once is enough, and two people at it do no harm: the same line again is refused, and names the command that takes the "
         "champion away as well.",
         "",
@@ -143,12 +158,18 @@ def _decide(terms: Contract) -> list[str]:
         "```sh",
         f'retrain approve {terms.model} RETRAIN --reason "why it may go live"',
         f'retrain reject {terms.model} RETRAIN --reason "why not"',
+        f'retrain withdraw {terms.model} RETRAIN --reason "why not after all"  # takes your yes back',
         "```",
         "",
         f"Needed: {approval.required} of {', '.join(approval.approvers)}; "
-        f"an approval holds for {format_duration(approval.valid_for)}.",
+        f"an approval holds for {format_duration(approval.valid_for)}, and lapses when what it was given on is judged anew.",
+        *([f"One of each: {_roles(approval.roles)}."] if approval.roles else []),
         "",
     ]
+
+
+def _roles(roles: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{name} ({', '.join(having)})" for name, having in roles.items())
 
 
 def _expiry(terms: Contract) -> list[str]:
@@ -198,7 +219,7 @@ def _and(parts: list[str]) -> str:
 
 def _repair(terms: Contract) -> list[str]:
     return [
-        "## 7. Repair",
+        "## 9. Repair",
         "",
         "`flags.json` is gone or old, an alias in the registry is wrong, a process was killed half-way: the ledger is the truth, "
         "everything else is made from it again.",
@@ -208,72 +229,22 @@ def _repair(terms: Contract) -> list[str]:
         "retrain audit verify",
         "```",
         "",
-        "When `audit verify` finds the chain broken: serving goes on with the last flag document, and a rollback still works "
-        "unless the chain's end or an event's form is damaged. Do nothing else with it, keep the files as they are, restore "
-        "ledger and evidence from the last backup beside them, and verify that.",
-        "",
+        *broken(terms),
     ]
 
 
 def _background(terms: Contract) -> list[str]:
-    owners = terms.owners
-    answers = {
-        Gate.DATA: owners.data,
-        Gate.TRAINING: owners.training,
-        Gate.OFFLINE: owners.evaluation,
-        Gate.CANARY: owners.experiment,
-        Gate.PROMOTION: owners.release,
-    }
-    rows = [f"| {gate.value} | {QUESTIONS[gate]} | {answers[gate]} | {FALLBACKS[gate]} |" for gate in Gate]
     freezes = [f"- {freeze.start} to {freeze.end}: {freeze.reason}" for freeze in terms.cadence.freeze]
     ramp = ", ".join(str(stage) if stage == "shadow" else f"{stage:g} %" for stage in terms.experiment.ramp)
     return [
         "## Who answers for what",
         "",
-        "| gate | question | owner | when it does not open |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        *_told(terms),
+        *who_answers(terms),
         f"Toggle: {terms.toggle.owner}. Ramp: {ramp}. Longest experiment: {format_duration(terms.experiment.max_duration)}.",
         *(["", "No launch and no promotion in these freezes:", "", *freezes] if freezes else []),
         "",
         *_rhythm(terms),
     ]
-
-
-def _told(terms: Contract) -> list[str]:
-    """Who is told what, without what is secret in a URL."""
-    notify = terms.notify
-    if not notify:
-        return ["Who is told: nobody; `notify` is empty in the contract.", ""]
-    if not any(getattr(notify, role.value) for role in Role):
-        rows = [f"Who is told, of everything: {_services(notify.everything)}.", ""]
-    else:
-        rows = ["| who is told | of what |", "|---|---|"]
-        rows += [f"| {_services(notify.told_of(role)) or 'nobody'} | {TOLD_OF[role]} |" for role in Role]
-        rows.append("")
-    return [
-        *rows,
-        "What was not taken is tried again for five hours, then an event of the asset "
-        f"`{terms.model}/toggle_debt` in Dagster says so.",
-        "",
-    ]
-
-
-TOLD_OF: Mapping[Role, str] = {
-    Role.DATA: "gate data, launched retrains",
-    Role.TRAINING: "gate training",
-    Role.EVALUATION: "gate offline, retrains that the cadence holds back, what reviews suggest",
-    Role.EXPERIMENT: "stages, holds, guardrails near their limit, looks that cannot be judged, rollbacks, promotions, expiry",
-    Role.RELEASE: "approvals, promotions, rollbacks, expiry, kill switches, freezes, overrides, follow-ups, debt, retrains that "
-    "are launched or held back",
-}
-"""What each role is told of."""
-
-
-def _services(written: Sequence[str]) -> str:
-    return ", ".join(f"`{one}`" if one.startswith("${") else f"`{one.partition('://')[0]}://…`" for one in written)
 
 
 def _rhythm(terms: Contract) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,32 @@ from retrain_assets_tests.reports.sample import CONTRACT, MODEL
         f"retrain toggle review {MODEL}",
         f"retrain toggle debt {MODEL}",
         "retrain audit verify",
+        f"retrain override {MODEL} RETRAIN --check GATE.CHECK --reason ",
+        f"retrain follow-up list {MODEL}",
+        "retrain follow-up close NUMBER --reason ",
+        f"retrain review {MODEL} RETRAIN",
+        f"retrain withdraw {MODEL} RETRAIN --reason ",
+        "retrain audit verify --system-key FILE.pub",
+        "retrain audit checkpoint",
+        f"retrain audit reproduce {MODEL} RETRAIN",
+        f"retrain audit export {MODEL} RETRAIN --to ",
+        f"retrain audit retention {MODEL}",
     ],
 )
 def test_every_command_stands_in_a_code_block(command: str) -> None:
     blocks = runbook(CONTRACT.to_json()).split("```")[1::2]
     assert any(command in block for block in blocks)
+
+
+RUTH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE5vcXdpbGxhbmRub2JvZHloYXNpdHNwcml2YXRlaGFs"
+SIGNED = CONTRACT.model_copy(
+    update={
+        "approval": CONTRACT.approval.model_copy(
+            update={"allowed_signers": f"{CONTRACT.approval.approvers[0]} {RUTH_KEY}\n", "operators": ["oona@flights.example"]}
+        )
+    }
+)
+"""The same with a key of the first approver, and an operator."""
 
 
 def lines_of_code(contract: Contract = CONTRACT) -> list[str]:
@@ -52,10 +74,18 @@ def lines_of_code(contract: Contract = CONTRACT) -> list[str]:
 
 def test_every_command_is_one_that_there_is(retrain_home: Path) -> None:
     """Exit code 2 is a wrong command line; here there is no record, which is another answer."""
-    stand_ins = {"NUMBER": "7", "OWNER": "team:new", "RETRAIN": "2013-07-01", "TOGGLE": f"{MODEL}-2013-07-01"}
-    commands = [line for line in lines_of_code() if line.startswith("retrain ")]
-    assert len(commands) > 20
-    for command in commands:
+    stand_ins = {
+        "NUMBER": "7",
+        "OWNER": "team:new",
+        "RETRAIN": "2013-07-01",
+        "TOGGLE": f"{MODEL}-2013-07-01",
+        "GATE.CHECK": "offline.slices_hold",
+        "FILE.pub": "system.pub",
+    }
+    (retrain_home.parent / "system.pub").write_text("ssh-ed25519 AAAA nobody")
+    commands = [line for contract in (CONTRACT, SIGNED) for line in lines_of_code(contract) if line.startswith("retrain ")]
+    assert len(commands) > 60
+    for command in dict.fromkeys(commands):
         words = [stand_ins.get(word, word) for word in shlex.split(command, comments=True)[1:]]
         found = CliRunner().invoke(app, words, env={"RETRAIN_ACTOR": "ruth@example.org"})
         assert found.exit_code != 2, f"{command}: {found.output}"
@@ -80,6 +110,37 @@ def test_it_says_who_is_told_without_what_is_secret_in_a_url() -> None:
     assert "Who is told, of everything: `${CHAT_URL}`, `slack://…`." in text
     assert "T0KEN" not in text
     assert "Who is told: nobody" in runbook(CONTRACT.to_json())
+
+
+def test_each_role_has_a_line_with_what_it_is_told_of_and_who_has_nobody_is_said() -> None:
+    contract = CONTRACT.to_json()
+    contract["notify"] = {"release": ["${CHAT_URL}"], "experiment": ["slack://T0KEN/B1234/secret"]}
+    text = runbook(contract)
+    assert "| `${CHAT_URL}` | approvals, promotions, rollbacks, expiry" in text
+    assert "| `slack://…` | stages, holds, guardrails near their limit" in text
+    assert "| nobody | gate training |" in text
+    assert 'apprise -t "test" -b "test" "$CHAT_URL"' in text
+    assert "Are CHAT_URL set there?" in text
+
+
+def test_it_names_each_persons_key_by_its_fingerprint() -> None:
+    from retrain_assets.contract import fingerprint_of
+
+    text = runbook(SIGNED.to_json())
+    approver, other = SIGNED.approval.approvers[:2]
+    assert f"| {approver} | approve, reject, override, operate | `{fingerprint_of(b64decode(RUTH_KEY.split()[1]))}` |" in text
+    assert f"| {other} | approve, reject, override, operate | no key |" in text
+    assert "| oona@flights.example | hold, roll back, kill | no key |" in text
+    assert f"retrain toggle rollback {MODEL} --unsigned" in text
+    assert "--unsigned" not in runbook(CONTRACT.to_json())
+
+
+def test_a_contract_without_overrides_names_no_command_for_them() -> None:
+    contract = CONTRACT.to_json()
+    contract["approval"]["overrides"] = False
+    text = runbook(contract)
+    assert "retrain override" not in text
+    assert "This contract allows no overrides." in text
 
 
 def test_it_tells_owners_limits_and_durations_of_this_contract() -> None:
