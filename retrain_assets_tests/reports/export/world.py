@@ -31,7 +31,7 @@ from retrain_assets_tests.reports.sample_evidence import CONTRACT, DORA, MODEL, 
 
 FIRST, KEY = "2013-04-01", "2013-07-01"
 FILES = {"model.txt": b"tree\nleaf 1\nleaf 2\n", "calibration.json": b'{"kind":"none"}'}
-Sign = Callable[[Case, Actor], Signed]
+Sign = Callable[[Case, Actor], Signed | None]
 
 
 class SignedSample(sample.Sample):
@@ -101,11 +101,18 @@ def begun(root: Path, *, sign: Sign | None = None, contract: Contract | None = N
     return world
 
 
-def promoted(root: Path, *, sign: Sign | None = None, contract: Contract | None = None) -> SignedSample:
-    """A first champion, and a challenger that Ruth approved with her key and that was promoted; its pack is on record."""
+def bootstrapped(root: Path, *, sign: Sign | None = None, contract: Contract | None = None) -> SignedSample:
+    """A first champion, on Ruth's word."""
     world = begun(root, sign=sign, contract=contract)
     with patch.object(sample, "manifest_of", manifest_with_files):
         world.bootstrap()
+    return world
+
+
+def promoted(root: Path, *, sign: Sign | None = None, contract: Contract | None = None) -> SignedSample:
+    """A first champion, and a challenger that Ruth approved with her key and that was promoted; its pack is on record."""
+    world = bootstrapped(root, sign=sign, contract=contract)
+    with patch.object(sample, "manifest_of", manifest_with_files):
         world.promoted(KEY)
     world.pack(KEY)
     return world
