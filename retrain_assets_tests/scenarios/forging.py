@@ -7,28 +7,18 @@ import random
 import sqlite3
 import string
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from retrain_assets.contract import canonical_json
 from retrain_assets.ledger import GENESIS, event_hash
 from retrain_assets.ledger.watermarks import seal
+from retrain_assets_tests.tampering import tampered as database
 
 Row = dict[str, Any]
+__all__ = ["altered", "altered_leaf", "database", "fit", "flipped", "hide", "replace_events", "rows"]
+
 LETTERS = string.ascii_letters + string.digits + " .:-_{}\"'\\é\t"
-
-
-@contextmanager
-def database(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database without its triggers, which are put back as they were."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        yield connection
-        for _, sql in triggers:
-            connection.execute(sql)
 
 
 def rows(connection: sqlite3.Connection) -> list[Row]:

@@ -48,9 +48,11 @@ def anchors_part(
     places = [(text, f"the materialisation of {where}") for where, text in materialised]
     places += [(text, f"{model} version {version}") for (model, version), text in carried.items()]
     faults = [fault for text, where in sorted(places, key=_sequence) if (fault := unknown_to(chain, text, where))]
-    faults += _tags_behind(carried, due if registry is not None else {}, chain)
     if registry is None and models and not unchecked:
         unchecked.append("the registry cannot be looked at")
+    if decisions and not carried and not ledger.projection(ANCHORS) and registry is not None:
+        return Part("anchors", "", tuple(faults), unchecked="nothing is anchored yet; retrain reconcile anchors the decisions")
+    faults += _tags_behind(carried, due if registry is not None else {}, chain)
     if states and not unchecked:
         faults += watermark_faults(ledger, ANCHORS, decisions[-1].sequence if decisions else 0)
     where = f"{len(materialised)} in {folder}" if folder else "no Dagster instance here"

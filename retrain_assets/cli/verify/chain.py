@@ -12,7 +12,7 @@ from retrain_assets.cli.verify.part import Part
 from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
 from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, recorded_keys
-from retrain_assets.release.anchoring import ANCHORS, MADE
+from retrain_assets.release.anchoring import ANCHORS, DECISIONS, MADE
 
 
 def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> Part:
@@ -54,7 +54,9 @@ def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] 
         faults.append(f"{wanted} checkpoints were made, {len(made)} are here")
     keys = recorded_keys(events)
     if not made and not faults:
-        return Part("checkpoints", "", unchecked="there is none yet; retrain audit checkpoint signs the head")
+        if not any(event.kind in DECISIONS for event in events):
+            return Part("checkpoints", "none, and nothing was decided yet; retrain audit checkpoint signs the head all the same")
+        return Part("checkpoints", "", unchecked="there is none yet; retrain reconcile signs the head")
     count = f"{len(made)} checkpoint{'s'[: len(made) != 1]}"
     if last is None:
         return Part("checkpoints", count, tuple(faults))

@@ -31,6 +31,9 @@ NAMES = ("chain", "checkpoints", "approvals", "evidence", "bundles", "flags", "t
 DERIVED = frozenset({"bundles", "flags", "tokens", "aliases", "anchors"})
 """Parts that follow the ledger, so that something may be recorded while they are compared."""
 
+FOLLOWING = frozenset({"flags", "tokens", "aliases"})
+"""Parts that the ledger makes anew: compared with a broken one they would say that it should do so."""
+
 AGAIN = 3
 """How often they are compared anew because of that."""
 
@@ -97,10 +100,16 @@ def verify_home(
             seen = _Seen(home, Ledger(home.ledger_url))
         except (RetrainError, SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
             return Verification((_unopened(home, error), *_unchecked(only, "chain")))
-        parts = tuple(_part(name, seen, since_checkpoint, system_keys) for name in only)
+        parts: list[Part] = []
+        for name in only:
+            broken = next((part.name for part in parts if part.faults and part.name in ("chain", "checkpoints")), None)
+            if broken and name in FOLLOWING:
+                parts.append(Part(name, "", unchecked=f"the {broken} {'is' if broken == 'chain' else 'are'} broken"))
+            else:
+                parts.append(_part(name, seen, since_checkpoint, system_keys))
         if not any(part.faults and part.name in DERIVED for part in parts) or not seen.moved:
             break
-    return Verification(parts)
+    return Verification(tuple(parts))
 
 
 class _Seen:
