@@ -14,7 +14,10 @@ from typing import Any
 import retrain_assets
 from retrain_assets.contract import StageError, digest_of, sha256_hex
 
-LOCK_FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "conda-lock.yml", "pixi.lock")
+LOCK_FILES = (
+    *("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "conda-lock.yml", "pixi.lock"),
+    "requirements.lock",
+)
 """Files that fix a project's whole environment, by name."""
 
 _PRODUCT_ROOMS = ("contract", "experiment", "drift", "gates", "bundle", "compute")
