@@ -160,8 +160,8 @@ def _wrong_column(row: StoredRow) -> str:
 
 
 def readable(text: str) -> str:
-    """Text that can be printed whatever was stored."""
-    return text.encode(errors="replace").decode()
+    """Text that can be printed whatever was stored: nothing in it moves a terminal's cursor or has no encoding."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _is_unicode(text: str) -> bool:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from retrain_assets.contract import CustodyError, SignatureError, canonical_json, fingerprint_of
-from retrain_assets.ledger.chain import BrokenLink
+from retrain_assets.ledger.chain import BrokenLink, readable
 from retrain_assets.ledger.events import Event, EventKind, timestamp
 from retrain_assets.ledger.merkle import CompactRange, verify_inclusion
 from retrain_assets.ledger.signatures import Namespace, Signature
@@ -217,7 +218,9 @@ def checkpoint_faults(ledger: Ledger, pinned: Sequence[str] | None = None) -> li
     """
     stored = ledger.stored_checkpoints()
     keys = recorded_keys(ledger.events(kinds=[EventKind.SYSTEM_KEY_ADDED]))
-    faults = [BrokenLink(_place(one.sequence), f"checkpoint {one.sequence}: {one.fault}") for one in stored if one.fault]
+    faults = [
+        BrokenLink(_place(one.sequence), f"checkpoint {one.sequence!r}: {readable(one.fault)}") for one in stored if one.fault
+    ]
     whole = [(one.checkpoint, one.peaks) for one in stored if one.checkpoint is not None]
     for checkpoint, _ in whole:
         faults += [_fault(checkpoint, said) for said in _signature_faults(checkpoint, keys, pinned)]
@@ -312,31 +315,40 @@ def _pinned_faults(checkpoints: Sequence[Checkpoint], pinned: Sequence[str]) -> 
 def _chain_faults(ledger: Ledger, stored: Sequence[tuple[Checkpoint, str]]) -> list[BrokenLink]:
     """Heads, roots, compact ranges and the ledger's identity against the hashes that are stored."""
     faults: list[BrokenLink] = []
-    tree, hashes, last = CompactRange(), ledger.hashes(), ""
-    identity = ledger.identity
-    for before, (checkpoint, peaks) in zip([None, *stored], stored, strict=False):
+    tree, hashes = CompactRange(), ledger.hashes()
+    identity = last = ""
+    earlier: Checkpoint | None = None
+    for checkpoint, peaks in stored:
+        for found in islice(hashes, checkpoint.sequence - tree.size):
+            last = found if isinstance(found, str) else repr(found)
+            identity = identity or last
+            tree.add(_leaf(last))
         if checkpoint.ledger != identity:
             faults.append(_fault(checkpoint, f"it is of ledger {checkpoint.ledger[:12]}…, this one is {identity[:12]}…"))
-        if before is not None and checkpoint.at < before[0].at:
-            faults.append(_fault(checkpoint, f"it is older than checkpoint {before[0].sequence} before it"))
-        while tree.size < checkpoint.sequence and (found := next(hashes, None)) is not None:
-            last = found
-            tree.add(bytes.fromhex(found) if len(found) == 64 else found.encode())
+        if earlier is not None and checkpoint.at < earlier.at:
+            faults.append(_fault(checkpoint, f"it is older than checkpoint {earlier.sequence} before it"))
         if tree.size < checkpoint.sequence:
             faults.append(_fault(checkpoint, f"it covers {checkpoint.sequence} events, the ledger has {tree.size}"))
         elif last != checkpoint.head:
-            faults.append(
-                _fault(checkpoint, f"event {checkpoint.sequence} has hash {last[:12]}…, signed was {checkpoint.head[:12]}…")
-            )
+            faults.append(_fault(checkpoint, f"its last event has hash {last[:12]}…, signed was {checkpoint.head[:12]}…"))
         elif tree.root.hex() != checkpoint.root:
             faults.append(_fault(checkpoint, "the events before it do not give the root that was signed"))
         elif peaks_text(tree) != peaks:
             faults.append(_fault(checkpoint, "the compact range kept with it is not that of its events"))
+        earlier = checkpoint
     return faults
 
 
+def _leaf(found: str) -> bytes:
+    """A stored hash as the leaf it is; anything else gives a leaf of its own, so that no root fits."""
+    try:
+        return bytes.fromhex(found)
+    except ValueError:
+        return found.encode(errors="replace")
+
+
 def _fault(checkpoint: Checkpoint, said: str) -> BrokenLink:
-    return BrokenLink(checkpoint.sequence, f"checkpoint {checkpoint.sequence}: {said}")
+    return BrokenLink(checkpoint.sequence, f"checkpoint {checkpoint.sequence}: {readable(said)}")
 
 
 def _place(sequence: Any) -> int:

@@ -68,7 +68,7 @@ class Database:
         """A transaction on a kept connection; committed at the end, rolled back by an exception.
 
         Raises:
-            CustodyError: when the ledger's file is gone.
+            CustodyError: when the ledger's file is gone, or what is read is no text any more.
         """
         with self._turn():
             try:
@@ -76,6 +76,12 @@ class Database:
                     yield connection
             except OperationalError as error:
                 self._refuse_gone(error)
+                if "Could not decode" in str(error.orig):
+                    raise CustodyError(
+                        "a stored text is not UTF-8 any more",
+                        where=self.url,
+                        remedy="run retrain audit verify and restore the ledger from a backup",
+                    ) from error
                 raise
 
     @contextmanager
@@ -99,6 +105,10 @@ class Database:
         """The ledger is there: from now on a missing file is a fault, not a new ledger."""
         if self._file:
             self._file.may_create = False
+
+    def close(self) -> None:
+        """Close idle connections; the last one of a SQLite file leaves everything in the file itself."""
+        self._engine.dispose()
 
     def prepare_fork(self) -> None:
         """Let other threads finish their transactions, and close what is idle; held until :meth:`after_fork`."""

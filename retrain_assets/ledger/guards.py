@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 _TABLES = {"events": "an event", "checkpoints": "a checkpoint"}
+_LEDGER_TABLES = "relnamespace = current_schema()::regnamespace AND relname IN ('events', 'head', 'checkpoints', 'projections')"
+_OF_THE_LEDGER = f"JOIN pg_class ON pg_class.oid = tgrelid WHERE {_LEDGER_TABLES}"
 _REFUSAL = "the ledger is append-only: {what} is never {done}"
 _BACK = "the ledger is append-only: the head never goes back"
 
@@ -65,12 +67,16 @@ def set_guards(connection: sa.Connection) -> None:
 
 
 def guard_faults(connection: sa.Connection) -> list[str]:
-    """Triggers that are gone, switched off or other than they were made, one sentence each."""
+    """Triggers that are gone, switched off or other than they were made, or not the ledger's; one sentence each."""
     if connection.dialect.name == "sqlite":
         wanted = sqlite_guards()
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
         found: dict[str, str] = dict(map(tuple, connection.exec_driver_sql(query)))
         wrong = [name for name, sql in wanted.items() if found.get(name) != sql]
+        foreign = connection.exec_driver_sql(
+            "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name"
+        )
+        strange = [f"the {kind} {name}" for kind, name in foreign if name not in wanted]
     else:
         wanted = postgresql_guards()
         bodies = {
@@ -82,16 +88,25 @@ def guard_faults(connection: sa.Connection) -> list[str]:
         triggers = {
             name
             for (name,) in connection.exec_driver_sql(
-                "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
-                "WHERE relnamespace = current_schema()::regnamespace AND tgenabled IN ('O', 'A')"
+                f"SELECT tgname FROM pg_trigger {_OF_THE_LEDGER} AND tgenabled IN ('O', 'A')"
             )
         }
+        strange = [
+            f"the {kind} {name}"
+            for kind, name in connection.exec_driver_sql(
+                f"SELECT 'trigger', tgname FROM pg_trigger {_OF_THE_LEDGER} AND NOT tgisinternal "
+                "UNION SELECT 'rule', rulename FROM pg_rewrite JOIN pg_class ON pg_class.oid = ev_class "
+                f"WHERE {_LEDGER_TABLES} AND rulename <> '_RETURN' ORDER BY 2"
+            )
+            if name not in wanted
+        ]
         wrong = [
             name
             for name, sql in wanted.items()
             if (bodies.get(name) != sql.split("$$")[1] if name.endswith("()") else name not in triggers)
         ]
-    return [f"the trigger {name}, which keeps the record from being changed, is not as it was made" for name in wrong]
+    lost = [f"the trigger {name}, which keeps the record from being changed, is not as it was made" for name in wrong]
+    return lost + [f"{what} is not the ledger's: it could change what is written or read" for what in strange]
 
 
 def _sqlite(name: str, when: str, refusal: str) -> str:

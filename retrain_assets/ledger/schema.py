@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from retrain_assets.contract import RetrainError
-from retrain_assets.ledger.chain import GENESIS
+from retrain_assets.contract import CustodyError, RetrainError
+from retrain_assets.ledger.chain import GENESIS, readable
 from retrain_assets.ledger.database import Database
 from retrain_assets.ledger.guards import set_guards
 from retrain_assets.ledger.tables import HEAD, TABLES, VERSION
@@ -16,6 +16,10 @@ from retrain_assets.ledger.tables import HEAD, TABLES, VERSION
 REVISIONS = ("0001", "0002", "0003")
 """Every revision of the schema, oldest first; a ledger without a version is of the first one."""
 
+_HAS_VERSION = {
+    "sqlite": f"SELECT name FROM sqlite_master WHERE type = 'table' AND name = '{VERSION.name}'",
+    "postgresql": f"SELECT to_regclass('{VERSION.name}')",
+}
 _MAKER_LOCK = 0x72657472
 """PostgreSQL advisory lock held while tables are made or changed."""
 
@@ -27,9 +31,12 @@ def prepare(database: Database) -> None:
 
     Raises:
         RetrainError: when the database does not answer, or holds a ledger of a later version.
+        CustodyError: when the file is damaged.
     """
     try:
-        if _version_if_any(database) != REVISIONS[-1]:
+        with database.transaction() as connection:
+            known = version(connection)
+        if known != REVISIONS[-1]:
             _make_or_upgrade(database)
     except OperationalError as error:
         raise RetrainError(
@@ -37,20 +44,20 @@ def prepare(database: Database) -> None:
             where=database.url,
             remedy="check that the database runs, the file is writable and the URL is right",
         ) from error
+    except DatabaseError as error:
+        raise CustodyError(
+            f"the ledger's database is not what was written ({str(error.orig).strip()})",
+            where=database.url,
+            remedy="keep the file as it is and restore the ledger from a backup",
+        ) from error
     database.forbid_creation()
 
 
 def version(connection: sa.Connection) -> str:
     """The schema's revision; empty where there is none."""
-    return str(connection.execute(sa.select(VERSION.c.version_num)).scalar_one_or_none() or "")
-
-
-def _version_if_any(database: Database) -> str:
-    try:
-        with database.transaction() as connection:
-            return version(connection)
-    except (OperationalError, ProgrammingError):  # no such table; whatever else it is comes again when it is made
+    if connection.exec_driver_sql(_HAS_VERSION[connection.dialect.name]).scalar_one_or_none() is None:
         return ""
+    return str(connection.exec_driver_sql(f"SELECT max(version_num) FROM {VERSION.name}").scalar_one() or "")
 
 
 def _make_or_upgrade(database: Database) -> None:
@@ -58,12 +65,12 @@ def _make_or_upgrade(database: Database) -> None:
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKER_LOCK)))
         tables = set(sa.inspect(connection).get_table_names())
-        found = version(connection) if VERSION.name in tables else ""
+        found = version(connection)
         if found == REVISIONS[-1]:
             return
         if found and found not in REVISIONS:
             raise RetrainError(
-                f"the ledger's schema is revision {found}, this program knows it up to {REVISIONS[-1]}",
+                f"the ledger's schema is revision {readable(found)}, this program knows it up to {REVISIONS[-1]}",
                 where=database.url,
                 remedy="use the version of retrain-assets that wrote it, or a later one",
             )

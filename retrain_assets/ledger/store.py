@@ -153,6 +153,10 @@ class Ledger:
             head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one()
         return head.sequence, head.hash
 
+    def close(self) -> None:
+        """Close the connections that are kept; the next use opens one again."""
+        self._database.close()
+
     @property
     def identity(self) -> str:
         """Hash of the first event: what a statement names so that it counts for this ledger alone; empty before it."""
