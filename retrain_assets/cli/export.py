@@ -65,9 +65,15 @@ def databricks(
     _require_recorded_bundles(home, split)
     tags = {"retrain_split": f"{split.toggle or model} revision {split.revision}", "retrain_by": str(actor)}
     tags["retrain_reason"] = order.reason[:TAG_LENGTH]
-    done = export_split(open_workspace(), endpoint, split, tags=tags, dry_run=dry_run, wait=limit)
-    event = (
-        _record(controller, split, endpoint, done.differences, actor, order.reason) if done.differences and not dry_run else None
+    recorded: list[Event] = []
+    done = export_split(
+        open_workspace(),
+        endpoint,
+        split,
+        tags=tags,
+        dry_run=dry_run,
+        wait=limit,
+        accepted_as=lambda one: recorded.append(_record(controller, split, endpoint, one.differences, actor, order.reason)),
     )
     if order.as_json:
         say_json(
@@ -83,7 +89,7 @@ def databricks(
                 "dry_run": dry_run,
                 "sticky": False,
                 "note": NOT_STICKY,
-                "event": event.to_json() if event else None,
+                "events": [event.to_json() for event in recorded],
             }
         )
         return
@@ -92,8 +98,7 @@ def databricks(
     if not done.differences:
         say(f"{endpoint}: nothing changed; it was so already")
     say(f"note: {NOT_STICKY}")
-    if event is not None:
-        say_events([event])
+    say_events(recorded)
 
 
 def _record(

@@ -51,6 +51,7 @@ def export_split(
     dry_run: bool = False,
     wait: timedelta = WAIT,
     pause: Callable[[float], None] = time.sleep,
+    accepted_as: Callable[[Exported], object] | None = None,
 ) -> Exported:
     """Make an endpoint serve the split; makes no call that changes anything where it does so already.
 
@@ -66,6 +67,7 @@ def export_split(
         dry_run: only say what would change.
         wait: how long, in all, the endpoint may take; 0 does not wait for the update to end.
         pause: how seconds are waited.
+        accepted_as: told once what Databricks accepted, before the end of the update is waited for.
 
     Raises:
         Refused: where the endpoint serves another model.
@@ -89,6 +91,8 @@ def export_split(
                 if not updating:
                     intended = intended or Exported(differences, created=found is None)
                     _ask(workspace, endpoint, found, split, tags or {}, compute or Compute())
+                    if not accepted and accepted_as is not None:
+                        accepted_as(intended)
                     accepted = True
                     if not wait:
                         return intended

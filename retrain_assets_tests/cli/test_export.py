@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from retrain_assets.contract import digest_of
+from retrain_assets.ledger import EventKind
 from retrain_assets_tests.serving.databricks_workspace import Workspace, listening
 
 from .conftest import Run, parsed
-from .world import MODEL, TOGGLE, World
+from .world import MODEL, RUTH, SECOND, TOGGLE, World
 
 EXPORT = ("export", "databricks", MODEL, "--endpoint", "churn", "--entity", "main.shop.churn")
 
@@ -43,10 +45,32 @@ def test_the_split_is_exported_with_its_reason_and_the_note_that_it_is_not_stick
     assert (again["changed"], again["served"], again["sticky"]) == ([], {"1": 50, "2": 50}, False)
 
 
+def test_what_was_exported_is_on_record_once(act: Run, run: Run, ramping: World, workspace: Workspace) -> None:
+    text = act(*EXPORT, "--ignore-cohort").stdout
+    act(*EXPORT, "--ignore-cohort")
+    (event,) = [one for one in ramping.controller.ledger.events() if one.kind is EventKind.SPLIT_EXPORTED]
+    assert f"recorded: event {event.sequence} split_exported" in text
+    told = event.payload
+    assert (told["endpoint"], told["entity"], told["share"]) == ("churn", "main.shop.churn", 0.5)
+    assert told["revision"] == ramping.toggle.stage_revision
+    assert told["digest"] == digest_of(told["served"])
+    assert (event.toggle, event.retrain, event.reason, event.actor.name) == (TOGGLE, SECOND, "because of the test", RUTH.name)
+    said = "endpoint churn serves main.shop.churn: version 1 50 %, version 2 50 %, of revision"
+    assert said in run("audit", "show", MODEL).stdout
+
+
+def test_what_databricks_accepted_is_on_record_also_when_its_update_fails(act: Run, ramping: World, workspace: Workspace) -> None:
+    workspace.updates_fail = "Container image creation failed"
+    act(*EXPORT, "--ignore-cohort", code=3)
+    kinds = [event.kind for event in ramping.controller.ledger.events()]
+    assert kinds.count(EventKind.SPLIT_EXPORTED) == 1
+
+
 def test_a_dry_run_prints_what_would_change(act: Run, ramping: World, workspace: Workspace) -> None:
     text = act(*EXPORT, "--ignore-cohort", "--dry-run").stdout
     assert "churn: version 2 of main.shop.churn: not served → 50 % (not done)" in text
     assert workspace.writes() == []
+    assert all(event.kind is not EventKind.SPLIT_EXPORTED for event in ramping.controller.ledger.events())
 
 
 def test_a_cohort_is_not_dropped_silently(act: Run, ramping: World, workspace: Workspace) -> None:

@@ -137,7 +137,9 @@ def test_the_commands_of_a_change_can_be_typed(run: Run, act: Run, ramping: Worl
 
 def test_the_ways_of_a_debt_are_in_the_json_as_well(run: Run, ramping: World) -> None:
     past_removal(run, ramping)
-    (debt,) = json.loads(run("toggle", "debt", "--json").stdout)
+    answer, debt = json.loads(run("toggle", "debt", "--json").stdout)
+    assert answer["kind"] == "follow_up_open"
+    assert answer["ways"][0]["commands"][0].startswith("retrain follow-up close ")
     assert debt["ways"] == [
         {
             "commands": [
