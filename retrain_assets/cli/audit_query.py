@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,9 @@ def _asked(text: str, given: Mapping[str, str], limit: timedelta) -> Answer:
     home = Home.from_environment()
     require_record(home)
     named = question(text) if text.strip().isidentifier() else None
-    database = Database(Records(home, Ledger(home.ledger_url)), timeout=limit)
-    return named.answer(database, given, home.clock.now()) if named else database.ask(text, given)
+    with closing(Ledger(home.ledger_url)) as ledger:
+        database = Database(Records(home, ledger), timeout=limit)
+        return named.answer(database, given, home.clock.now()) if named else database.ask(text, given)
 
 
 def _pairs(written: Sequence[str]) -> dict[str, str]:

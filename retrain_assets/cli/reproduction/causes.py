@@ -21,8 +21,8 @@ def surroundings(stored: Stored) -> tuple[Cause, ...]:
     manifest = stored.manifest
     found = list(feature_code(stored))
     if manifest is not None:
-        found += _packages(manifest, stored.contract)
-        found += _platform(manifest, stored.contract)
+        found += packages_differ(manifest, stored.contract)
+        found += platform_differs(manifest, stored.contract)
     return (*found, *_product(stored))
 
 
@@ -60,10 +60,14 @@ def places_differ(stored: Stored) -> list[str]:
     for name in ("commit", "dirty"):
         if manifest.code.get(name) != here[name]:
             told.append(f"{name} {_text(manifest.code.get(name))} → {_text(here[name])}")
-    return [*told, *(cause.text for cause in (*_packages(manifest, stored.contract), *_platform(manifest, stored.contract)))]
+    return [
+        *told,
+        *(cause.text for cause in (*packages_differ(manifest, stored.contract), *platform_differs(manifest, stored.contract))),
+    ]
 
 
-def _packages(manifest: Manifest, contract: Contract) -> Iterator[Cause]:
+def packages_differ(manifest: Manifest, contract: Contract) -> Iterator[Cause]:
+    """Packages, the estimator's own included, that are of another version here than in the manifest."""
     recorded, here = dict(manifest.environment.get("packages", {})), environment()["packages"]
     differing = [
         f"{name} {recorded.get(name, 'absent')} → {here.get(name, 'absent')}"
@@ -81,7 +85,8 @@ def _packages(manifest: Manifest, contract: Contract) -> Iterator[Cause]:
         yield Cause(CauseKind.PACKAGES, ", ".join(differing))
 
 
-def _platform(manifest: Manifest, contract: Contract) -> Iterator[Cause]:
+def platform_differs(manifest: Manifest, contract: Contract) -> Iterator[Cause]:
+    """Python, platform and number of threads, where another one is here than in the manifest."""
     recorded, here = manifest.environment, environment(threads_of(contract.trainer))
     differing = [
         f"{name} {recorded.get(name)} → {here[name]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def reproduce(home: Home, model: str, retrain: str, depth: Depth = Depth.USUAL) 
     Raises:
         RetrainError: when the ledger knows no such retrain, or the contract it ran under is gone.
     """
-    ledger = EventsRead(Ledger(home.ledger_url).events())
-    stored = Stored(home, model, retrain, ledger)
+    with closing(Ledger(home.ledger_url)) as ledger:
+        stored = Stored(home, model, retrain, EventsRead(ledger.events()))
     if not any(event.kind is EventKind.RETRAIN_LAUNCHED for event in stored.events):
         raise RetrainError(
             f"the ledger has no retrain {retrain} of {model}", where="audit reproduce", remedy="see retrain audit list"
