@@ -51,10 +51,13 @@ PROMOTION_RULES: Mapping[str, str] = {
     "all_gates_passed": "gates data, training, offline and canary are recorded as passed",
     "verdicts_match_bundle": "every verdict was given for the data, features and bundle that would go live",
     "approved_by_enough": "enough approvers said yes",
-    "approver_is_not_the_launcher": "duties are separated",
+    "approved_by_each_role": "each role the contract names said yes",
+    "approver_is_not_the_launcher": "duties are separated: somebody without a stake approved",
     "approval_is_fresh_and_for_this_evidence": "approvals are valid and name the latest evidence",
+    "approvals_are_signed": "approvals are signed with the approvers' keys, where the contract names keys",
     "not_in_change_freeze": "no change freeze is in force",
     "toggle_awaits_approval": "the toggle has finished its ramp",
+    "policy_allows": "the contract's policy said yes, where it asks one",
 }
 """Checks of gate 5."""
 

@@ -47,7 +47,7 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
             "contract_digest": contract.digest,
             "challenger": {"version": challenger.version, "bundle": challenger.bundle},
             "previous_champion": {"version": champion.version, "bundle": champion.bundle},
-            "salt": f"{name}@{drafts.state.sequence}",
+            "salt": name,
             "owner": terms.owner,
             "purpose": terms.purpose,
             "gates": {str(gate): record.evidence for gate, record in retrain.verdicts.items()},
