@@ -97,6 +97,6 @@ def _row(view: dict[str, Any], closed_too: bool) -> list[Any]:
         view["what"],
         " and ".join(view["by"]),
         view["reason"],
-        f"NO: {view['unsigned']}" if view["unsigned"] else None,
+        f"NO: {view['unsigned']}" if view["unsigned"] else view["vouched"] or "named only",
         *([found] if closed_too else []),
     ]

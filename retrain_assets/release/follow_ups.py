@@ -70,6 +70,7 @@ class FollowUp:
         what: what was done, in a few words.
         reason: why.
         unsigned: why nothing vouches for it; empty where a signature or a token does, or none was asked for.
+        vouched: the key that signed it, or the token it came with; empty where people are named only.
         closed: how it was closed; None while it is open.
     """
 
@@ -83,6 +84,7 @@ class FollowUp:
     what: str
     reason: str
     unsigned: str = ""
+    vouched: str = ""
     closed: Closed | None = None
 
     @property
@@ -179,6 +181,7 @@ def follow_up_view(one: FollowUp, now: datetime) -> dict[str, Any]:
         "what": one.what,
         "reason": one.reason,
         "unsigned": one.unsigned or None,
+        "vouched": one.vouched or None,
         "closed": {"at": one.closed.at.isoformat(), "by": one.closed.by, "finding": one.closed.finding} if one.closed else None,
         "command": one.command if one.closed is None else None,
         "closed_by": one.closed_by or None,
@@ -214,4 +217,10 @@ def _opened(event: Event) -> FollowUp | None:
         what=what,
         reason=event.reason,
         unsigned=unsigned,
+        vouched=_vouched(payload),
     )
+
+
+def _vouched(payload: Mapping[str, Any]) -> str:
+    token = (payload.get("credential") or {}).get("token")
+    return f"token {token}" if token else str((payload.get("signed") or {}).get("key", ""))

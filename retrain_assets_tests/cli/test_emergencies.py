@@ -73,7 +73,9 @@ def last(world: World, kind: EventKind) -> Any:
 
 
 class TestOrders:
-    def test_a_rollback_signs_by_itself_with_the_key_that_is_named(self, act: Run, signing: World, keys: dict[str, Path]) -> None:
+    def test_a_rollback_signs_by_itself_with_the_key_that_is_named(
+        self, run: Run, act: Run, signing: World, keys: dict[str, Path]
+    ) -> None:
         text = act("toggle", "rollback", MODEL, "--key", str(keys[RUTH.name])).stdout
         event = last(signing, EventKind.ROLLED_BACK)
         assert Signed.from_json(event.payload["signed"]).statement.principal == RUTH.name
@@ -82,6 +84,7 @@ class TestOrders:
         )
         assert re.search(closing, text)
         assert "UNSIGNED" not in text
+        assert event.payload["signed"]["key"] in run("follow-up", "list").stdout
 
     @pytest.mark.parametrize("command", [("toggle", "hold", MODEL), ("kill", MODEL), ("kill", "--all")])
     def test_hold_and_kill_sign_too(self, act: Run, signing: World, keys: dict[str, Path], command: tuple[str, ...]) -> None:
@@ -124,7 +127,9 @@ class TestFollowUps:
         act("toggle", "rollback", MODEL)
         (one,) = parsed(run("follow-up", "list", "--json"))
         assert (one["kind"], one["toggle"], one["by"], one["closed"]) == ("rollback", TOGGLE, [str(RUTH)], None)
-        assert one["command"] in run("follow-up", "list", MODEL).stdout
+        listed = run("follow-up", "list", MODEL).stdout
+        assert one["command"] in listed
+        assert "named only" in listed
         assert f"FOLLOW-UP {one['number']}, open since today: {TOGGLE} rolled back by {RUTH}" in run("status").stdout
         assert f"{one['number']}: {TOGGLE} rolled back" in run("toggle", "show", TOGGLE).stdout
         text = run(*CLOSE, str(one["number"]), "--reason", "a join was wrong", "--as", PAUL).stdout
