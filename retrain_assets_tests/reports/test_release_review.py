@@ -60,6 +60,17 @@ def test_a_suggested_limit_lies_between_what_hurt_and_the_worst_that_was_kept(wo
     assert "gates.offline.calibration.max_ece" not in limits, "it was calibrated as well as the others"
 
 
+def test_a_limit_that_the_others_would_have_drawn_too_high_for_one_that_was_kept_is_not_suggested(tmp_path: Path) -> None:
+    """0.72 served well; without it the limit would lie half-way between 0.71, which hurt, and 0.9."""
+    good = [replace(KEPT[number], auc=0.9) for number in range(3)]
+    worse = replace(HARMED, key="2013-08-20", auc=0.5)
+    found = reviewed(lived(tmp_path, [*good, worse, replace(HARMED, auc=0.71)]))
+    (auc,) = [one for one in found["earlier"]["limits"] if one["path"] == "gates.offline.metrics.roc_auc.min"]
+    assert auc["left_out"] == {"wrongly_stopped": 1, "kept": 4, "caught": 1, "harmed": 2}
+    (reason,) = [one["why_not"] for one in found["suggestions"]["considered"] if one["path"] == auc["path"]]
+    assert reason == "chosen without them, it would have stopped 1 of 4 that were kept"
+
+
 def test_the_number_of_limits_that_chance_alone_would_find_is_said(world: World) -> None:
     earlier = reviewed(world)["earlier"]
     assert earlier["by_chance"] == pytest.approx(sum(1 / (kept + 1) for kept in [5] * 9 + [4]), abs=0.3)
