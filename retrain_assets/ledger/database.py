@@ -59,6 +59,7 @@ class Database:
             sa.event.listen(self._engine, "connect", _prepare_postgresql)
         self._turns = threading.Condition()
         self._users: Counter[int] = Counter()
+        self._forking: int | None = None
         self._lost_in_fork = False
         weakref.finalize(self, self._engine.dispose)
         _OPEN.add(self)
@@ -113,7 +114,8 @@ class Database:
     def prepare_fork(self) -> None:
         """Let other threads finish their transactions, and close what is idle; held until :meth:`after_fork`."""
         self._turns.acquire()
-        me, deadline = threading.get_ident(), time.monotonic() + FORK_SECONDS
+        self._forking = me = threading.get_ident()
+        deadline = time.monotonic() + (FORK_SECONDS if self.is_sqlite else 0)
         while any(thread != me for thread in self._users) and (left := deadline - time.monotonic()) > 0:
             self._turns.wait(left)
         self._engine.dispose()
@@ -124,12 +126,16 @@ class Database:
             self._lost_in_fork = self.is_sqlite and bool(self._users)
             self._users.clear()
             self._engine.dispose(close=False)
+        self._forking = None
+        self._turns.notify_all()
         self._turns.release()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         me = threading.get_ident()
         with self._turns:
+            while self._forking not in (None, me) and me not in self._users:
+                self._turns.wait()
             self._users[me] += 1
         try:
             if self._lost_in_fork:
