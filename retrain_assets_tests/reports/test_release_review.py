@@ -114,6 +114,8 @@ def test_offline_gain_and_online_effect_are_compared_over_all_retrains_so_far(wo
     assert [row["online"]["cost_per_flight"]["estimate"] for row in found["rows"]] == pytest.approx(
         [0.02, 0.04, 0.06, 0.08, -0.2]
     )
+    first = found["rows"][0]["online"]["cost_per_flight"]
+    assert (first["lower"], first["upper"]) == pytest.approx((0.02 - 0.0375, 0.02 + 0.0375)), "a lower cost is an improvement"
     (compared,) = found["compared"]
     assert (compared["points"], compared["same_sign"], compared["spearman"]["value"]) == (5, 5, 1.0)
     assert compared["spearman"]["lower"] > 0
