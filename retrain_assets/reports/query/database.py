@@ -28,7 +28,7 @@ MOST_ROWS = 1_000_000
 """Rows an answer may have."""
 
 BY_TEXT = frozenset({"query", "query_table"})
-"""Functions that take the name of a table, or a statement, as a text."""
+"""Functions that take the name of a table, or a statement, as a text: a table that is not named would not be filled."""
 
 _LOCKED = {
     "enable_external_access": "false",
@@ -151,8 +151,8 @@ class Database:
         import duckdb
 
         words = set(re.findall(r"\w+", sql.lower()))
-        if words & BY_TEXT:
-            return set(_ROWS)
+        if by_text := words & BY_TEXT:
+            raise RetrainError(f"{min(by_text)} is not possible here", where="query", remedy="write the table's name itself")
         with suppress(duckdb.Error):  # what is wrong with it is told with its position when it is asked
             words |= self._connection.get_table_names(_spelled_out(sql, parameters))
         return words & set(_ROWS)

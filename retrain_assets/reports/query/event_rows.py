@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from retrain_assets.ledger import Event, EventKind
+from retrain_assets.release import fold_platform
 from retrain_assets.reports.query.records import Records, Row
 
 WORDS_OF_PEOPLE = (EventKind.APPROVED, EventKind.APPROVAL_WITHDRAWN, EventKind.REJECTED, EventKind.CHAMPION_BOOTSTRAPPED)
 """Events that are a person's word on a promotion."""
-
-OPENS = (EventKind.ROLLED_BACK, EventKind.KILL_SWITCH_ENGAGED, EventKind.OVERRIDE_SIGNED)
-"""Events that open a follow-up: a person's rollback, a kill switch, an override in force."""
 
 
 def event_rows(records: Records) -> Iterator[Row]:
@@ -102,61 +100,52 @@ def gate_rows(records: Records) -> Iterator[Row]:
 
 
 def override_rows(records: Records) -> Iterator[Row]:
-    """Each signature under an override, with whether it is in force: two different people for the same check and verdicts."""
-    people: dict[tuple[Any, ...], set[str]] = {}
-    for event in records.by_kind[EventKind.OVERRIDE_SIGNED]:
-        people.setdefault(_override(event), set()).add(event.actor.name)
-    for event in records.by_kind[EventKind.OVERRIDE_SIGNED]:
-        *_, gate, check, bundle, evidence = _override(event)
+    """Each word on an override, withdrawals among them, with whether two people's words put it in force."""
+    words = records.by_kind[EventKind.OVERRIDE_SIGNED]
+    in_force = {_override(event): bool(event.payload.get("in_force")) for event in words}
+    for event in words:
+        told = event.payload
         yield {
             "sequence": event.sequence,
             "happened_at": event.at,
             "model": event.model,
             "retrain": event.retrain,
-            "gate": gate,
-            "check_name": check,
+            "gate": told["gate"],
+            "check_name": told["check"],
             "approver": event.actor.name,
             "reason": event.reason,
-            "bundle": bundle,
-            "evidence": evidence,
-            "signed": "signed" in event.payload,
-            "in_force": len(people[_override(event)]) > 1,
+            "bundle": told["bundle"],
+            "evidence": told["evidence"],
+            "signed": "signed" in told,
+            "withdrawn": bool(told.get("withdrawn")),
+            "in_force": in_force[_override(event)],
         }
 
 
 def follow_up_rows(records: Records) -> Iterator[Row]:
-    """Each emergency with whether somebody looked into it; of an override the signature that brought it into force."""
-    closed = {event.payload["number"]: event for event in records.by_kind[EventKind.FOLLOW_UP_CLOSED]}
-    signed: dict[tuple[Any, ...], set[str]] = {}
-    for event in records.of(*OPENS):
-        if event.kind is EventKind.ROLLED_BACK and not event.actor.is_person:
-            continue
-        if event.kind is EventKind.OVERRIDE_SIGNED:
-            people = signed.setdefault(_override(event), set())
-            before = len(people)
-            people.add(event.actor.name)
-            if (before, len(people)) != (1, 2):
-                continue
-        end = closed.get(event.sequence)
+    """Each emergency with whether somebody looked into it."""
+    for one in fold_platform(records.events).follow_ups.values():
         yield {
-            "number": event.sequence,
-            "model": event.model,
-            "retrain": event.retrain,
-            "toggle": event.toggle,
-            "kind": str(event.kind),
-            "opened_at": event.at,
-            "opened_by": event.actor.name,
-            "reason": event.reason,
-            "open": end is None,
-            "closed_at": end.at if end else None,
-            "closed_by": end.actor.name if end else None,
-            "finding": end.payload.get("finding") if end else None,
+            "number": one.number,
+            "model": one.model,
+            "retrain": one.retrain,
+            "toggle": one.toggle,
+            "kind": one.kind.value,
+            "opened_at": one.opened_at,
+            "opened_by": ", ".join(name.removeprefix("person:") for name in one.by),
+            "what": one.what,
+            "reason": one.reason,
+            "open": one.closed is None,
+            "closed_at": one.closed.at if one.closed else None,
+            "closed_by": one.closed.by.removeprefix("person:") if one.closed else None,
+            "finding": one.closed.finding if one.closed else None,
         }
 
 
 def _override(event: Event) -> tuple[Any, ...]:
+    """What a word on an override is about; of several about the same the last one says how it stands."""
     told: Mapping[str, Any] = event.payload
-    return (event.model, event.retrain, told.get("gate"), told.get("check"), told.get("bundle"), told.get("evidence"))
+    return (event.model, event.retrain, told["gate"], told["check"], told["evidence"])
 
 
 def _number(value: Any) -> float | None:

@@ -57,10 +57,9 @@ def custody_rows(records: Records) -> Iterator[Row]:
                     yield {
                         "model": state.model,
                         "retrain": key,
-                        "part": group["group"],
-                        "key": row["field"],
+                        "question": group["group"],
                         "value": _text(row["value"]),
-                        "source": row["source"],
+                        **{name: row[name] for name in ("key", "field", "why", "source", "event", "evidence")},
                     }
 
 
