@@ -24,6 +24,7 @@ SECTIONS = {
     "drift.md": ("cadence",),
     "serving.md": ("serving",),
     "toggles.md": ("toggle",),
+    "approvals.md": ("approval",),
     "custody.md": ("retention",),
 }
 """Page to the parts of the contract whose fields it lists."""

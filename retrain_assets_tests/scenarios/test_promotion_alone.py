@@ -105,7 +105,8 @@ def test_a_bundle_trained_again_after_the_approval_is_not_promoted(waiting: Stor
     assert decision == "wait"
     assert "bundle" in reason
     assert waiting.activation == before
-    assert waiting.decide() != []
+    assert waiting.toggle().approvals[0].voided_by is not None, "the evidence it rests on is another now"
+    assert waiting.decide() == []
     assert waiting.activation == before
 
 
