@@ -33,7 +33,7 @@ class Alert:
         shared: it is about all models, so one model's sensor tells a recipient for all.
         roles: whom it concerns.
         series: alerts of the same series in one message are told as one (:func:`told_as_one`); empty: by itself.
-        part: what of the series it is.
+        part: what of the series it is, as it stands in the headline; empty: the newest of the series says it all.
     """
 
     key: str
@@ -67,7 +67,7 @@ def message_of(model: str, alerts: Sequence[Alert]) -> Message:
 
 
 def told_as_one(alerts: Sequence[Alert]) -> list[Alert]:
-    """The alerts, those of one series as one: the newest, with all parts in its headline and the lines of all."""
+    """The alerts, those of one series as one: the newest; where it has parts, with all of them in its headline and all lines."""
     series: dict[str, list[Alert]] = {}
     for alert in alerts:
         series.setdefault(alert.series or alert.key, []).append(alert)
@@ -75,7 +75,9 @@ def told_as_one(alerts: Sequence[Alert]) -> list[Alert]:
 
 
 def _joined(those: Sequence[Alert]) -> Alert:
-    parts = list(dict.fromkeys(one.part for one in those))
+    parts = list(dict.fromkeys(one.part for one in those if one.part))
+    if not parts:
+        return those[-1]
     headline = those[-1].headline
     if len(parts) > 1:
         many = f"{', '.join(parts[:-1])} and {parts[-1]}"

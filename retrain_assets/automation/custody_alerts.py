@@ -22,6 +22,7 @@ def _overridden(event: Event, background: Background) -> Alert:
     roles = RELEASE | OF_GATE.get(Gate(payload["gate"]), frozenset({Role.EXPERIMENT}))
     show = (f"retrain audit show {event.model} {event.retrain}", "Read the check and what else was found")
     evidence = background.file(payload.get("evidence"))
+    series = f"override:{event.retrain}:{name}"
     if payload.get("withdrawn"):
         return about(
             event,
@@ -31,6 +32,7 @@ def _overridden(event: Event, background: Background) -> Alert:
             ["The gate is closed again; what was armed while it held stays armed.", said_by(event)],
             show,
             evidence=evidence,
+            series=series,
         )
     was = f"It was: {words.words(str(payload.get('outcome')))}, {readable(str(payload.get('message'))).rstrip('.')}."
     if not payload.get("in_force"):
@@ -46,6 +48,7 @@ def _overridden(event: Event, background: Background) -> Alert:
                 "To put it in force, by another approver",
             ),
             evidence=evidence,
+            series=series,
         )
     signers = " and ".join(payload["signers"])
     return about(
@@ -63,6 +66,7 @@ def _overridden(event: Event, background: Background) -> Alert:
         (f'retrain override {event.model} {event.retrain} --check {name} --withdraw --reason "why"', "To take it back"),
         (closes(event)[0], "When it is settled, somebody who did not sign closes the follow-up"),
         evidence=evidence,
+        series=series,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from retrain_assets.automation.alerts import Alert
-from retrain_assets.automation.event_words import RELEASE, Background, about, said_by
+from retrain_assets.automation.event_words import RELEASE, Background, Command, about, said_by
 from retrain_assets.automation.notifications import Urgency
-from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.contract import CustodyError, Gate, Outcome, Verdict
 from retrain_assets.contract.notify import Role
 from retrain_assets.ledger import Event, EventKind
 from retrain_assets.reports import words
@@ -61,7 +61,7 @@ def _opens(event: Event, background: Background, gate: Gate, verdicts: list[Verd
         Urgency.TO_KNOW,
         OF_GATE[gate],
         f"retrain {event.retrain} passed gate {gate.value}",
-        [f"{_judged_what(event, gate).capitalize()}: all {len(verdicts)} checks hold."],
+        [f"{_judged_what(event, gate).capitalize()}: {_all(len(verdicts))}."],
         (f"retrain audit show {event.model} {event.retrain}", "Read what was judged"),
         evidence=background.file(event.payload["evidence"]),
         series=f"passed:{event.retrain}",
@@ -79,7 +79,7 @@ def _stays_closed(event: Event, background: Background, gate: Gate, closed: list
         OF_GATE[gate],
         f"retrain {event.retrain} {what} gate {gate.value}: {words.words(closed[0].check)}",
         [
-            f"{len(closed)} of {judged} checks of {_judged_what(event, gate)} do not hold:",
+            f"Of {_counted(judged)} of {_judged_what(event, gate)} {_not_holding(len(closed))}:",
             *named,
             *more,
             f"What follows by itself: {FALLBACKS[gate]}.",
@@ -87,8 +87,37 @@ def _stays_closed(event: Event, background: Background, gate: Gate, closed: list
         ],
         (f"retrain audit show {event.model} {event.retrain}", "Read every check with its tables"),
         (f"retrain status {event.model}", "See what serves meanwhile"),
+        *_override(event, background, closed),
         evidence=background.file(event.payload["evidence"]),
     )
+
+
+def _override(event: Event, background: Background, closed: list[Verdict]) -> Iterator[Command]:
+    """What two approvers type when the one check is wrong; nothing where the contract allows no overrides, nor for an error."""
+    if len(closed) != 1 or closed[0].outcome is Outcome.ERROR:
+        return
+    launches = background.ledger.events(model=event.model, kinds=[EventKind.RETRAIN_LAUNCHED])
+    digest = next((one.payload["contract_digest"] for one in launches if one.retrain == event.retrain), "")
+    try:
+        allowed = bool(digest and background.evidence.get(digest)["approval"]["overrides"])
+    except (CustodyError, KeyError, TypeError):
+        return
+    if allowed:
+        name = f"{closed[0].gate.value}.{closed[0].check}"
+        command = f'retrain override {event.model} {event.retrain} --check {name} --reason "why the check is wrong"'
+        yield command, "If the check is wrong, by two approvers"
+
+
+def _counted(checks: int) -> str:
+    return "1 check" if checks == 1 else f"{checks} checks"
+
+
+def _all(checks: int) -> str:
+    return "its check holds" if checks == 1 else f"all {checks} checks hold"
+
+
+def _not_holding(checks: int) -> str:
+    return "1 does not hold" if checks == 1 else f"{checks} do not hold"
 
 
 _UNKNOWN = (Outcome.NO_DATA, Outcome.ERROR)

@@ -28,7 +28,6 @@ def _stepped(event: Event, background: Background) -> Alert:
         f"retrain {event.retrain} goes {f'from {words.stage(before)} ' if before else ''}to {words.stage(after)}",
         [f"{split} {words.sentence(event.reason).rstrip('.')}.", said_by(event)],
         *_watch(event),
-        series=f"stage:{event.toggle}",
     )
 
 

@@ -153,6 +153,8 @@ def overridden(told: Told) -> None:
     told.unread()
     for who in (RUTH, PAUL):
         controller.override(MODEL, RETRAIN, "offline.holds", who, "the slice is ten flights")
+    told.watch.tick()
+    assert "not in force" not in told.mail.texts[-1], "the second word says it all"
 
 
 def killed(told: Told) -> None:
@@ -174,12 +176,13 @@ STORIES: dict[Story, tuple[str, ...]] = {
     gate_passed: (
         "[to know] flight_delay: retrain 2013-07-01 passed gate data and gate training",
         "retrain audit show flight_delay 2013-07-01",
-        "Gate data, features: all 1 checks hold.",
+        "Gate data, features: its check holds.",
     ),
     gate_failed: (
         "[today] flight_delay: retrain 2013-07-01 did not pass gate offline: holds",
         "retrain audit show flight_delay 2013-07-01",
-        "- holds, fail: holds is fail.",
+        "Of 1 check of gate offline 1 does not hold:\n- holds, fail: holds is fail.",
+        '    retrain override flight_delay 2013-07-01 --check offline.holds --reason "why the check is wrong"',
         "the candidate stays registered and is not activated",
     ),
     stage_failed: (
@@ -229,6 +232,7 @@ STORIES: dict[Story, tuple[str, ...]] = {
         "[now] flight_delay: OVERRIDE IN FORCE: offline.holds of retrain 2013-07-01 counts as passed by",
         'retrain override flight_delay 2013-07-01 --check offline.holds --withdraw --reason "why"',
         "the slice is ten flights",
+        "retrain follow-up close 5",
     ),
     killed: (
         "[now] flight_delay: kill switch of flight_delay engaged: prices are wrong",

@@ -142,10 +142,10 @@ def test_after_a_long_pause_one_message_sums_up_the_most_urgent_first(watch: Wat
         watch.world.look(f"2013-07-0{day}", "roll_back", "hurts", cause="harm" if day == 3 else "inconclusive")
     watch.tick()
     (message,) = box.messages
-    assert message["title"] == "[today] flight_delay: retrain 2013-07-03 rolled back at 50 %: hurts (and 26 more)"
+    assert message["title"] == "[today] flight_delay: retrain 2013-07-03 rolled back at 50 %: hurts (and 38 more)"
     assert message["message"].count("\n== ") == 2, "three are told in full"
     assert message["message"].count("\n- 2013-0") == 20
-    assert "\n- and 4 more: retrain status flight_delay\n" in message["message"]
+    assert "\n- and 16 more: retrain status flight_delay\n" in message["message"]
 
 
 def test_a_message_that_is_not_taken_is_tried_again_and_brings_along_what_came_meanwhile(watch: Watch, box: Inbox) -> None:

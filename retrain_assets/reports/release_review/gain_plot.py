@@ -39,10 +39,17 @@ def gain_plot(prediction: Mapping[str, Any], gain: str, measure: str) -> Markup 
             canvas.line(x.kept(before["lower"]), up, x.kept(before["upper"]), up, "whisker faint")
         if None not in (after["lower"], after["upper"]):
             canvas.line(across, y.kept(after["lower"]), across, y.kept(after["upper"]), "whisker faint")
-        canvas.dot(across, up, 4, STYLES[row["fate"]])
+        _mark(canvas, across, up, row["fate"])
     _labels(canvas, rows, x, y, gain, measure)
     _legend(canvas, rows)
     return canvas.markup()
+
+
+def _mark(canvas: Canvas, x: float, y: float, fate: str) -> None:
+    """The point; what was rolled back for harm has a ring, which is seen without colour as well."""
+    if fate == "harmed":
+        canvas.dot(x, y, 6.5, "mark hollow")
+    canvas.dot(x, y, 4, STYLES[fate])
 
 
 def _scale(values: Sequence[Mapping[str, Any]], start: float, end: float) -> Scale:
@@ -86,9 +93,9 @@ def _legend(canvas: Canvas, rows: Sequence[Mapping[str, Any]]) -> None:
     at = LEFT
     for fate in STYLES:
         if any(row["fate"] == fate for row in rows):
-            canvas.dot(at + 4, HEIGHT - 10, 4, STYLES[fate])
-            canvas.text(at + 13, HEIGHT - 6, SAID[fate], "tick")
-            at += 28 + len(SAID[fate]) * GLYPH
+            _mark(canvas, at + 4, HEIGHT - 10, fate)
+            canvas.text(at + 16, HEIGHT - 6, SAID[fate], "tick")
+            at += 34 + len(SAID[fate]) * GLYPH
 
 
 def _alternative(
