@@ -146,7 +146,7 @@ def verify(ctx: click.Context, since_checkpoint: bool, system_keys: tuple[Path, 
         for line in verdict_lines(found):
             say(line)
     if (first := found.first) is not None:
-        what = f"{first[0]} is not what was recorded: {first[1]}"
+        what = f"{first[0]} broken: {first[1]}" + (f"; {found.begins}" if found.begins else "")
         ctx.exit(tell(f"audit verify: {what}; keep all files as they are and see docs/verification.md", ExitCode.CUSTODY))
     if found.unchecked:
         names = ", ".join(part.name for part in found.unchecked)

@@ -27,7 +27,7 @@ def test_everything_holds_and_each_part_says_what_it_counted(run: Run, ramping: 
     assert all(": holds: " in " ".join(line.split()) for line in parts.values())
     assert "2 registered versions, 4 files" in parts["bundles"]
     assert "1 checkpoint, the last at event " in parts["checkpoints"]
-    assert "1 in the registry, no Dagster instance here" in parts["anchors"]
+    assert "1 head in the registry and no Dagster instance here" in parts["anchors"]
     assert "1 by name alone" in parts["approvals"]
     document = parsed(run("audit", "verify", "--json"))
     assert (document["holds"], document["first_broken"]) == (True, None)
@@ -42,7 +42,7 @@ def test_a_changed_event_breaks_the_chain(run: Run, ramping: World) -> None:
     assert "champion_bootstrapped, churn) was changed after it was recorded" in result.stdout
     for part in ("flags:", "tokens:", "aliases:"):
         assert re.search(rf"(?m)^{part} +NOT CHECKED", result.stdout)
-    assert "audit verify: chain is not what was recorded: event " in result.stderr
+    assert "audit verify: chain broken: event " in result.stderr
     assert "keep all files as they are and see docs/verification.md" in result.stderr
     document = parsed(run("audit", "verify", "--json", code=4))
     assert document["first_broken"]["part"] == "chain"
@@ -64,7 +64,7 @@ def test_evidence_that_is_not_what_was_recorded(run: Run, ramping: World, damage
         file.write_bytes(file.read_bytes() + b" ")
     result = run("audit", "verify", code=4)
     assert f"evidence sha256:{file.stem[:12]}…" in result.stdout
-    assert f"audit verify: evidence is not what was recorded: evidence sha256:{file.stem[:12]}…" in result.stderr
+    assert f"audit verify: evidence broken: evidence sha256:{file.stem[:12]}…" in result.stderr
 
 
 def test_an_evidence_pack_is_evidence(run: Run, ramping: World) -> None:
@@ -240,7 +240,7 @@ def test_a_key_known_from_elsewhere_pins_the_newest_checkpoint(run: Run, ramping
     SystemKey.open(tmp_path / "stranger")
     result = run("audit", "verify", "--system-key", str(tmp_path / "stranger.pub"), code=4)
     assert "not with the system key given" in result.stdout
-    assert "audit verify: checkpoints is not what was recorded" in result.stderr
+    assert "audit verify: checkpoints broken: " in result.stderr
     (tmp_path / "letter.txt").write_text("Dear auditor,")
     assert (
         "letter.txt: it is not a public SSH key"
@@ -299,7 +299,7 @@ def test_a_head_that_the_ledger_does_not_contain_is_named_and_reconciling_does_n
             f"churn version 1 carries event {sequence} as ffffffffffff…, in the ledger it is {carried[-64:][:12]}…"
             in result.stdout
         )
-        assert "or one before it was rewritten" in result.stderr
+        assert f"the first change lies in events 1 to {sequence}: nothing before it is anchored; keep all files" in result.stderr
         assert "it stays; run retrain audit verify" in run("reconcile", "--everything").stderr
 
 

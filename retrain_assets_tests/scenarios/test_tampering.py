@@ -148,17 +148,16 @@ def test_a_history_that_was_rewritten_with_every_hash_is_found(tampered: Tampere
             forging.replace_events(connection, events, fitting=True)
             if thorough:
                 forging.hide(connection, at)
-        said, by = (
-            tampered.found("anchors" if thorough else "checkpoints"),
-            r"carries event \d+" if thorough else r"checkpoint \d+: ",
-        )
+        part, by = ("anchors", r"carries event \d+") if thorough else ("checkpoints", r"checkpoint \d+: ")
+        said = tampered.found(part)
         if not re.search(by, said):
             said, by = tampered.found("chain"), rf"event {at} (is not an event any more|.*this release never writes)"
         assert re.search(by, said), f"{at}: {said!r}"
         named = int(re.findall(r"(?:event|checkpoint) (\d+)", said)[0])
         assert named >= at, "an anchor before the change still holds"
         if number == 0:
-            tampered.told()
+            (first, last) = re.findall(r"the first change lies in events (\d+) to (\d+)", tampered.told())[0]
+            assert int(first) <= at <= int(last)
         tampered.restore()
 
 

@@ -55,9 +55,9 @@ def anchors_part(
     faults += _tags_behind(carried, due if registry is not None else {}, chain)
     if states and not unchecked:
         faults += watermark_faults(ledger, ANCHORS, decisions[-1].sequence if decisions else 0)
-    where = f"{len(materialised)} in {folder}" if folder else "no Dagster instance here"
-    counted = f"{len(carried)} in the registry, {where}"
-    return Part("anchors", counted, tuple(faults), unchecked="; ".join(unchecked))
+    where = f"and {len(materialised)} in {folder}" if folder else "and no Dagster instance here"
+    counted = f"{len(carried)} head{'s'[: len(carried) != 1]} in the registry {where}"
+    return Part("anchors", counted, tuple(faults), unchecked="; ".join(unchecked), begins=_begins(places, chain))
 
 
 def carried_tags(registry: Registry, models: Iterable[str]) -> dict[tuple[str, str], str]:
@@ -82,6 +82,17 @@ def unknown_to(chain: Mapping[int, str], text: str, where: str) -> str | None:
     if stored != anchor.hash:
         return f"{carries}, in the ledger it is {stored[:12]}…: event {anchor.sequence} or one before it was rewritten"
     return None
+
+
+def _begins(places: list[tuple[str, str]], chain: Mapping[int, str]) -> str:
+    """Where a history that was rewritten differs first: after the last anchor before it that fits."""
+    found = sorted({anchor.sequence: anchor for text, _ in places if (anchor := Anchor.parse(text))}.items())
+    wrong = next((sequence for sequence, anchor in found if chain.get(sequence) != anchor.hash), None)
+    if wrong is None:
+        return ""
+    fits = max((sequence for sequence, _ in found if sequence < wrong), default=0)
+    still = f"event {fits} still fits" if fits else "nothing before it is anchored"
+    return f"the first change lies in events {fits + 1} to {wrong}: {still}"
 
 
 def _sequence(place: tuple[str, str]) -> int:

@@ -33,7 +33,8 @@ def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> P
     left_out = (
         f"events 1 to {since.sequence} were not read again: the checkpoint of {since.at:%Y-%m-%d %H:%M} UTC stands for them"
     )
-    return Part("chain", f"events {since.sequence + 1} to {sequence}, head {head[:12]}…", tuple(faults), notes=(left_out,))
+    read = f"events {since.sequence + 1} to {sequence}" if sequence > since.sequence else "no event since the last checkpoint"
+    return Part("chain", f"{read}, head {head[:12]}…", tuple(faults), notes=(left_out,))
 
 
 def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None) -> Part:

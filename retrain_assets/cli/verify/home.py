@@ -59,12 +59,17 @@ class Verification:
         """The first broken link, as part and sentence; None where everything that was checked holds."""
         return next(((part.name, part.faults[0]) for part in self.broken), None)
 
+    @property
+    def begins(self) -> str:
+        """Between which events the first break has to lie, as anchors tell it; empty where they do not."""
+        return next((part.begins for part in self.broken if part.begins), "")
+
     def to_json(self) -> dict[str, Any]:
         """JSON-able values."""
         first = self.first
         return {
             "holds": not self.broken and not self.unchecked,
-            "first_broken": {"part": first[0], "fault": first[1]} if first else None,
+            "first_broken": {"part": first[0], "fault": first[1], "begins": self.begins or None} if first else None,
             "parts": [part.to_json() for part in self.parts],
         }
 

@@ -32,6 +32,7 @@ class Part:
         faults: what is not as recorded, one sentence each, first to last.
         unchecked: why it could not be checked; empty when it was.
         notes: what is no fault and worth knowing, one sentence each.
+        begins: between which events the break has to lie, where that is known.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     faults: tuple[str, ...] = ()
     unchecked: str = ""
     notes: tuple[str, ...] = ()
+    begins: str = ""
 
     @property
     def verdict(self) -> str:
@@ -52,7 +54,8 @@ class Part:
         """What is printed below the verdict."""
         more = len(self.faults) - SHOWN
         left_out = [f"- and {more} more; --json lists all"] if more > 0 else []
-        return [*(f"- {fault}" for fault in self.faults[:SHOWN]), *left_out, *(f"  {note}" for note in self.notes)]
+        begins = [f"- {self.begins}"] if self.begins else []
+        return [*begins, *(f"- {fault}" for fault in self.faults[:SHOWN]), *left_out, *(f"  {note}" for note in self.notes)]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict; ``holds`` is None where nothing could be checked."""
