@@ -12,6 +12,7 @@ from retrain_assets.contract import CustodyError, Gate, Outcome, Refused, Signat
 from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
 from retrain_assets.release import Ending, ToggleStatus, overrides_in_force, overrides_view
 from retrain_assets.release.continuing import assets_to_make, next_of
+from retrain_assets.release.overrides import override_of
 from retrain_assets.release.overriding import NO_HARM, CheckName
 from retrain_assets.release.signing import recorded_fault
 
@@ -170,6 +171,21 @@ class TestWhoAndHowMany:
         both(stopped(world))
         with pytest.raises(Refused, match="it is in force already"):
             override(world, EVE)
+
+    def test_words_of_one_person_or_of_one_key_never_add_up_whatever_the_record_holds(self, world: World) -> None:
+        both(stopped(world))
+        retrain, now = world.state.retrains[KEY], world.clock.now()
+        first, second = retrain.overrides
+        for pair in ((first, replace(first, sequence=99)), (replace(first, key="SHA256:k"), replace(second, key="SHA256:k"))):
+            assert overrides_in_force(replace(retrain, overrides=pair), now) == ()
+
+    def test_an_error_is_never_open_whatever_the_record_holds(self, world: World) -> None:
+        both(stopped(world))
+        retrain = world.state.retrains[KEY]
+        record = retrain.verdicts[Gate.OFFLINE].checks["slices_hold"]
+        assert override_of(retrain, record, world.clock.now()) is not None
+        failed = replace(record, verdict=replace(record.verdict, outcome=Outcome.ERROR))
+        assert override_of(retrain, failed, world.clock.now()) is None
 
 
 class TestSignatures:
