@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from retrain_assets.contract import canonical_json
+from retrain_assets.contract.approval import same_person
 from retrain_assets.ledger import Event, EventKind, Namespace
 from retrain_assets.release.git_objects import Brought, brought
 from retrain_assets.release.signing import Signed
@@ -35,10 +37,12 @@ class Word:
     Args:
         event: the event that records it.
         signed: what was signed; None where the record only names the person.
+        principal: the person as the allowed-signers file writes them, which tells capitals apart.
     """
 
     event: Event
     signed: Signed | None
+    principal: str
 
     @property
     def name(self) -> str:
@@ -57,7 +61,7 @@ class Word:
         statement = self.signed.statement
         namespace = Namespace.GIT if self.signed.source == "git" else statement.act.namespace
         return (
-            f"TZ=UTC ssh-keygen -Y verify -f {SIGNERS} -I {statement.principal} -n {namespace} "
+            f"TZ=UTC ssh-keygen -Y verify -f {SIGNERS} -I {self.principal} -n {namespace} "
             f"-Overify-time={statement.at:%Y%m%d%H%M%S} -s {self.file}.sig < {self.file}"
         )
 
@@ -70,9 +74,9 @@ def words_of(material: Material) -> list[Word]:
             continue
         recorded = event.payload.get("signed")
         if recorded is not None:
-            found.append(Word(event, Signed.from_json(recorded)))
+            found.append(Word(event, Signed.from_json(recorded), _written(event.actor.name, material)))
         elif event.kind in WORDS and event.actor.is_person:
-            found.append(Word(event, None))
+            found.append(Word(event, None, event.actor.name))
     return found
 
 
@@ -90,6 +94,11 @@ def approval_files(material: Material) -> Iterator[tuple[str, bytes]]:
         else:
             yield word.file, word.signed.statement.bytes
         yield f"{word.file}.sig", f"{word.signed.signature.strip()}\n".encode()
+
+
+def _written(person: str, material: Material) -> str:
+    names = re.split(r'[\s,"]+', people_lines(material))
+    return next((name for name in names if same_person(name, person)), person)
 
 
 def _chain(found: Brought, proof: Mapping[str, Any]) -> list[str]:

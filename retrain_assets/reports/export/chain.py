@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retrain_assets.contract import CustodyError, canonical_json, sha256_hex
+from retrain_assets.contract import canonical_json
 from retrain_assets.ledger import Event, Ledger
+from retrain_assets.reports.export.hashed import hashed_text
 from retrain_assets.reports.export.material import Material
 from retrain_assets.reports.export.secrets import holds_secret
 
@@ -31,20 +32,6 @@ def chain_files(material: Material, ledger: Ledger) -> Iterator[tuple[str, bytes
 def is_withheld(event: Event, material: Material) -> bool:
     """Whether an event's text must not leave the house."""
     return holds_secret(hashed_text(event), material.secrets)
-
-
-def hashed_text(event: Event) -> bytes:
-    """The canonical text of an event that its hash is of.
-
-    Raises:
-        CustodyError: when it does not give the hash.
-    """
-    text = canonical_json({name: value for name, value in event.to_json().items() if name != "hash"})
-    if sha256_hex(text) != event.hash:
-        raise CustodyError(
-            f"event {event.sequence} does not give the hash stored with it", where="ledger", remedy="run retrain audit verify"
-        )
-    return text
 
 
 def sided(index: int, size: int, path: tuple[str, ...]) -> list[list[str]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from retrain_assets.contract import canonical_json
-from retrain_assets.reports.export.chain import hashed_text, is_withheld
+from retrain_assets.reports.export.chain import is_withheld
+from retrain_assets.reports.export.hashed import named_evidence
 from retrain_assets.reports.export.material import Material
 from retrain_assets.reports.export.secrets import holds_secret
-
-NAMED = re.compile(rb'"(?:evidence|contract_digest|stage_record)":"(sha256:[0-9a-f]{64})"')
-"""Where an event's text names a digest of the evidence store; ``verify.py`` looks for the same."""
 
 SECRET = "it names a service or a password that does not leave the house"
 
@@ -24,7 +21,7 @@ def evidence_files(material: Material) -> Iterator[tuple[str, bytes]]:
         CustodyError: when a piece is missing or changed.
     """
     withheld = withheld_of(material)
-    for digest in sorted(named_evidence(material) - {f"sha256:{name}" for name in withheld["evidence"]}):
+    for digest in sorted(_named(material) - {f"sha256:{name}" for name in withheld["evidence"]}):
         yield f"evidence/{digest.removeprefix('sha256:')}.json", canonical_json(material.record.evidence.get(digest))
     yield "withheld.json", canonical_json(withheld)
 
@@ -39,15 +36,14 @@ def withheld_of(material: Material) -> dict[str, Any]:
     }
 
 
-def named_evidence(material: Material) -> set[str]:
+def _named(material: Material) -> set[str]:
     """Digests of the evidence store in the events whose text is in the export."""
-    texts = (hashed_text(event) for event in material.events if not is_withheld(event, material))
-    return {found.decode() for text in texts for found in NAMED.findall(text)}
+    return {digest for event in material.events if not is_withheld(event, material) for digest in named_evidence(event)}
 
 
 def _withheld_evidence(material: Material) -> Iterator[tuple[str, str]]:
     record = material.record
-    for digest in sorted(named_evidence(material)):
+    for digest in sorted(_named(material)):
         if digest in record.evidence:
             if holds_secret(record.evidence.path(digest).read_bytes(), material.secrets):
                 yield digest.removeprefix("sha256:"), SECRET
@@ -56,8 +52,5 @@ def _withheld_evidence(material: Material) -> Iterator[tuple[str, str]]:
 
 
 def _bundle(material: Material) -> str | None:
-    if material.record.known.candidate is None:
-        return None
-    if material.manifest is None:
-        return "its retention was over, or the registry has it no more; its digest is in the record"
-    return "left out when this was exported; the manifest has their digests" if not material.bundle else None
+    left_out = material.manifest is not None and not material.bundle
+    return "its files were left out when this was exported; the manifest has their digests" if left_out else None

@@ -12,6 +12,7 @@ from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
 from retrain_assets.ledger import Checkpoint, Event, EventKind, EvidenceStore, Ledger, SystemKey
 from retrain_assets.reports.custody import manifest_of
+from retrain_assets.reports.export.hashed import named_evidence
 from retrain_assets.reports.export.secrets import cleared, secrets_of
 from retrain_assets.reports.pack import pack_of
 from retrain_assets.reports.record import Record, read_record
@@ -103,8 +104,10 @@ def read_material(
 def _concerned(ledger: Ledger, record: Record) -> dict[int, Event]:
     """Its own events, those beside it, and those by which retention deleted its evidence; by sequence."""
     own = ledger.events(model=record.model, retrain=record.retrain)
+    named = {digest for event in own for digest in named_evidence(event) if digest not in record.evidence}
+    by = {record.gone[digest] for digest in named if digest in record.gone}
     applied = ledger.events(model=record.model, kinds=[EventKind.RETENTION_APPLIED])
-    deleted = [event for event in applied if event.sequence in record.gone.values()]
+    deleted = [event for event in applied if event.sequence in by]
     found = [event for event in (*own, *record.beside, *deleted) if event.kind is not EventKind.RECORD_EXPORTED]
     return {event.sequence: event for event in found}
 

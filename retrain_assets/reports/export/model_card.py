@@ -71,8 +71,9 @@ def _intended_use(material: Material) -> Iterator[str]:
         yield f"{contract['purpose'].rstrip('.')}."
         cohort = contract.get("experiment", {}).get("cohort")
         yield ""
-        yield f"Released to: {cohort or 'everyone'}. What is predicted: `{contract.get('source', {}).get('label')}`, for each "
-        yield f"`{contract.get('source', {}).get('unit')}`. The contract names no use out of scope."
+        source = contract.get("source", {})
+        yield f"What is predicted: `{source.get('label')}`, for each `{source.get('unit')}`. For whom: {cohort or 'everyone'}."
+        yield "The contract has no place for uses that are out of scope."
 
 
 def _factors(material: Material) -> Iterator[str]:
@@ -130,7 +131,9 @@ def _analyses(material: Material) -> Iterator[str]:
             ],
         )
         if rows := evaluation["slices"]["rows"]:
-            yield from ("", "By slice; an interval that the contract does not judge is shown all the same.", "")
+            total = _slices_in_total(material)
+            kept = f"; the record keeps {len(rows)} of {total}" if total else ""
+            yield from ("", f"By slice{kept}.", "")
             names = ("slice", "rows", "candidate", "champion", "worse_by", "worse_by_at_least", "worse_by_at_most")
             heads = tuple(name.replace("_", " ") for name in names)
             yield from _table(heads, [tuple(row.get(name) for name in names) for row in rows])
@@ -141,6 +144,11 @@ def _analyses(material: Material) -> Iterator[str]:
         yield from _table(
             titles, [(row["spec"]["name"], *(row.get(name) for name in found)) for row in last.get("results") or []]
         )
+
+
+def _slices_in_total(material: Material) -> int | None:
+    checks = [check for gate in material.pack["gates"] for check in gate["checks"] if check["check"] == "slices_hold"]
+    return checks[0]["evidence"].get("slices_total") if checks else None
 
 
 def _ethics(material: Material) -> Iterator[str]:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from retrain_assets.contract import CustodyError, RetrainError
-from retrain_assets.ledger import EventDraft, EventKind, SystemKey
+from retrain_assets.ledger import SYSTEM, EventDraft, EventKind, SystemKey
 from retrain_assets.release.git_approval import signed_in_git
 from retrain_assets.release.signing import Case, Signed
 from retrain_assets.reports.export import Export
@@ -125,7 +125,7 @@ class TestWhatIsRefused:
             exported(world, STOPPED)
 
     def test_a_bundle_that_is_not_the_registered_one(self, signed_home: SignedSample) -> None:
-        other = {"model.txt": b"another model", "calibration.json": b"{}"}
+        other = {**files_of_the_bundle.FILES, "model.txt": b"another model"}
         with patch.object(files_of_the_bundle, "FILES", other), pytest.raises(CustodyError, match="recorded is sha256:"):
             exported(signed_home)
 
@@ -135,6 +135,21 @@ class TestWhatIsNotInIt:
         export = exported(signed_home, with_bundle=False)
         assert [name for name in export.files if name.startswith("bundle/")] == ["bundle/manifest.json"]
         assert "left out when this was exported" in export.files["README.md"].decode()
+        assert run(unpacked(export, tmp_path)).code == 0
+
+    def test_evidence_whose_retention_was_over(self, tmp_path: Path) -> None:
+        world = begun(tmp_path / "home")
+        world.stopped_by_leak(STOPPED)
+        digest = world.event(EventKind.GATE_EVALUATED, STOPPED).payload["evidence"]
+        file = {"path": f"evidence/{digest[7:9]}/{digest[7:]}.json", "kind": "evidence", "digest": digest}
+        world.ledger.append(
+            EventDraft(world.now, SYSTEM, EventKind.RETENTION_APPLIED, MODEL, "kept long enough", payload={"files": [file]})
+        )
+        world.evidence.path(digest).unlink()
+        export = exported(world, STOPPED)
+        number = world.ledger.head()[0] - 1
+        assert f"evidence {digest[7:19]}…: event {number}: its retention was over" in export.files["README.md"].decode()
+        assert b'"kind":"retention_applied"' in export.files["events.jsonl"]
         assert run(unpacked(export, tmp_path)).code == 0
 
     def test_addresses_and_passwords_that_the_contract_names(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +189,7 @@ class TestSources:
         export = exported(world, FIRST)
         said, number = run(unpacked(export, tmp_path)), world.event(EventKind.CHAMPION_BOOTSTRAPPED, FIRST).sequence
         assert said.code == 0
-        assert f"note   event {number}, champion_bootstrapped by '{RUTH.name}': NOT SIGNED, not proven" in said.lines
+        assert f"note   event {number}, champion_bootstrapped by '{RUTH.name}': NOT SIGNED" in said.lines
         assert "Not signed." in export.files["README.md"].decode()
 
     def test_the_command_in_the_readme_verifies_an_approval_alone(self, pristine: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from retrain_assets.ledger import EventKind, Namespace, SystemKey, sign
 from retrain_assets.reports.export import script
 from retrain_assets_tests.release.people import key_of, line_of
-from retrain_assets_tests.reports.sample_evidence import CONTRACT, DORA, RUTH
+from retrain_assets_tests.reports.sample_evidence import DORA, RUTH
 
 from .world import FIRST, SignedSample, begun, bootstrapped, exported, resign, run, run_alone, signed_contract, unpacked
 
@@ -51,13 +51,13 @@ class TestTheScript:
     def test_the_fingerprint_it_is_given_must_be_the_systems(self, pristine: Path, signed_home: SignedSample) -> None:
         key = SystemKey.open(signed_home.home.system_key_path)
         assert run(pristine, key.fingerprint).code == 0
-        assert run(pristine, "SHA256:" + "A" * 43).faults == [f"the system signed them, with {key.fingerprint}"]
+        assert run(pristine, "SHA256:" + "A" * 43).faults == [f"the system signed SHA256SUMS, its key is {key.fingerprint}"]
 
 
 class TestWhatIsChanged:
     def test_each_of_300_random_changes_of_one_file_is_found(self, folder: Path) -> None:
         draw = random.Random(7)
-        names = [name for name in files(folder) if name not in ("verify.py", *UNCOVERED)]
+        names = [name for name in files(folder) if name not in ("verify.py", "bundle/empty.json", *UNCOVERED)]
         for _ in range(300):
             name = draw.choice(names)
             data = (folder / name).read_bytes()
@@ -69,6 +69,14 @@ class TestWhatIsChanged:
             assert any(name in line for line in said.lines)
             (folder / name).write_bytes(data)
         assert run(folder).code == 0
+
+    def test_each_file_that_is_taken_out_is_found(self, folder: Path) -> None:
+        for name in files(folder):
+            if name != "verify.py":
+                data = (folder / name).read_bytes()
+                (folder / name).unlink()
+                assert run(folder).code == 1, name
+                (folder / name).write_bytes(data)
 
     def test_each_byte_of_the_sums_signature_counts(self, tmp_path: Path) -> None:
         world = begun(tmp_path / "home")
@@ -123,13 +131,13 @@ class TestWhatTheSystemItselfCannotForge:
     @pytest.mark.parametrize(
         ("name", "old", "new", "fault"),
         [
-            ("events.jsonl", b'"outcome":"pass"', b'"outcome":"fail"', "events are in the ledger"),
-            ("inclusion.json", b"left", b"right", "events are in the ledger"),
-            ("checkpoint.json", b'"sequence":', b'"sequence":1', "as the ledger's last"),
+            ("events.jsonl", b'"outcome":"pass"', b'"outcome":"fail"', "events are in that ledger"),
+            ("inclusion.json", b"left", b"right", "events are in that ledger"),
+            ("checkpoint.json", b'"sequence":', b'"sequence":1', "the system signed its ledger"),
             ("contract.json", b'"required":1', b'"required":0', "the contract"),
-            ("allowed_signers", b"ruth", b"rolf", "the people's keys"),
-            ("bundle/model.txt", b"leaf 1", b"leaf 3", "files of the bundle"),
-            ("bundle/manifest.json", b'"seed":7', b'"seed":8', "files of the bundle"),
+            ("allowed_signers", b"ruth", b"rolf", "whose signatures count"),
+            ("bundle/model.txt", b"leaf 1", b"leaf 3", "files of the model"),
+            ("bundle/manifest.json", b'"seed":7', b'"seed":8', "files of the model"),
             ("decision.dsse", b'"promote"', b'"reject"', "attested the decision"),
             ("decision.dsse.json", b'"payload":"', b'"payload":"AAAA', "attested the decision"),
             ("provenance.dsse", b"gitCommit", b"gitcommit", "attested the provenance"),
@@ -176,7 +184,7 @@ class TestWhatTheSystemItselfCannotForge:
         for end in ("json", "json.sig"):
             (folder / f"{approval(signed_home)}.{end}").unlink()
         resign(folder, system_key(signed_home))
-        assert "signed, as the contract asks" in run(folder).faults[0]
+        assert "signed, as it must be" in run(folder).faults[0]
 
     def test_another_system_key_is_not_one_the_ledger_names(self, folder: Path, tmp_path: Path) -> None:
         other = SystemKey.open(tmp_path / "keys" / "other")
@@ -186,15 +194,28 @@ class TestWhatTheSystemItselfCannotForge:
         (folder / "checkpoint.json.sig").write_text(other.sign(checkpoint, Namespace.CHECKPOINT))
         resign(folder, other)
         said = run(folder)
-        assert said.faults == ["they name the system's key and the contract"]
-        assert said.lines[1] == f"holds  the system signed them, with {other.fingerprint}"
+        assert said.faults == ["the events name the system's key and the contract"]
+        assert said.lines[1] == f"holds  the system signed SHA256SUMS, its key is {other.fingerprint}"
 
 
-def test_a_key_that_has_expired_since_signed_while_it_was_valid(tmp_path: Path) -> None:
-    period = 'valid-after="20130101Z",valid-before="20140101Z"'
-    names = "\n".join(line_of(name, period) for name in CONTRACT.approval.approvers)
-    world = bootstrapped(tmp_path / "home", contract=signed_contract(approval={"allowed_signers": names + "\n"}))
-    assert run(unpacked(exported(world, FIRST), tmp_path)).code == 0
+@pytest.mark.parametrize(
+    ("principal", "options"),
+    [
+        (RUTH.name, 'valid-after="20130101Z",valid-before="20140101Z"'),
+        (RUTH.name.capitalize(), ""),
+        ("*@flights.example", 'namespaces="approve@retrain-assets"'),
+    ],
+    ids=["a key that has expired since", "a name in capitals", "a pattern of names"],
+)
+def test_it_reads_the_people_s_lines_as_the_contract_does(tmp_path: Path, principal: str, options: str) -> None:
+    people = line_of(principal, options, key=RUTH.name) + "\n"
+    approvers = {"approvers": [RUTH.name], "allowed_signers": people}
+    world = bootstrapped(tmp_path / "home", contract=signed_contract(approval=approvers))
+    folder = unpacked(exported(world, FIRST), tmp_path)
+    said = run(folder)
+    assert (said.code, said.error) == (0, "")
+    (command,) = [line.strip() for line in (folder / "README.md").read_text().splitlines() if "-Y verify" in line]
+    subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=True)
 
 
 def approval(world: SignedSample) -> str:

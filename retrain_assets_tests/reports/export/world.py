@@ -30,7 +30,7 @@ from retrain_assets_tests.reports import sample
 from retrain_assets_tests.reports.sample_evidence import CONTRACT, DORA, MODEL, RUTH, manifest_of
 
 FIRST, KEY = "2013-04-01", "2013-07-01"
-FILES = {"model.txt": b"tree\nleaf 1\nleaf 2\n", "calibration.json": b'{"kind":"none"}'}
+FILES = {"model.txt": b"tree\nleaf 1\nleaf 2\n", "calibration.json": b'{"kind":"none"}', "empty.json": b""}
 Sign = Callable[[Case, Actor], Signed | None]
 
 
