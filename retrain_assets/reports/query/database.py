@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from retrain_assets.contract import RetrainError
 from retrain_assets.reports.query.event_rows import approval_rows, event_rows, follow_up_rows, gate_rows, override_rows
 from retrain_assets.reports.query.evidence_rows import custody_rows, dataset_rows, look_rows
-from retrain_assets.reports.query.records import Records, Row
+from retrain_assets.reports.query.records import Records, Row, all_stays
 from retrain_assets.reports.query.schema import TABLES, Table
 from retrain_assets.reports.query.state_rows import reign_rows, retrain_rows, toggle_rows
 
@@ -159,7 +159,9 @@ class Database:
 
     def _load(self, name: str) -> None:
         table = TABLES[name]
-        self._connection.register("_rows", _arrow(table, _ROWS[name](self._records)))
+        with all_stays():
+            rows = _arrow(table, _ROWS[name](self._records))
+        self._connection.register("_rows", rows)
         self._connection.execute(f"INSERT INTO {name} SELECT * FROM _rows")
         self._connection.unregister("_rows")
         self._loaded.add(name)

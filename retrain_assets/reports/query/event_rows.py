@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from retrain_assets.ledger import Event, EventKind
 from retrain_assets.release import fold_platform
 from retrain_assets.reports.query.records import Records, Row
@@ -31,7 +33,7 @@ def event_rows(records: Records) -> Iterator[Row]:
             "revision_after": event.revision_after,
             "reason": event.reason,
             "signed": "signed" in event.payload,
-            "payload": json.dumps(event.payload, ensure_ascii=False),
+            "payload": orjson.dumps(event.payload).decode(),
             "previous_hash": event.previous_hash,
             "hash": event.hash,
         }
