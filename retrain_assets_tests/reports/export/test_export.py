@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -14,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from retrain_assets.contract import CustodyError, RetrainError
-from retrain_assets.ledger import SYSTEM, EventDraft, EventKind, SystemKey
+from retrain_assets.ledger import SYSTEM, EventDraft, EventKind, Namespace, SystemKey, sign
 from retrain_assets.release.git_approval import signed_in_git
 from retrain_assets.release.signing import Case, Signed
 from retrain_assets.reports.export import Export
@@ -215,6 +217,25 @@ class TestSources:
         file.write_text(file.read_text().replace(old, new))
         resign(folder, SystemKey.open(by_commit.home.system_key_path))
         assert f"event {number}, champion_bootstrapped" in run(folder).faults[0]
+
+    @pytest.mark.parametrize("with_its_objects", [False, True])
+    def test_another_commit_of_the_same_person_is_found(
+        self, by_commit: SignedSample, tmp_path: Path, *, with_its_objects: bool
+    ) -> None:
+        folder, number = unpacked(exported(by_commit, FIRST), tmp_path), commit_of(by_commit)
+        file = b"blob 5\0other"
+        entry = b"100644 approval.json\0" + hashlib.sha1(file).digest()
+        tree = b"tree %d\0%s" % (len(entry), entry)
+        other = b"tree " + hashlib.sha1(tree).hexdigest().encode() + b"\nauthor Ruth\n\nsomething else\n"
+        (folder / f"approvals/{number:03}.commit").write_bytes(other)
+        (folder / f"approvals/{number:03}.commit.sig").write_text(sign(other, key_of(RUTH.name), Namespace.GIT))
+        if with_its_objects:
+            chain = [hashlib.sha1(tree).hexdigest(), tree.hex(), file.hex()]
+            (folder / f"approvals/{number:03}.git").write_text(json.dumps(chain))
+        resign(folder, SystemKey.open(by_commit.home.system_key_path))
+        assert run(folder).faults == [
+            f"event {number}, champion_bootstrapped by '{RUTH.name}': signed with {key_of(RUTH.name).get_fingerprint()}"
+        ]
 
 
 def commit_of(world: SignedSample) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from retrain_assets.ledger import EventKind, Namespace, SystemKey, sign
+from retrain_assets.ledger import EventDraft, EventKind, Namespace, SystemKey, sign
 from retrain_assets.reports.export import script
 from retrain_assets_tests.release.people import key_of, line_of
 from retrain_assets_tests.reports.sample_evidence import DORA, RUTH
@@ -196,6 +196,16 @@ class TestWhatTheSystemItselfCannotForge:
         said = run(folder)
         assert said.faults == ["the events name the system's key and the contract"]
         assert said.lines[1] == f"holds  the system signed SHA256SUMS, its key is {other.fingerprint}"
+
+
+def test_a_signature_given_for_another_version_counts_for_nothing(tmp_path: Path) -> None:
+    world = bootstrapped(tmp_path / "home")
+    said = world.event(EventKind.CHAMPION_BOOTSTRAPPED, FIRST)
+    again = EventDraft(said.at, said.actor, said.kind, said.model, said.reason, FIRST, payload={**said.payload, "version": "7"})
+    number = world.ledger.append(again).sequence
+    assert run(unpacked(exported(world, FIRST), tmp_path)).faults == [
+        f"event {number}, champion_bootstrapped by '{RUTH.name}': signed with {key_of(RUTH.name).get_fingerprint()}"
+    ]
 
 
 @pytest.mark.parametrize(
