@@ -131,6 +131,15 @@ def test_a_ledger_restored_from_before_a_decision_does_not_set_an_earlier_anchor
     assert world.registry.heads[MODEL, "2"] == later
 
 
+def test_a_later_place_in_the_chain_proves_more_and_stays(world: World) -> None:
+    world.promoted(KEY)
+    world.controller.record_audit(MODEL, KEY, world.evidence.put({"pack": 1}))
+    later = world.registry.heads[MODEL, "2"] = anchoring.head_anchor(world.ledger)
+    assert Anchor.parse(later) != last_decision(world)
+    world.controller.reconcile(everything=True)
+    assert world.registry.heads[MODEL, "2"] == later
+
+
 def test_a_tag_that_somebody_took_away_is_set_again(world: World) -> None:
     world.promoted(KEY)
     head = world.registry.heads.pop((MODEL, "2"))

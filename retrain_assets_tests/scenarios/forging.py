@@ -16,7 +16,7 @@ from retrain_assets.ledger.watermarks import seal
 from retrain_assets_tests.tampering import tampered as database
 
 Row = dict[str, Any]
-__all__ = ["altered", "altered_leaf", "database", "fit", "flipped", "hide", "replace_events", "rows"]
+__all__ = ["altered", "altered_leaf", "change_payload", "database", "fit", "flipped", "hide", "replace_events", "rows"]
 
 LETTERS = string.ascii_letters + string.digits + " .:-_{}\"'\\é\t"
 
@@ -60,6 +60,13 @@ def fit(events: list[Row]) -> None:
         row["payload"] = canonical_json(fields["payload"]).decode()
         fields["actor"] = {"kind": row["actor_kind"], "name": row["actor_name"]}
         previous = row["hash"] = event_hash(fields)
+
+
+def change_payload(row: Row, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what an event says, its hash left as it was."""
+    payload = json.loads(row["payload"])
+    change(payload)
+    row["payload"] = canonical_json(payload).decode()
 
 
 def hide(connection: sqlite3.Connection, first: int) -> None:
