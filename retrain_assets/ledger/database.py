@@ -157,6 +157,23 @@ class Database:
             raise CustodyError("the ledger is gone", where=self.url, remedy="restore the ledger from a backup") from error
 
 
+def execute(connection: sa.Connection, statement: str, parameters: Sequence[Any] = ()) -> Any:
+    """The driver's cursor for a statement with ``?`` for its parameters; without SQLAlchemy's work, which an append waits for.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: what the driver raises, as SQLAlchemy shows it.
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        statement = statement.replace("?", "%s")
+    base: type[Exception] = connection.dialect.loaded_dbapi.Error
+    try:
+        return driver.execute(statement, parameters)
+    except base as error:
+        shown = sa.exc.DBAPIError.instance(statement, tuple(parameters), error, base, dialect=connection.dialect)
+        raise shown from error
+
+
 def stored_rows(connection: sa.Connection, query: str) -> Iterator[Sequence[Any]]:
     """Rows as the driver gives them, a part at a time: a million of them take no more memory than a thousand."""
     driver: Any = connection.connection.driver_connection

@@ -25,7 +25,7 @@ from retrain_assets.ledger.checkpoints import (
     resumed,
     stored_checkpoint,
 )
-from retrain_assets.ledger.database import Database, lenient_text, stored_rows
+from retrain_assets.ledger.database import Database, execute, lenient_text, stored_rows
 from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Event, EventDraft, EventKind
 from retrain_assets.ledger.merkle import CompactRange, Tree
 from retrain_assets.ledger.rows import event_of, linked
@@ -274,11 +274,11 @@ class Ledger:
     def _sound_head(self, connection: sa.Connection) -> tuple[int, str]:
         """The head, locked, after a look at whether it and the last event are what was recorded."""
         lock = "" if self._database.is_sqlite else " FOR UPDATE"
-        head = connection.exec_driver_sql(f"SELECT sequence, hash FROM head{lock}").one_or_none()
+        head = execute(connection, f"SELECT sequence, hash FROM head{lock}").fetchone()
         if head is None:
             raise self._damaged("the head row is gone")
         sequence, previous = head
-        row = connection.exec_driver_sql(_LAST_QUERY).one_or_none()
+        row = execute(connection, _LAST_QUERY).fetchone()
         last = (row[0], row[14]) if row else (0, GENESIS)
         if (sequence, previous) != last:
             raise self._damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
@@ -339,14 +339,10 @@ def _appended(connection: sa.Connection, drafts: Sequence[EventDraft], sequence:
         rows.append(linked(draft, sequence + 1, previous, recorded_at))
         sequence, previous = rows[-1][0], rows[-1][-1]
     if rows:
-        connection.exec_driver_sql(_written(connection, _INSERT), rows)
-        connection.exec_driver_sql(_written(connection, _MOVE_HEAD), (sequence, previous))
+        for row in rows:
+            execute(connection, _INSERT, row)
+        execute(connection, _MOVE_HEAD, (sequence, previous))
     return [event_of(row) for row in rows]
-
-
-def _written(connection: sa.Connection, statement: str) -> str:
-    """A statement with the driver's own placeholders; the statements of an append go without SQLAlchemy's, for speed."""
-    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")
 
 
 def _key_added(key: SystemKey, known: Sequence[RecordedKey], at: datetime) -> EventDraft:
