@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -187,9 +188,16 @@ class TestEverythingElseIsANo:
         assert "cannot be reached" in answer_of(PolicyHook(url=f"http://127.0.0.1:{port}/"), CASE)[1][0]
 
     def test_a_command_that_does_not_answer_in_time_ends_with_its_children(self, script: Script, tmp_path: Path) -> None:
-        code = "import subprocess\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\ntime.sleep(600)"
-        hook = script.does(code).model_copy(update={"timeout": timedelta(seconds=1)})
-        assert answer_of(hook, CASE)[:2] == (False, ("the command did not answer within 1 s",))
+        started = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+        code = f"import subprocess\nopen({str(tmp_path / 'child')!r}, 'w').write(str({started}.pid))\ntime.sleep(600)"
+        hook = script.does(code).model_copy(update={"timeout": timedelta(seconds=2)})
+        assert answer_of(hook, CASE)[:2] == (False, ("the command did not answer within 2 s",))
+        child = Path("/proc") / (tmp_path / "child").read_text() / "stat"
+        for _ in range(1000):
+            if not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+            time.sleep(0.01)
+        pytest.fail("what the command started goes on")
 
     def test_a_server_that_does_not_answer_in_time(self, server: Server) -> None:
         ended = threading.Event()
