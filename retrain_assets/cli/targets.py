@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from retrain_assets.cli.show import moment
-from retrain_assets.contract import Outcome, Refused, RetrainError
+from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.release import ModelState, ReleaseController, ToggleState, ToggleStatus
 from retrain_assets.release.commands import command_of
+from retrain_assets.release.overrides import closed_checks
 from retrain_assets.release.toggle import Move
 
 Fits = Callable[[ModelState], list[ToggleState]]
@@ -106,7 +107,7 @@ def retrain_to_arm(controller: ReleaseController, name: str, retrain: str | None
         if one.candidate is not None
         and one.decision is None
         and state.toggle_of(one.key) is None
-        and all(record.outcome is Outcome.PASS for record in one.verdicts.values())
+        and not any(closed_checks(one, gate, controller.clock.now()) for gate in one.verdicts)
     ]
     if not waiting:
         raise Refused("no retrain has a candidate that waits for a toggle", where=model, remedy="launch a retrain first")

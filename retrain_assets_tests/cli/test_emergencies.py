@@ -172,7 +172,7 @@ class TestOverrides:
         assert f"OVERRIDDEN: offline.slices_hold of {SECOND} by {RUTH.name} and {PAUL}" in shown
         assert "fail, OVERRIDDEN" in shown
         assert "  open  " in shown.splitlines()[-1]
-        act("toggle", "arm", MODEL, SECOND)
+        act("toggle", "arm", MODEL)
         assert "offline.slices_hold by ruth@example.org and paul@example.org" in run("toggle", "show", TOGGLE).stdout
 
     def test_it_is_withdrawn_by_who_signed_it(self, run: Run, act: Run, stopped: World) -> None:
