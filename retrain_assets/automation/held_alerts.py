@@ -20,7 +20,7 @@ ROLES = frozenset({Role.EVALUATION, Role.RELEASE})
 
 def held_alerts(instance: dg.DagsterInstance, road: Road, state: ModelState) -> list[Alert]:
     """What is held back since the latest launch: drift of the present champion, and the schedule. Each is told anew when its
-    reasons change, not with every window.
+    reasons change, not with every window. Dagster's record is asked only where the contract tells somebody.
 
     Args:
         instance: Dagster's record.
@@ -28,7 +28,8 @@ def held_alerts(instance: dg.DagsterInstance, road: Road, state: ModelState) -> 
         state: the model's.
     """
     cadence, champion = road.contract.cadence, state.champion
-    if champion is None or (cadence.on_drift is None and cadence.cron is None):
+    nothing_to_hold = cadence.on_drift is None and cadence.cron is None
+    if champion is None or nothing_to_hold or not road.contract.notify:
         return []
     since = max((retrain.launched_at for retrain in state.retrains.values()), default=None)
     alarm, schedule = _latest(instance, road, champion.version, since)
