@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -39,6 +41,7 @@ def reproduce(ctx: click.Context, model: str, retrain: str, fast: bool, full: bo
 
     home = Home.from_environment()
     require_record(home)
+    _project_on_path()
     found: list[Result] = []
     for result in reproduced(home, model, retrain, Depth.FAST if fast else Depth.FULL if full else Depth.USUAL):
         found.append(result)
@@ -47,12 +50,8 @@ def reproduce(ctx: click.Context, model: str, retrain: str, fast: bool, full: bo
     different = [one for one in found if one.status is Status.DIFFERENT]
     missing = [one for one in found if one.missing]
     if as_json:
-        told = {
-            "model": model,
-            "retrain": retrain,
-            "equal": not different and not missing,
-            "seconds": sum(one.seconds for one in found),
-        }
+        told = {"model": model, "retrain": retrain, "equal": not different and not missing}
+        told["seconds"] = sum(one.seconds for one in found)
         say_json({**told, "steps": [one.to_json() for one in found]})
     else:
         _say_summary(found)
@@ -63,6 +62,14 @@ def reproduce(ctx: click.Context, model: str, retrain: str, fast: bool, full: bo
         ctx.exit(
             tell(f"{where}: {len(missing)} steps cannot be recomputed, what they rest on is not stored here", ExitCode.INPUT)
         )
+
+
+def _project_on_path() -> None:
+    """The team's code is imported from the project one stands in, as Dagster does."""
+    folder = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / "pyproject.toml").is_file()), Path.cwd())
+    base = folder / "src" if (folder / "src").is_dir() else folder
+    if str(base) not in sys.path:
+        sys.path.insert(0, str(base))
 
 
 def _say(result: Result) -> None:

@@ -23,6 +23,10 @@ def surroundings(stored: Stored) -> tuple[Cause, ...]:
     if manifest is not None:
         found += packages_differ(manifest, stored.contract)
         found += platform_differs(manifest, stored.contract)
+    if not stored.home.unit_key_path.exists():
+        found.append(
+            Cause(CauseKind.EVIDENCE, f"{stored.home.unit_key_path} is gone: units have other names in evidence made now")
+        )
     return (*found, *_product(stored))
 
 

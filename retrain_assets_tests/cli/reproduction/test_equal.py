@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from retrain_assets.cli.reproduction import Status
 from retrain_assets.cli.reproduction.looks import look_results
 from retrain_assets.serving import ExposureLog
 from retrain_assets_tests.cli.reproduction.conftest import Promoted
+from retrain_assets_tests.conftest import CHECKOUT
 from retrain_assets_tests.scenarios.story import FIRST, MODEL, RETRAIN
 
 STEPS = {"1 data set", "2 features", "3 candidate", "4 gates", "5 canary", "6 decision", "7 pack"}
@@ -44,6 +48,32 @@ def test_fast_fits_nothing_and_says_what_it_left_out(promoted: Promoted) -> None
     left_out = [one["what"] for one in told["steps"] if one["status"] == "not recomputed"]
     assert left_out == ["taken from the source again", "features → candidate", "candidate → evaluation", "looks"]
     assert len([line for line in done.stdout.splitlines() if " equal " in line]) == len(told["steps"]) - len(left_out)
+
+
+def test_another_process_takes_the_team_s_code_from_the_project_it_stands_in(promoted: Promoted, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "pyproject.toml").write_text("")
+    shutil.copy(promoted.code, project / "src")
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "retrain_assets.cli",
+        "audit",
+        "reproduce",
+        MODEL,
+        RETRAIN,
+        "--fast",
+        "--json",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "RETRAIN_HOME": str(promoted.home.root)}
+
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["equal"]
 
 
 def test_looks_come_out_equal_where_a_copy_has_lost_the_times_of_its_files(promoted: Promoted, tmp_path: Path) -> None:
