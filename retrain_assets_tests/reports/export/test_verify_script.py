@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from retrain_assets.ledger import EventDraft, EventKind, Namespace, SystemKey, sign
+from retrain_assets.ledger import EventDraft, EventKind, Namespace, Statement, SystemKey, sign
+from retrain_assets.release.signing import Signed
 from retrain_assets.reports.export import script
 from retrain_assets_tests.release.people import key_of, line_of
 from retrain_assets_tests.reports.sample_evidence import DORA, RUTH
@@ -180,6 +184,14 @@ class TestWhatTheSystemItselfCannotForge:
         resign(folder, system)
         assert "signed with no key of theirs" in run(folder).faults[0]
 
+    def test_another_statement_that_the_person_did_sign(self, folder: Path, signed_home: SignedSample) -> None:
+        file = folder / f"{approval(signed_home)}.json"
+        statement = replace(Statement.from_json(json.loads(file.read_bytes())), reason="not what the event says")
+        file.write_bytes(statement.bytes)
+        file.with_suffix(".json.sig").write_text(sign(statement.bytes, key_of(RUTH.name), Namespace.APPROVE))
+        resign(folder, system_key(signed_home))
+        assert f"approved by '{RUTH.name}'" in run(folder).faults[0]
+
     def test_an_approval_that_is_taken_out(self, folder: Path, signed_home: SignedSample) -> None:
         for end in ("json", "json.sig"):
             (folder / f"{approval(signed_home)}.{end}").unlink()
@@ -198,10 +210,13 @@ class TestWhatTheSystemItselfCannotForge:
         assert said.lines[1] == f"holds  the system signed SHA256SUMS, its key is {other.fingerprint}"
 
 
-def test_a_signature_given_for_another_version_counts_for_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("about", [{"ledger": "0" * 64}, {"retrain": "2013-05-01"}, {"subject": {"version": "7"}}], ids=str)
+def test_a_signature_given_for_something_else_counts_for_nothing(tmp_path: Path, about: dict[str, Any]) -> None:
     world = bootstrapped(tmp_path / "home")
     said = world.event(EventKind.CHAMPION_BOOTSTRAPPED, FIRST)
-    again = EventDraft(said.at, said.actor, said.kind, said.model, said.reason, FIRST, payload={**said.payload, "version": "7"})
+    statement = replace(Statement.from_json(said.payload["signed"]["statement"]), **about)
+    signed = Signed(statement, sign(statement.bytes, key_of(RUTH.name), Namespace.APPROVE)).to_json("")
+    again = EventDraft(said.at, said.actor, said.kind, said.model, said.reason, FIRST, payload={**said.payload, "signed": signed})
     number = world.ledger.append(again).sequence
     assert run(unpacked(exported(world, FIRST), tmp_path)).faults == [
         f"event {number}, champion_bootstrapped by '{RUTH.name}': signed with {key_of(RUTH.name).get_fingerprint()}"
