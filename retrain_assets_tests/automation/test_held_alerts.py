@@ -20,7 +20,11 @@ from retrain_assets.release import ModelState, RetrainState
 from retrain_assets.routing import VersionRef
 from retrain_assets_tests.automation.watch import contract_telling
 
-ROAD = Road(contract_telling(cadence={"on_drift": {"window": "14d", "limits": {"calibration_bias": 0.1}}, "cron": "0 6 1 * *"}))
+ROAD = Road(
+    contract_telling(
+        "${CHAT_URL}", cadence={"on_drift": {"window": "14d", "limits": {"calibration_bias": 0.1}}, "cron": "0 6 1 * *"}
+    )
+)
 DAY = timedelta(days=1)
 MONDAY = datetime(2024, 3, 4, 6, tzinfo=UTC)
 WAIT = Hold(Rule.MIN_INTERVAL, "less than min_interval 35d ago", MONDAY + 30 * DAY)
