@@ -76,13 +76,7 @@ class Database:
                 with self._engine.connect().execution_options(retrain_write=write) as connection, connection.begin():
                     yield connection
             except OperationalError as error:
-                self._refuse_gone(error)
-                if "Could not decode" in str(error.orig):
-                    raise CustodyError(
-                        "a stored text is not UTF-8 any more",
-                        where=self.url,
-                        remedy="run retrain audit verify and restore the ledger from a backup",
-                    ) from error
+                self._refuse_damage(error)
                 raise
 
     @contextmanager
@@ -94,7 +88,7 @@ class Database:
                 with self._alone.connect().execution_options(**options) as connection, connection.begin():
                     yield connection
             except OperationalError as error:
-                self._refuse_gone(error)
+                self._refuse_damage(error)
                 raise
 
     @property
@@ -152,9 +146,15 @@ class Database:
                     del self._users[me]
                     self._turns.notify_all()
 
-    def _refuse_gone(self, error: OperationalError) -> None:
+    def _refuse_damage(self, error: OperationalError) -> None:
         if self._file and not self._file.may_create and not self._file.path.exists():
             raise CustodyError("the ledger is gone", where=self.url, remedy="restore the ledger from a backup") from error
+        if "Could not decode" in str(error.orig):
+            raise CustodyError(
+                "a stored text is not UTF-8 any more",
+                where=self.url,
+                remedy="run retrain audit verify and restore the ledger from a backup",
+            ) from error
 
 
 def execute(connection: sa.Connection, statement: str, parameters: Sequence[Any] = ()) -> Any:

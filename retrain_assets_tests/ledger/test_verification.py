@@ -160,6 +160,15 @@ def test_what_sqlite_lets_in_is_named(file: Path, edit: str, sequence: int, word
     assert first.sequence == sequence
 
 
+def test_text_that_is_none_is_refused_by_whoever_reads_it(file: Path) -> None:
+    ledger = Ledger(f"sqlite:///{file}")
+    with tampered(file) as connection:
+        connection.execute("UPDATE events SET reason = CAST(x'ff' || reason AS TEXT) WHERE sequence = 5")
+    for read in (ledger.events, lambda: list(ledger.texts())):
+        with pytest.raises(CustodyError, match="not UTF-8 any more; run retrain audit verify"):
+            read()
+
+
 def test_two_events_that_changed_places_are_found(file: Path) -> None:
     with tampered(file) as connection:
         connection.execute("UPDATE events SET sequence = 100 WHERE sequence = 5")
