@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from retrain_assets.ledger import EventDraft, EventKind, Namespace, Statement, SystemKey, sign
 from retrain_assets.release.signing import Signed
 from retrain_assets.reports.export import script
+from retrain_assets.reports.export.attestations import attested
 from retrain_assets_tests.release.people import key_of, line_of
 from retrain_assets_tests.reports.sample_evidence import DORA, RUTH
 
@@ -183,6 +185,15 @@ class TestWhatTheSystemItselfCannotForge:
         signature.write_text(system.sign(statement.read_bytes(), Namespace.APPROVE))
         resign(folder, system)
         assert "signed with no key of theirs" in run(folder).faults[0]
+
+    def test_an_attestation_about_another_model(self, folder: Path, signed_home: SignedSample) -> None:
+        system = system_key(signed_home)
+        statement = json.loads(base64.b64decode(json.loads((folder / "decision.dsse.json").read_bytes())["payload"]))
+        statement["subject"][0]["digest"]["sha256"] = "0" * 64
+        for name, data in attested("decision", statement, system):
+            (folder / name).write_bytes(data)
+        resign(folder, system)
+        assert run(folder).faults == ["the system attested the decision"]
 
     def test_another_statement_that_the_person_did_sign(self, folder: Path, signed_home: SignedSample) -> None:
         file = folder / f"{approval(signed_home)}.json"
