@@ -44,7 +44,7 @@ def named_evidence(events: Iterable[Event]) -> dict[str, int]:
     """Digests that have to be in the evidence store, each with the first event that names it."""
     named: dict[str, int] = {}
     for event in events:
-        packs = {event.payload["evidence"]} if event.kind is EventKind.AUDIT_RECORDED else set()
+        packs = {event.payload["evidence"]} if event.kind in (EventKind.AUDIT_RECORDED, EventKind.RELEASE_REVIEWED) else set()
         for digest in recorded_evidence([event]) | packs:
             named.setdefault(digest, event.sequence)
     return named
