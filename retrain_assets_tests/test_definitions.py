@@ -148,10 +148,13 @@ CHECKS = {
         "all_gates_passed",
         "verdicts_match_bundle",
         "approved_by_enough",
+        "approved_by_each_role",
         "approver_is_not_the_launcher",
         "approval_is_fresh_and_for_this_evidence",
+        "approvals_are_signed",
         "not_in_change_freeze",
         "toggle_awaits_approval",
+        "policy_allows",
     },
 }
 
@@ -212,7 +215,9 @@ def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location:
 
 def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
     """A failed gate is not retried: no job retries on an asset's failure."""
-    assert location["sensors"] == {f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")}
+    assert location["sensors"] == {
+        f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")
+    }
     assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
     tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}
     jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in location["jobs"].items()}

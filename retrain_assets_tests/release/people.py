@@ -16,8 +16,6 @@ from retrain_assets.release.signing import Case, Signed
 
 from .world import MODEL, PAUL, RUTH, World, contract
 
-KEY = "2013-07-01"
-
 if TYPE_CHECKING:
     from asyncssh import SSHKey
 
@@ -69,6 +67,11 @@ def approve(world: World, actor: Actor = RUTH, reason: str = "clear win", **chan
     """A signed approval, as a person gives it."""
     case, _ = world.controller.approval_case(MODEL, KEY, actor, reason)
     return world.controller.approve(MODEL, KEY, actor, reason, signed=by(actor, case, **changes))
+
+
+def withdrawal(world: World, actor: Actor = RUTH, reason: str = "no") -> Case:
+    """What has to be signed to take an approval back."""
+    return world.controller.withdrawal_case(MODEL, KEY, actor, reason)[0]
 
 
 def copied(world: World, root: Path) -> World:

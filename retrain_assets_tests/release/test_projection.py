@@ -172,7 +172,8 @@ controller.rollback({name!r}, Actor("person", "paul@flights.example"), "complain
     assert world.registry.aliases[MODEL, "challenger"] == "2"
     repaired = world.another_controller().reconcile()
     assert repaired.flags
-    assert repaired.registry == (f"{MODEL}/2 rolled_back", f"{MODEL}@challenger -> nothing")
+    anchored = f"{MODEL}/2 anchored at event {world.ledger.head()[0]}"
+    assert repaired.registry == (f"{MODEL}/2 rolled_back", f"{MODEL}@challenger -> nothing", anchored)
     assert world.flags()["flags"][MODEL]["metadata"]["state"] == "rolled_back"
     assert world.registry.aliases == {(MODEL, "champion"): "1"}
     assert world.ledger.verify() == []
