@@ -81,8 +81,7 @@ def checkpoint(ledger: Ledger, home: Home, at: datetime) -> Checkpoint:
 def sign_decisions(ledger: Ledger, home: Home, at: datetime) -> None:
     """A checkpoint after the last decision, where there is none yet. What stands in the way is logged; reconciling repairs it."""
     try:
-        decisions, signed = _open_decisions(ledger), ledger.checkpoints()
-        if decisions and (not signed or signed[-1].sequence < decisions[-1].sequence):
+        if (decisions := _open_decisions(ledger)) and _last_signed(ledger) < decisions[-1].sequence:
             checkpoint(ledger, home, at)
     except _IN_THE_WAY as error:
         _LOG.warning("the ledger's head is not signed: %s; retrain reconcile does it when it can", first_line(error))
@@ -120,8 +119,7 @@ def anchor_versions(
             for (model, version), anchor in version_anchors(decisions, states()).items():
                 if _anchored(ledger, registry(), model, version, anchor):
                     done.append(f"{model}/{version} anchored at event {anchor.sequence}")
-            signed = ledger.checkpoints()
-            if decisions and signed and signed[-1].sequence >= decisions[-1].sequence:
+            if decisions and _last_signed(ledger) >= decisions[-1].sequence:
                 ledger.set_projection(ANCHORS, decisions[-1].sequence)
     except _IN_THE_WAY as error:
         _LOG.warning("the ledger's head is not anchored: %s; retrain reconcile does it when it can", first_line(error))
@@ -186,6 +184,11 @@ def _hash_at(ledger: Ledger, sequence: int) -> str | None:
     """The stored hash of an event; None where there is none."""
     hashes = list(ledger.hashes(until=sequence))
     return hashes[-1] if len(hashes) == sequence else None
+
+
+def _last_signed(ledger: Ledger) -> int:
+    """The last event that a checkpoint covers; 0 without one."""
+    return max((signed.sequence for signed in ledger.checkpoints()), default=0)
 
 
 def _open_decisions(ledger: Ledger) -> list[Event]:
