@@ -37,6 +37,12 @@ ANSWER_SYMBOLS = {"good": "✓", "bad": "✕", "note": "◆", "open": "…"}
 TONE_SYMBOLS = {"good": "✓", "bad": "✕", "warn": "?"}
 CALL_SYMBOLS = {"good": "▲", "bad": "✕", "warn": "!", "open": "…"}
 
+FEW_ROWS = 3
+"""Entries a cell of the custody table shows without folding them."""
+
+MOST_LETTERS, BEGINNING = 420, 90
+"""Letters a cell shows without folding them, and those it shows of what is folded."""
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
@@ -94,6 +100,23 @@ def moment(value: str | None) -> Markup:
     if not value:
         return cell(None)
     return Markup('<time datetime="{}">{}</time>').format(value, words.moment(value))
+
+
+def folded(value: Any) -> dict[str, Any] | None:
+    """How a value too long for a cell is folded: ``summary`` and, of a list of mappings, ``columns``, ``rows``, ``numeric``.
+
+    None for a value that a cell takes as it is.
+    """
+    rows = _rows(value)
+    if len(rows) > FEW_ROWS:
+        (part,) = evidence_parts({"": value})
+        return {"summary": f"{len(rows)} entries", **part}
+    text = str(cell(value).striptags())
+    return {"summary": _beginning(text), "rows": None} if len(text) > MOST_LETTERS else None
+
+
+def _beginning(text: str) -> str:
+    return text[:BEGINNING].rsplit(" ", 1)[0].rstrip(" ,;") + " …"
 
 
 def evidence_parts(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -158,6 +181,7 @@ def _environment() -> Environment:
         anchor=anchor,
         cell=cell,
         fields_by_name=fields_by_name,
+        folded=folded,
         breakable=breakable,
         moment=moment,
         minute=words.minute,

@@ -12,7 +12,7 @@ import pytest
 
 from retrain_assets.reports import pack_page
 from retrain_assets.reports.index import index_of
-from retrain_assets.reports.page import cell, evidence_parts, index_page
+from retrain_assets.reports.page import cell, evidence_parts, folded, index_page
 from retrain_assets_tests.reports.conftest import packed, paged
 from retrain_assets_tests.reports.sample import DRIFT, MODEL, Sample
 
@@ -189,3 +189,17 @@ def read(page: str) -> Outline:
 def text_of(page: str) -> str:
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", body)).split())
+
+
+def test_what_is_too_long_for_a_cell_is_folded_and_nothing_else_is() -> None:
+    looks = [{"event": number, "action": "keep"} for number in range(4)]
+    table = folded(looks)
+    assert table is not None
+    assert (table["summary"], table["columns"], len(table["rows"])) == ("4 entries", ["action", "event"], 4)
+    assert folded(looks[:3]) is None
+    assert folded("as recorded") is None
+    long = folded({f"parameter_{number}": number for number in range(60)})
+    assert long is not None
+    assert long["rows"] is None
+    assert len(long["summary"]) < 100
+    assert long["summary"].endswith("…")
