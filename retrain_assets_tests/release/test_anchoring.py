@@ -90,7 +90,7 @@ def test_a_registry_that_is_away_is_made_to_carry_the_head_when_it_is_back(world
 def test_whoever_acts_without_anchoring_leaves_it_to_the_next_who_reconciles(world: World) -> None:
     """As the gateway does, whose workers must load neither the keys' library nor the registry's in the middle of a rollback."""
     name, before = world.ramp(KEY), len(world.ledger.checkpoints())
-    door = ReleaseController(world.home, world.ledger, world.evidence, world.registry, world.clock, anchors=False)
+    door = ReleaseController(world.home, world.ledger, world.evidence, lambda: world.registry, world.clock, anchors=False)
     door.rollback(name, SYSTEM, "guardrail")
     assert (len(world.ledger.checkpoints()), (MODEL, "2") in world.registry.heads) == (before, False)
     world.another_controller().reconcile()
@@ -126,7 +126,7 @@ def test_a_ledger_restored_from_before_a_decision_does_not_set_an_earlier_anchor
     world.controller.rollback(name, SYSTEM, "guardrail")
     later = world.registry.heads[MODEL, "2"]
     restored = Ledger(f"sqlite:///{backup}")
-    door = ReleaseController(world.home, restored, world.evidence, world.registry, world.clock)
+    door = ReleaseController(world.home, restored, world.evidence, lambda: world.registry, world.clock)
     door.reconcile(everything=True)
     assert world.registry.heads[MODEL, "2"] == later
 

@@ -237,8 +237,9 @@ def test_checkpoints_that_were_changed_exchanged_or_taken_away_are_found(tampere
                 values = (other.signature, one.sequence)
                 connection.execute(f"UPDATE checkpoints SET signature = ? {where}", values)
             elif how == "of a stranger":
-                values = (stranger.sign(one.statement, Namespace.CHECKPOINT), stranger.fingerprint, one.sequence)
-                connection.execute(f"UPDATE checkpoints SET signature = ?, key = ? {where}", values)
+                signature = stranger.sign(one.statement, Namespace.CHECKPOINT)
+                signed = (signature, stranger.fingerprint, one.sequence)
+                connection.execute(f"UPDATE checkpoints SET signature = ?, key = ? {where}", signed)
             else:
                 column = draw.choice(("statement", "signature", "key", "peaks"))
                 (value,) = connection.execute(f"SELECT {column} FROM checkpoints {where}", (one.sequence,)).fetchone()
