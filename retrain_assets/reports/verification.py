@@ -32,11 +32,11 @@ def _commands(record: Record, evidence: list[dict[str, Any]]) -> list[dict[str, 
             "line": f"retrain audit show {record.model} {record.retrain}",
         },
         {
-            "shows": "Gates and decision, computed again from what was stored: what is equal byte for byte, and why the rest is not.",
+            "shows": "Gates and decision, computed again from what was stored: what is equal byte for byte, and why not.",
             "line": f"retrain audit reproduce {record.model} {record.retrain}",
         },
         {
-            "shows": "The record as an archive that anybody checks without this product: sums, signatures, chain, model, evidence.",
+            "shows": "The record as an archive that anybody checks without this product: sums, signatures, chain, evidence.",
             "line": f'retrain audit export {record.model} {record.retrain} --reason "who asked for it"',
         },
     ]

@@ -27,7 +27,7 @@ TELLS = "retrain_assets_tests.scenarios.telling_features.build"
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, waiting_home: Path) -> Iterator[Story]:
-    """Beside a ramp that was looked at, a retrain whose rows break every rule that shows rows, and one whose feature code raises."""
+    """Beside a ramp that was looked at, a retrain whose rows break every rule that shows rows, one whose feature code raises."""
     root = tmp_path_factory.mktemp("people") / "home"
     copy_home(waiting_home, root)
     with story_in(root) as story:

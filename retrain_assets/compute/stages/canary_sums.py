@@ -107,7 +107,8 @@ def _cells(units: Units, column: str | None, names: list[str], terms: Terms) -> 
         counts += of_measure
         sizes.append(len(of_measure))
     by = [*([column] if column else []), "number", "challenger"]
-    rows = units.traffic.group_by(by, maintain_order=True).agg(one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts))
+    wanted = [one.cast(pl.Float64).alias(f"a{place}") for place, one in enumerate(counts)]
+    rows = units.traffic.group_by(by, maintain_order=True).agg(wanted)
     ends = np.cumsum(sizes)
     found: dict[Key, Floats] = {}
     for row in rows.iter_rows():

@@ -55,8 +55,8 @@ def dataset(request: StageRequest) -> StageResult:
 
     Output ``dataset``: folder with ``train.parquet`` and ``holdout.parquet``: the schema's columns of rows whose label is known
     at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Output
-    ``left_out``: folder with the rows of that time that are in neither, so that the gate can be judged again without the source. Rows
-    whose label is not known yet (event time + label delay after the cut-off) or missing, and hold-out rows of a group
+    ``left_out``: folder with the rows of that time that are in neither, so that the gate can be judged again without the source.
+    Rows whose label is not known yet (event time + label delay after the cut-off) or missing, and hold-out rows of a group
     (``source.group``) that training has, are left out and counted, and so are rows of the files without an event time. Verdicts:
     gate data.
 
