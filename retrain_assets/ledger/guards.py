@@ -79,16 +79,18 @@ def guard_faults(connection: sa.Connection) -> list[str]:
         strange = [f"the {kind} {name}" for kind, name in foreign if name not in wanted]
     else:
         wanted = postgresql_guards()
-        bodies = {
-            f"{name}()": body
-            for name, body in connection.exec_driver_sql(
-                "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+        made = {
+            f"{name}({arguments})": (body, language)
+            for name, arguments, body, language in connection.exec_driver_sql(
+                "SELECT proname, pg_get_function_arguments(pg_proc.oid), prosrc, lanname FROM pg_proc "
+                "JOIN pg_language ON pg_language.oid = prolang WHERE pronamespace = current_schema()::regnamespace"
             )
         }
         triggers = {
-            name
-            for (name,) in connection.exec_driver_sql(
-                f"SELECT tgname FROM pg_trigger {_OF_THE_LEDGER} AND tgenabled IN ('O', 'A')"
+            name: (definition, own)
+            for name, definition, own in connection.exec_driver_sql(
+                "SELECT tgname, pg_get_triggerdef(pg_trigger.oid, true), pronamespace = current_schema()::regnamespace "
+                f"FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid {_OF_THE_LEDGER} AND tgenabled IN ('O', 'A')"
             )
         }
         strange = [
@@ -103,10 +105,25 @@ def guard_faults(connection: sa.Connection) -> list[str]:
         wrong = [
             name
             for name, sql in wanted.items()
-            if (bodies.get(name) != sql.split("$$")[1] if name.endswith("()") else name not in triggers)
+            if not (made.get(name) == (sql.split("$$")[1], "plpgsql") if "()" in name else _is_as_made(sql, triggers.get(name)))
         ]
     lost = [f"the trigger {name}, which keeps the record from being changed, is not as it was made" for name in wrong]
     return lost + [f"{what} is not the ledger's: it could change what is written or read" for what in strange]
+
+
+def _is_as_made(sql: str, found: tuple[str, bool] | None) -> bool:
+    """Whether a trigger calls the ledger's own function at the same events, of every row or statement, without a condition.
+
+    PostgreSQL tells it in other words: ``DELETE OR UPDATE``, and with the schema where it is not the first in the search path.
+    """
+    if found is None or not found[1]:
+        return False
+    return _words(sql) == _words(found[0])
+
+
+def _words(sql: str) -> list[str]:
+    before, _, after = sql.partition(" ON ")
+    return [*sorted(before.replace(" OR ", " ").split()), *(word.rpartition(".")[2] for word in after.split())]
 
 
 def _sqlite(name: str, when: str, refusal: str) -> str:

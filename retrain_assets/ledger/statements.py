@@ -101,8 +101,13 @@ class Statement:
             )
             if made.at.tzinfo is None:
                 raise ValueError("its time has no timezone")
+            texts = (made.ledger, made.model, made.principal, made.reason, made.nonce)
+            if not all(isinstance(one, str) and one for one in texts):
+                raise ValueError("its ledger, model, principal, reason and nonce are texts")
+            if not all(one is None or isinstance(one, str) for one in (made.retrain, made.toggle)):
+                raise ValueError("its retrain and toggle are texts or null")
             same = canonical_json(made.to_json()) == canonical_json(dict(value))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise SignatureError(f"it is not a statement ({error})", remedy="sign what retrain prints") from error
         if not same:
             raise SignatureError("it says more or less than a statement does", remedy="sign what retrain prints")

@@ -180,7 +180,7 @@ class Ledger:
 
         Args:
             key: the system's key.
-            at: the clock's time.
+            at: the clock's time. Where the clock went back, the checkpoint bears the time of the one before.
 
         Raises:
             CustodyError: when the end of the chain, or the checkpoint before, is not what was recorded.
@@ -198,6 +198,7 @@ class Ledger:
                 tree = resumed(stored[-1])
                 if tree.size == sequence and (same := stored[-1].checkpoint) is not None and same.key == key.fingerprint:
                     return same
+                at = max([at, *(one.checkpoint.at for one in stored[-1:] if one.checkpoint is not None)])
             query = sa.select(EVENTS.c.hash).where(EVENTS.c.sequence > tree.size).order_by(EVENTS.c.sequence)
             tree.extend(bytes.fromhex(found) for found in connection.execute(query).scalars())
             if tree.size != sequence:
@@ -233,6 +234,11 @@ class Ledger:
             lenient_text(connection)
             for (found,) in stored_rows(connection, f"SELECT hash FROM events{where} ORDER BY sequence"):
                 yield found
+
+    def hash_of(self, sequence: int) -> str | None:
+        """The stored hash of one event; None where there is none."""
+        with self._database.transaction() as connection:
+            return connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == sequence)).scalar_one_or_none()
 
     def inclusion(self, sequence: int, checkpoint: Checkpoint) -> Inclusion:
         """Proof that an event is part of what a checkpoint signs; see :meth:`inclusions`."""

@@ -160,7 +160,7 @@ def replaceable(carried: str | None, anchor: Anchor, ledger: Ledger) -> bool:
     if carried is None:
         return True
     found = Anchor.parse(carried)
-    return found is not None and found.sequence <= anchor.sequence and _hash_at(ledger, found.sequence) == found.hash
+    return found is not None and found.sequence <= anchor.sequence and ledger.hash_of(found.sequence) == found.hash
 
 
 def _anchored(ledger: Ledger, registry: RegistryProtocol, model: str, version: str, anchor: Anchor) -> bool:
@@ -178,12 +178,6 @@ def _anchored(ledger: Ledger, registry: RegistryProtocol, model: str, version: s
         carried,
     )
     return False
-
-
-def _hash_at(ledger: Ledger, sequence: int) -> str | None:
-    """The stored hash of an event; None where there is none."""
-    hashes = list(ledger.hashes(until=sequence))
-    return hashes[-1] if len(hashes) == sequence else None
 
 
 def _last_signed(ledger: Ledger) -> int:

@@ -235,5 +235,17 @@ def test_what_is_no_checkpoint_is_refused(value: dict[str, object]) -> None:
 def test_one_that_is_older_than_the_one_before_is_named(sqlite_ledger: Ledger, tmp_path: Path, key: SystemKey) -> None:
     sqlite_ledger.add_checkpoint(key, datetime(2013, 7, 2, tzinfo=UTC))
     sqlite_ledger.append(draft())
-    sqlite_ledger.add_checkpoint(key, datetime(2013, 7, 1, tzinfo=UTC))
+    made = sqlite_ledger.add_checkpoint(key, datetime(2013, 7, 3, tzinfo=UTC))
+    older = replace(made, at=datetime(2013, 7, 1, tzinfo=UTC))
+    row = (older.statement.decode(), key.sign(older.statement, Namespace.CHECKPOINT))
+    with tampered(tmp_path / "home" / "ledger.db") as connection:
+        connection.execute("UPDATE checkpoints SET statement = ?, signature = ? WHERE sequence = 2", row)
     assert "checkpoint 2: it is older than checkpoint 1 before it" in said(sqlite_ledger)
+
+
+def test_a_clock_that_went_back_breaks_nothing(ledger: Ledger, key: SystemKey) -> None:
+    """What is signed is never changed: a checkpoint that contradicts the one before would stay broken for ever."""
+    ledger.add_checkpoint(key, datetime(2013, 7, 2, tzinfo=UTC))
+    ledger.append(draft())
+    assert ledger.add_checkpoint(key, datetime(2013, 7, 1, tzinfo=UTC)).at == datetime(2013, 7, 2, tzinfo=UTC)
+    assert said(ledger) == ""

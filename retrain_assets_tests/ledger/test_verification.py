@@ -307,6 +307,35 @@ def test_a_postgresql_ledger_is_verified_the_same_way(postgres_database: str) ->
     assert "the trigger head_never_back()," in said
 
 
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "CREATE TRIGGER events_never_changed BEFORE DELETE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_never_changed()",
+        "CREATE TRIGGER events_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+        "FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION events_never_changed()",
+        "CREATE TRIGGER events_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON checkpoints "
+        "FOR EACH STATEMENT EXECUTE FUNCTION events_never_changed()",
+        "CREATE SCHEMA theirs; CREATE FUNCTION theirs.events_never_changed() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RETURN NULL; END$$; CREATE TRIGGER events_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION theirs.events_never_changed()",
+        "CREATE TRIGGER events_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION checkpoints_never_changed()",
+    ],
+    ids=["fewer events", "never true", "another table", "another schema", "another function"],
+)
+def test_a_postgresql_trigger_of_the_same_name_that_does_something_else_is_named(postgres_database: str, instead: str) -> None:
+    import psycopg
+
+    ledger = Ledger(postgres_database)
+    ledger.append(draft())
+    assert ledger.verify() == []
+    with psycopg.connect(postgres_database) as connection:
+        connection.execute("DROP TRIGGER events_never_changed ON events")
+        for statement in instead.split("; CREATE"):
+            connection.execute(statement if statement.startswith("CREATE") else f"CREATE{statement}")
+    assert "the trigger events_never_changed," in " ".join(link.message for link in ledger.verify())
+
+
 def test_thousands_of_broken_links_are_all_told(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     ledger.append_all([draft(at=datetime(2013, 7, 1, tzinfo=UTC) + timedelta(seconds=number)) for number in range(1200)])
