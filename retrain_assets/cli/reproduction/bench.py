@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from retrain_assets.cli.reproduction.causes import places_differ, surroundings
+from retrain_assets.cli.reproduction.causes import nothing_known, surroundings
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Depth, Result, Status, compared, skipped
 from retrain_assets.cli.reproduction.stored import Stored
 from retrain_assets.cli.reproduction.verdicts import Record
@@ -40,7 +40,7 @@ class Bench:
     @cached_property
     def causes(self) -> tuple[Cause, ...]:
         """What is otherwise here than where the retrain was made; that nothing known is, where nothing is."""
-        return surroundings(self.stored) or (_nothing_known(self.stored),)
+        return surroundings(self.stored) or (nothing_known(self.stored),)
 
     def run(
         self,
@@ -94,9 +94,3 @@ class Bench:
         here = self.stored.contract.limits_digest
         text = f"it was judged by thresholds {record.limits}, the recorded contract has {here}"
         return (Cause(CauseKind.CONTRACT, text), *(one for one in causes if one.kind is not CauseKind.UNKNOWN))
-
-
-def _nothing_known(stored: Stored) -> Cause:
-    elsewhere = "; ".join(places_differ(stored))
-    text = "feature code, packages, platform and the product's code are those of then"
-    return Cause(CauseKind.UNKNOWN, f"{text}; otherwise here: {elsewhere}" if elsewhere else text)

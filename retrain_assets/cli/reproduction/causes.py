@@ -30,6 +30,13 @@ def surroundings(stored: Stored) -> tuple[Cause, ...]:
     return (*found, *_product(stored))
 
 
+def nothing_known(stored: Stored) -> Cause:
+    """That nothing on record is otherwise here; with the commit where another one is, which is all that is left."""
+    elsewhere = "; ".join(places_differ(stored))
+    text = "feature code, packages, platform and what the stages rest on are those of then"
+    return Cause(CauseKind.UNKNOWN, f"{text}; otherwise here: {elsewhere}" if elsewhere else text)
+
+
 def feature_code(stored: Stored) -> Iterator[Cause]:
     """The feature function's file, where it is not the recorded one."""
     recorded = stored.subjects.get("features")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from retrain_assets.cli.reproduction.causes import surroundings
+from retrain_assets.cli.reproduction.causes import nothing_known, surroundings
 from retrain_assets.cli.reproduction.rehearsal import Rehearsal
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Result, Status, skipped
 from retrain_assets.cli.reproduction.stored import Stored
@@ -79,7 +79,7 @@ def rehearsed(
     recomputed = f"sha256:{same.hash}" if same is not None else None
     if [one.hash for one in again] == [one.hash for one in group]:
         return Result(step, f"{what}, {_numbers(group)}", Status.EQUAL, recorded, recomputed)
-    found = tuple(causes) or surroundings(stored) or (Cause(CauseKind.UNKNOWN, "the record it rests on is the same"),)
+    found = tuple(causes) or surroundings(stored) or (nothing_known(stored),)
     return Result(
         step, f"{what}, {_numbers(group)}", Status.DIFFERENT, recorded, recomputed, _first_difference(group, again), found
     )

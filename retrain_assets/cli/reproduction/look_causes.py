@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.cli.reproduction.as_of import last_row
-from retrain_assets.cli.reproduction.causes import surroundings
+from retrain_assets.cli.reproduction.causes import nothing_known, surroundings
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Result, Status
 from retrain_assets.cli.reproduction.scene import KINDS
 from retrain_assets.cli.reproduction.stored import Stored
@@ -50,7 +50,7 @@ def traffic_causes(stored: Stored, result: Result, event: Event, document: Mappi
     if now != before or _sums(document) != _sums(again):
         what = "rows are gone" if now < before else "rows are others, or more, than then"
         return replace(result, why=counted, causes=(Cause(CauseKind.TRAFFIC, f"{what}; no file is known to be missing"),))
-    causes = surroundings(stored) or (Cause(CauseKind.UNKNOWN, "traffic counts and sums are the recorded ones"),)
+    causes = surroundings(stored) or (nothing_known(stored),)
     return replace(result, why=counted, causes=causes)
 
 

@@ -96,24 +96,22 @@ class Looks:
     def _again(self, toggle: ToggleState, event: Event, recorded: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
         """The look's document computed again: with the files of then by whichever way gives the recorded digest."""
         wanted = _look_alone(document) if document is not None else None
-        looks: dict[Way, Look] = {}
+        nearest: dict[str, Any] | None = None
         for way in ways(self.traffic):
-            for fresh in (False, True):
-                looks[way] = self._look(toggle, event, way, fresh=fresh)
-                if wanted is None or digest_of(looks[way].to_json()) == wanted:
-                    break
-            else:
+            look = self._look(toggle, event, way, fresh=False)
+            if wanted is not None and digest_of(look.to_json()) != wanted:
+                look = self._look(toggle, event, way, fresh=True)
+            if wanted is not None and digest_of(look.to_json()) != wanted:
+                nearest = nearest or self._document(toggle, look, event, self._scene(way), self.source or Way.WRITTEN)
                 continue
-            break
-        else:
-            way = next(iter(looks))
-        documents: dict[Way, dict[str, Any]] = {}
-        for each in ways(self.source):
-            documents[each] = self._document(toggle, looks[way], event, self._scene(way), each)
-            if digest_of(documents[each]) == recorded:
-                self.traffic, self.source = way, each
-                return documents[each]
-        return next(iter(documents.values()))
+            for each in ways(self.source):
+                found = self._document(toggle, look, event, self._scene(way), each)
+                if digest_of(found) == recorded:
+                    self.traffic, self.source = way, each
+                    return found
+                nearest = found if nearest is None or wanted is not None else nearest
+        assert nearest is not None  # there is at least one way
+        return nearest
 
     def _look(self, toggle: ToggleState, event: Event, way: Way, *, fresh: bool) -> Look:
         scene = self._scene(way)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retrain_assets.cli.reproduction.causes import surroundings
+from retrain_assets.cli.reproduction.causes import nothing_known, surroundings
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Result, Status, compared, skipped
 from retrain_assets.cli.reproduction.stored import Stored
 from retrain_assets.contract import CustodyError, RetrainError, canonical_json, digest_of
@@ -35,6 +35,4 @@ def pack_results(stored: Stored) -> Iterator[Result]:
                 causes = (Cause(CauseKind.EVIDENCE, "; ".join(faults)), *causes)
         except CustodyError as error:
             causes = (Cause(CauseKind.EVIDENCE, error.what), *causes)
-        yield compared(
-            STEP, what, recorded, digest_of(again), causes or (Cause(CauseKind.UNKNOWN, "the record is the same"),), why=why
-        )
+        yield compared(STEP, what, recorded, digest_of(again), causes or (nothing_known(stored),), why=why)

@@ -43,7 +43,6 @@ class CauseKind(StrEnum):
     EVIDENCE = "evidence missing or changed"
     MEASURED = "measured time or memory is over its limit here"
     ROUNDING = "sums were added in another order"
-    EARLIER_STEP = "an earlier step differs"
     UNKNOWN = "no recorded input differs"
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from retrain_assets.bundle import Manifest
 from retrain_assets.compute.request import StageResult
-from retrain_assets.contract import Contract, CustodyError, RetrainError
+from retrain_assets.contract import Contract, CustodyError, Gate, RetrainError
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore
 from retrain_assets.release import ModelState, RetrainState, fold
@@ -89,9 +90,10 @@ class Stored:
         return next((one for one in recorded if limits in (None, one.limits_digest)), None)
 
     def _as_written(self, contract: Contract) -> Contract:
-        """The contract with its trainer's numbers as written: canonical JSON has no 1.0, and to an estimator 1 is not 1.0.
+        """The contract as it was written, as far as that shows in what was made: canonical JSON has no 1.0 and no order of keys.
 
-        The training stage's result has kept them; a number counts only where it is the same one.
+        To an estimator 1 is not 1.0: the training stage's result has kept its numbers, and one counts only where it is the same.
+        Metrics are judged in the order they were written, which is that of the recorded verdicts.
         """
         result = self.stage("training")
         made = result.metadata.get("manifest", {}).get("params", {}) if result is not None else {}
@@ -99,7 +101,19 @@ class Stored:
             name: made[name] if type(made.get(name)) is float and made[name] == value else value
             for name, value in contract.trainer.params.items()
         }
-        return contract.model_copy(update={"trainer": contract.trainer.model_copy(update={"params": params})})
+        judged = [verdict["check"] for event in self.events for verdict in _offline(event)]
+        place = {
+            name: min((at for at, check in enumerate(judged) if check.endswith(f"_{name}")), default=len(judged))
+            for name in contract.gates.offline.metrics
+        }
+        metrics = {name: contract.gates.offline.metrics[name] for name in sorted(place, key=lambda name: place[name])}
+        offline = contract.gates.offline.model_copy(update={"metrics": metrics})
+        return contract.model_copy(
+            update={
+                "trainer": contract.trainer.model_copy(update={"params": params}),
+                "gates": contract.gates.model_copy(update={"offline": offline}),
+            }
+        )
 
     def stage(self, name: str) -> StageResult | None:
         """The stored result of a stage; None where there is none that can be read."""
@@ -140,6 +154,13 @@ class Stored:
             return self.bundles.verified(self.known.candidate.bundle)[1]
         except RetrainError:
             return None
+
+
+def _offline(event: Event) -> list[dict[str, Any]]:
+    """The verdicts of an event of gate offline; none of others."""
+    told = event.payload
+    is_offline = event.kind is EventKind.GATE_EVALUATED and told["gate"] == Gate.OFFLINE
+    return list(told["verdicts"]) if is_offline else []
 
 
 class StoredBundles:
