@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -54,6 +55,8 @@ def custody_home(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) ->
     (folder / "home").mkdir()
     shutil.copy(empty_store, folder / "home" / "mlflow.db")
     Custody(folder / "home", keys(folder / "keys")).build()
+    with closing(sqlite3.connect(folder / "home" / "ledger.db")) as ledger:  # whoever copies it copies the one file
+        assert ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     return folder / "home"
 
 
