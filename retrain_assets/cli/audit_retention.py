@@ -56,7 +56,7 @@ def retention(model: str | None, delete: bool, records: bool, reason: str | None
 def _retention_of(controller: ReleaseController, model: str) -> ModelRetention:
     from retrain_assets.release.retention import retention_of
 
-    events, now = controller.ledger.events(model=model), controller.clock.now()
+    events, now = controller.ledger.events(), controller.clock.now()
     return retention_of(controller.home, controller.evidence, controller.state(model), events, now)
 
 

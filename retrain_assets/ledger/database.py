@@ -19,15 +19,17 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from retrain_assets.contract import CustodyError, RetrainError
+from retrain_assets.contract import CustodyError, RetrainError, first_line
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one."""
 _PAUSE_SECONDS = (0.001, 0.006)
 """Between two tries of a writer that waits."""
+_INSUFFICIENT_PRIVILEGE = "42501"
+"""PostgreSQL's SQLSTATE."""
 FORK_SECONDS = 5.0
 """How long a fork waits for transactions of other threads."""
 
@@ -70,6 +72,7 @@ class Database:
 
         Raises:
             CustodyError: when the ledger's file is gone, or what is read is no text any more.
+            RetrainError: when the database's role may not do it.
         """
         with self._turn():
             try:
@@ -77,6 +80,9 @@ class Database:
                     yield connection
             except OperationalError as error:
                 self._refuse_damage(error)
+                raise
+            except ProgrammingError as error:
+                self._refuse_role(error)
                 raise
 
     @contextmanager
@@ -89,6 +95,9 @@ class Database:
                     yield connection
             except OperationalError as error:
                 self._refuse_damage(error)
+                raise
+            except ProgrammingError as error:
+                self._refuse_role(error)
                 raise
 
     @property
@@ -145,6 +154,14 @@ class Database:
                 if not self._users[me]:
                     del self._users[me]
                     self._turns.notify_all()
+
+    def _refuse_role(self, error: ProgrammingError) -> None:
+        if getattr(error.orig, "sqlstate", "") == _INSUFFICIENT_PRIVILEGE:
+            raise RetrainError(
+                f"the role may not do that ({first_line(error.orig)})",
+                where=self.url,
+                remedy="give it the grants in docs/ledger.md; the first start and an upgrade are the tables' owner's",
+            ) from error
 
     def _refuse_damage(self, error: OperationalError) -> None:
         if self._file and not self._file.may_create and not self._file.path.exists():

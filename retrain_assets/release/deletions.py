@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retrain_assets.contract import CustodyError, StaleRevision, format_duration
+from retrain_assets.contract import CustodyError, Retention, StaleRevision, format_duration
 from retrain_assets.home import Home
-from retrain_assets.ledger import Actor, Event, EventDraft, EventKind, ModelMoved
+from retrain_assets.ledger import Actor, Event, EventDraft, EventKind, EvidenceStore, ModelMoved
 from retrain_assets.release.door import ATTEMPTS, Door
+from retrain_assets.release.fold import fold
 from retrain_assets.release.projection import file_lock
-from retrain_assets.release.retention import TRAFFIC, Due, Kept, ModelRetention, retention_of
+from retrain_assets.release.retention import (
+    TRAFFIC,
+    Due,
+    Kept,
+    ModelRetention,
+    digests_in,
+    evidence_past_its_time,
+    retention_of,
+)
 from retrain_assets.release.state import ModelState
 
 RECORDS = (Kept.STAGE, Kept.EVIDENCE, Kept.PACK)
@@ -56,24 +65,63 @@ def apply_retention(door: Door, model: str, actor: Actor, reason: str, *, record
         StaleRevision: the model's record moved again and again meanwhile.
     """
     with file_lock(door.home.root / ".retention.lock"):
-        deleted, changed = _carry_out(door.home, door.ledger.events(model=model))
+        known = door.ledger.events()
+        deleted, changed = _carry_out(
+            door.home, [event for event in known if event.model == model], _to_stay(known, door.evidence)
+        )
         events: list[Event] = []
         for kind, kinds in (("traffic", TRAFFIC), ("records", RECORDS)):
             if kind == "traffic" or records:
                 events += _record(door, model, actor, reason, kind, kinds)
-        more, others = _carry_out(door.home, events)
+        more, others = _carry_out(door.home, events, _to_stay(door.ledger.events(), door.evidence))
         _forget_caches(door, model)
         return Applied(tuple(events), (*deleted, *more), (*changed, *others))
 
 
 def deletions(events: Iterable[Event]) -> dict[str, int]:
-    """Digest of everything that retention deleted, with the event that says so."""
-    return {str(file["digest"]): event.sequence for event in events for file in _files(event)}
+    """Digest of everything that retention deleted, with the event that says so; without what a later event named anew."""
+    found: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.RETENTION_APPLIED:
+            found.update({str(file["digest"]): event.sequence for file in _files(event)})
+        elif event.kind is not EventKind.RECORD_EXPORTED:
+            for digest in digests_in(event.payload):
+                found.pop(digest, None)
+    return found
 
 
 def deleted_by_retention(events: Iterable[Event]) -> set[str]:
     """Digests of files that are not there any more because their time had passed; missing, they are no fault."""
     return set(deletions(events))
+
+
+def untimely(events: Sequence[Event], evidence: EvidenceStore) -> dict[tuple[int, str], str]:
+    """Evidence that events call deleted by retention, and that was not past its time then: by event and digest, the sentence.
+
+    Nothing of this product records such a one; it would hide evidence that somebody took away, or have it deleted.
+
+    Args:
+        events: the whole chain.
+        evidence: where contracts are.
+    """
+    faults: dict[tuple[int, str], str] = {}
+    states: Mapping[str, ModelState] = {}
+    seen = 0
+    for place, event in enumerate(events):
+        named = {str(file["digest"]) for file in _files(event) if file.get("kind") == Kept.EVIDENCE}
+        if not named:
+            continue
+        states, seen = fold(events[seen:place], states), place
+        try:
+            told = Retention.model_validate({name: event.payload["policy"][name] for name in ("class", "records", "traffic")})
+        except (KeyError, TypeError, ValueError) as error:
+            faults |= {(event.sequence, digest): f"its policy is none ({type(error).__name__})" for digest in named}
+            continue
+        state = states.get(event.model) or ModelState(event.model)
+        past = evidence_past_its_time(evidence, state, events[:place], event.at, told)
+        said = "it was not past its time then, or something that stays needed it"
+        faults |= {(event.sequence, digest): said for digest in named if digest not in past}
+    return faults
 
 
 def left_over(home: Home, events: Iterable[Event]) -> list[Path]:
@@ -86,7 +134,7 @@ def _record(door: Door, model: str, actor: Actor, reason: str, kind: str, kinds:
     for _ in range(ATTEMPTS):
         states, platform = door.snapshot()
         state, now = states.get(model) or ModelState(model), door.clock.now()
-        found = retention_of(door.home, door.evidence, state, door.ledger.events(model=model), now)
+        found = retention_of(door.home, door.evidence, state, door.ledger.events(), now)
         due = [one for one in found.of(*kinds) if one.path is not None]
         if not due:
             return []
@@ -121,13 +169,22 @@ def _told(home: Home, due: Iterable[Due]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _carry_out(home: Home, events: Iterable[Event]) -> tuple[list[Path], list[Path]]:
+def _to_stay(events: Sequence[Event], evidence: EvidenceStore) -> set[tuple[int, str]]:
+    """By event and digest, evidence that events call deleted and that stays: named anew since, or never past its time."""
+    gone = deletions(events)
+    told = {
+        (event.sequence, str(file["digest"])) for event in events for file in _files(event) if file.get("kind") == Kept.EVIDENCE
+    }
+    return {one for one in told if one[1] not in gone} | untimely(events, evidence).keys()
+
+
+def _carry_out(home: Home, events: Iterable[Event], stay: Set[tuple[int, str]]) -> tuple[list[Path], list[Path]]:
     """Delete what events call deleted and what is still as they say; what was changed since stays."""
     deleted, changed = [], []
     for event in events:
         for file in _files(event):
             path = _path(home, file)
-            if not path.exists():
+            if not path.exists() or (event.sequence, str(file["digest"])) in stay:
                 continue
             if not _is(path, file):
                 changed.append(path)

@@ -108,7 +108,7 @@ def retention_of(
         home: where its files are.
         evidence: where its evidence is.
         state: the model, folded from the events.
-        events: every event about it.
+        events: every event of the ledger; what one about another model names stays as well.
         now: the clock's time.
 
     Raises:
@@ -118,6 +118,34 @@ def retention_of(
     latest = list(state.retrains.values())
     rules = _rules(evidence, latest[-1].contract_digest) if latest else Retention()
     found, unread = _traffic(home, state, rules, now)
+    held, going = _past(evidence, state, rules, now)
+    due = [*found, *_records(home, evidence, state, known, going)]
+    return ModelRetention(state.model, rules, tuple(due), held, unread, state.sequence)
+
+
+def evidence_past_its_time(
+    evidence: EvidenceStore, state: ModelState, events: Iterable[Event], now: datetime, otherwise: Retention
+) -> dict[str, str]:
+    """Digest of every piece of evidence of a model that may be deleted at a moment, whether it is still there or not, with
+    the retrain it belongs to.
+
+    Args:
+        evidence: where contracts are.
+        state: the model at that moment.
+        events: every event of the ledger up to it.
+        now: the moment.
+        otherwise: the rules where the latest contract is not there any more.
+    """
+    latest = list(state.retrains.values())
+    rules = _own_rules(evidence, latest[-1].contract_digest, otherwise) if latest else otherwise
+    _, going = _past(evidence, state, rules, now)
+    return {digest: key for key, digest in _own_evidence(state, list(events), going)}
+
+
+def _past(
+    evidence: EvidenceStore, state: ModelState, rules: Retention, now: datetime
+) -> tuple[dict[str, str], dict[str, datetime]]:
+    """Retrains that are past their time: those that stay, with what needs them, and those that go, with when it was over."""
     needed = dict(_needed(state))
     ended = {
         key: retrain.ended_at + max(rules.records, _own_rules(evidence, retrain.contract_digest, rules).records)
@@ -125,10 +153,10 @@ def retention_of(
         if retrain.ended_at is not None
     }
     past = {key: until for key, until in ended.items() if until < now}
-    held = {key: needed[key] for key in past if key in needed}
-    going = {key: until for key, until in past.items() if key not in needed}
-    due = [*found, *_records(home, evidence, state, known, going)]
-    return ModelRetention(state.model, rules, tuple(due), held, unread, state.sequence)
+    return (
+        {key: needed[key] for key in past if key in needed},
+        {key: until for key, until in past.items() if key not in needed},
+    )
 
 
 def digests_in(value: Any) -> Iterator[str]:
@@ -220,10 +248,7 @@ def _records(
     home: Home, evidence: EvidenceStore, state: ModelState, events: list[Event], going: Mapping[str, datetime]
 ) -> Iterator[Due]:
     """Stage files, packs, evidence and bundles of retrains that go, but for what others name that stay."""
-    staying = {list(state.retrains.values())[-1].contract_digest} if state.retrains else set[str]()
-    for event in events:
-        if event.retrain not in going and event.kind is not EventKind.RETENTION_APPLIED:
-            staying.update(digests_in(event.payload))
+    own = list(_own_evidence(state, events, going))
     for key, until in going.items():
         folder = home.stage_dir(state.model, key, "any").parent
         for path in sorted(one for one in folder.rglob("*") if one.is_file()):
@@ -231,10 +256,22 @@ def _records(
         for suffix in ("html", "json"):
             if (page := home.reports_dir(state.model) / f"{key}.{suffix}").exists():
                 yield Due(Kept.PACK, page, until, key)
-        own = {digest for event in events if event.retrain == key for digest in digests_in(event.payload)}
-        for digest in sorted(own - staying):
-            if digest in evidence:
+        for retrain, digest in own:
+            if retrain == key and digest in evidence:
                 yield Due(Kept.EVIDENCE, evidence.path(digest), until, key, digest)
         candidate = state.retrains[key].candidate
-        if candidate is not None and candidate.bundle not in staying:
+        if candidate is not None and (key, candidate.bundle) in own:
             yield Due(Kept.BUNDLE, None, until, key, candidate.bundle)
+
+
+def _own_evidence(state: ModelState, events: list[Event], going: Mapping[str, datetime]) -> Iterator[tuple[str, str]]:
+    """Retrain and digest of what retrains that go name, and nothing names that stays."""
+    staying = {list(state.retrains.values())[-1].contract_digest} if state.retrains else set[str]()
+    own: dict[str, set[str]] = {key: set() for key in going}
+    for event in events:
+        if event.model == state.model and event.retrain in own:
+            own[event.retrain].update(digests_in(event.payload))
+        elif event.kind is not EventKind.RETENTION_APPLIED:
+            staying.update(digests_in(event.payload))
+    for key, digests in own.items():
+        yield from ((key, digest) for digest in sorted(digests - staying))

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
+from retrain_assets.contract import CustodyError, RetrainError
 from retrain_assets.ledger import Ledger, SystemKey
 
 from .conftest import draft
@@ -107,3 +108,27 @@ def test_the_grants_of_the_documentation_are_enough_to_append_and_too_few_to_cha
         ):
             with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)):
                 connection.execute(statement)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_role_without_the_grants_is_told_so_and_not_that_the_record_is_damaged(url: str) -> None:
+    import psycopg
+
+    writer = f"stranger_{url.rpartition('/')[2]}"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {writer} LOGIN")
+    theirs = url.replace("retrain@", f"{writer}@")
+    with pytest.raises(RetrainError, match=r"the role may not do that .*the first start and an upgrade are the tables' owner's"):
+        Ledger(theirs)
+    Ledger(url)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"GRANT SELECT ON events, head, checkpoints, projections, ledger_version TO {writer}")
+    auditors = Ledger(theirs)
+    assert auditors.verify() == []
+    with pytest.raises(RetrainError, match=r"the role may not do that .*permission denied for table head") as caught:
+        auditors.append(draft())
+    assert not isinstance(caught.value, CustodyError)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("UPDATE ledger_version SET version_num = '0002'")
+    with pytest.raises(RetrainError, match="the role may not do that"):
+        Ledger(theirs)

@@ -11,7 +11,7 @@ import pytest
 from retrain_assets.contract import Contract, CustodyError, Gate
 from retrain_assets.ledger import Event, EventDraft, EventKind
 from retrain_assets.release import deletions
-from retrain_assets.release.deletions import apply_retention, deleted_by_retention, left_over
+from retrain_assets.release.deletions import apply_retention, deleted_by_retention, left_over, untimely
 from retrain_assets.release.retention import Kept, ModelRetention, retention_of
 from retrain_assets_tests.release.world import CONTRACT, MODEL, RUTH, START, World
 
@@ -203,6 +203,58 @@ def test_an_event_can_not_make_it_delete_anything_elsewhere(world: World) -> Non
     with pytest.raises(CustodyError, match="retention is not about"):
         apply_retention(world.controller, MODEL, RUTH, "due")
     assert outside.exists()
+
+
+def test_evidence_that_is_named_anew_after_its_deletion_is_not_deleted_by_the_next_run(world: World) -> None:
+    """A file's name is its content: what an old retrain left may be written once more by a new one."""
+    world.bootstrap()
+    stopped(world, "2013-07-01")
+    world.clock.forward(days=800)
+    apply_retention(world.controller, MODEL, RUTH, "due", records=True)
+    again = world.evidence.put({"pack": "2013-07-01"})
+    assert again in deleted_by_retention(world.ledger.events())
+    world.candidate("2015-10-01")
+    world.controller.record_audit(MODEL, "2015-10-01", again)
+    assert apply_retention(world.controller, MODEL, RUTH, "due", records=True).deleted == ()
+    assert again in world.evidence
+    assert again not in deleted_by_retention(world.ledger.events()), "if it goes missing now, that is a fault"
+
+
+def test_evidence_that_another_model_names_stays(world: World) -> None:
+    world.bootstrap()
+    stopped(world, "2013-07-01")
+    world.clock.forward(days=800)
+    shared = world.state.retrains["2013-07-01"].audit
+    payload = {"contract_digest": shared, "trigger": {"kind": "drift"}}
+    world.ledger.append(EventDraft(START, RUTH, EventKind.RETRAIN_LAUNCHED, "arrival_delay", "x", "2013-07-01", payload=payload))
+    apply_retention(world.controller, MODEL, RUTH, "due", records=True)
+    assert shared in world.evidence
+    assert untimely(world.ledger.events(), world.evidence) == {}
+
+
+@pytest.mark.parametrize("records", ["1d", "700d", "soon"])
+def test_an_event_that_calls_needed_evidence_deleted_deletes_nothing_and_is_named(world: World, records: str) -> None:
+    world.promoted()
+    world.clock.forward(days=2000)
+    needed = world.state.retrains["2013-07-01"].verdicts[Gate.DATA].evidence
+    path = world.evidence.path(needed)
+    file = {"path": str(path.relative_to(world.home.root)), "kind": "evidence", "digest": needed, "retrain": "2013-07-01"}
+    payload = {"kind": "records", "policy": {**RULES, "traffic": "1d", "records": records}, "files": [file]}
+    said = world.ledger.append(EventDraft(world.clock.now(), RUTH, EventKind.RETENTION_APPLIED, MODEL, "x", payload=payload))
+    assert apply_retention(world.controller, MODEL, RUTH, "due", records=True).deleted == ()
+    assert path.exists()
+    assert list(untimely(world.ledger.events(), world.evidence)) == [(said.sequence, needed)]
+
+
+def test_a_deletion_in_time_is_still_in_time_when_the_contracts_it_went_by_are_deleted_too(world: World) -> None:
+    world.bootstrap()
+    for number in range(3):
+        world.contract = kept(records=f"{700 + number}d")
+        stopped(world, f"201{3 + number}-07-01")
+        world.clock.forward(days=800)
+        apply_retention(world.controller, MODEL, RUTH, "due", records=True)
+    assert len(applied_events(world)) >= 2
+    assert untimely(world.ledger.events(), world.evidence) == {}
 
 
 def test_a_file_that_is_no_traffic_is_named_and_stays(world: World) -> None:

@@ -10,7 +10,7 @@ from retrain_assets.contract import CustodyError, sha256_hex
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore
 from retrain_assets.release import recorded_evidence
-from retrain_assets.release.deletions import deleted_by_retention
+from retrain_assets.release.deletions import deleted_by_retention, untimely
 
 LISTED = 5
 """Files nobody names that are printed."""
@@ -23,7 +23,9 @@ def evidence_part(home: Home, events: list[Event]) -> Part:
     stored = {path for path in home.evidence_dir.rglob("*") if path.is_file()}
     expected = {digest: store.path(digest) for digest in sorted(named) if _is_digest(store, digest)}
     faults = [f"the ledger names {digest!r}, which is no digest" for digest in sorted(named.keys() - expected.keys())]
-    deleted = deleted_by_retention(events)
+    false = untimely(events, store)
+    faults += [f"event {sequence} says retention deleted {digest[:19]}…: {why}" for (sequence, digest), why in false.items()]
+    deleted = deleted_by_retention(events) - {digest for _, digest in false}
     gone = [digest for digest, path in expected.items() if path not in stored and digest not in deleted]
     faults += [f"evidence {digest[:19]}… is missing; event {named[digest]} names it" for digest in gone]
     unnamed = []
