@@ -64,6 +64,7 @@ def list_retrains(model: str | None, as_json: bool) -> None:
             )
             for row in rows
         ],
+        or_records=True,
     )
 
 
@@ -246,7 +247,11 @@ def _row(event: Event) -> tuple[Any, ...]:
     moved = event.revision_after is not None
     of_all = event.model == EVERY_MODEL
     outcome = event.payload.get("outcome") if event.kind == "gate_evaluated" else None
-    told = [*(["all models"] if of_all else []), *filter(None, [what_happened(event), outcome])]
+    signed = event.payload.get("signed")
+    by_key = (
+        f"signed with {signed['key']}" if isinstance(signed, Mapping) else "NOT SIGNED" if event.payload.get("unsigned") else None
+    )
+    told = [*(["all models"] if of_all else []), *filter(None, [what_happened(event), outcome, by_key])]
     return (
         event.sequence,
         moment(event.at),

@@ -143,7 +143,7 @@ def _say_schema(name: str | None, *, as_json: bool) -> None:
 def _say_rows(answer: Answer) -> None:
     rows = [[_shown(value) for value in row] for row in answer.rows]
     numbers = [name for name, kind in zip(answer.columns, answer.table.schema.types, strict=True) if _is_number(kind)]
-    say_table(answer.columns, rows, right=numbers)
+    say_table(answer.columns, rows, right=numbers, or_records=True)
     if not rows:
         say("no rows")
 

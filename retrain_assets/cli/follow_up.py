@@ -55,6 +55,7 @@ def list_follow_ups(model: str | None, closed_too: bool, as_json: bool) -> None:
         ["number", "opened", "days", "of", "what", "by", "why", "signed", *(["found"] if closed_too else [])],
         [_row(view, closed_too) for view in views],
         right=["number", "days"],
+        or_records=True,
     )
     for view in views:
         if view["command"]:

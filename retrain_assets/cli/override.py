@@ -48,7 +48,7 @@ def override(model: str, retrain: str, check: str, withdraw: bool, order: Order,
         order,
         note=_note(controller, change.after, retrain, check, withdraw),
         toggle=toggle.name if toggle else None,
-        following=_following(controller, change.after, retrain, check, terms),
+        following=_following(controller, change.after, retrain, check, terms, withdraw),
     )
 
 
@@ -63,12 +63,16 @@ def _note(controller: ReleaseController, state: ModelState, retrain: str, check:
     return f"override of {check}: 1 of 2 signed ({names}), until {until}. It was: {view['outcome']}: {view['message']}"
 
 
-def _following(controller: ReleaseController, state: ModelState, retrain: str, check: str, terms: Approval) -> str:
+def _following(
+    controller: ReleaseController, state: ModelState, retrain: str, check: str, terms: Approval, withdrawn: bool
+) -> str:
     """What happens next, or who has to do something, with the command."""
     view, known, toggle = _view(controller, state, retrain, check), state.retrains[retrain], state.toggle_of(retrain)
     if view is None:
         return ""
     if not view["in_force"]:
+        if withdrawn:
+            return ""
         given = {one["by"] for one in view["signed"]}
         others = " or ".join(name for name in terms.approvers if name not in given)
         return f'{others} signs as well: retrain override {state.model} {retrain} --check {check} --reason "why"'

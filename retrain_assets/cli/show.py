@@ -24,13 +24,16 @@ def say_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+def say_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = (), or_records: bool = False
+) -> None:
     """A table: framed to the terminal's width there, in a pipe plain columns without any cut.
 
     Args:
         columns: headings.
         rows: one value a column; None shows as ``-``.
         right: headings of the columns that are aligned to the right.
+        or_records: on a terminal that is narrower than the table, each row as a block with a line a column.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -42,13 +45,33 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: S
     for column in columns:
         justify = "right" if column in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=not terminal)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*(Text(plain(NOTHING if value is None else str(value))) for value in row))
+    shown = [[plain(NOTHING if value is None else str(value)) for value in row] for row in rows]
+    for row in shown:
+        table.add_row(*map(Text, row))
     console = Console(width=None if terminal else 100_000, no_color=not terminal, highlight=False)
+    if (
+        or_records
+        and terminal
+        and shown
+        and console.measure(table, options=console.options.update(width=100_000)).maximum > console.width
+    ):
+        _say_records(columns, shown)
+        return
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def _say_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as a block, a line a column that has a value; a long value is the terminal's to wrap, so that it can be copied."""
+    width = max(map(len, columns))
+    for place, row in enumerate(rows, start=1):
+        if len(rows) > 1:
+            click.echo(f"── {place} of {len(rows)} ".ljust(40, "─"))
+        for column, value in zip(columns, row, strict=True):
+            if value != NOTHING:
+                click.echo(f"{column:<{width}}  {value}")
 
 
 def plain(text: str) -> str:

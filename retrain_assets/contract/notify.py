@@ -56,6 +56,8 @@ class Notify(Part):
     @model_validator(mode="before")
     @classmethod
     def _a_list_is_everything(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError('write a list, such as ["${CHAT_URL}"], or a list a role, such as {release: ["${PAGER_URL}"]}')
         return {"everything": value} if isinstance(value, list) else value
 
     @model_serializer(mode="plain")

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class AllowedSigner:
 
     def names(self, principal: str) -> bool:
         """Whether it signs for somebody; people are compared without case, as everywhere in the contract."""
-        return _matches(principal.casefold(), tuple(one.casefold() for one in self.principals))
+        return _matches(compared(principal), tuple(compared(one) for one in self.principals))
 
     def refusal(self, namespace: str, at: datetime) -> str | None:
         """Why a signature in a namespace at a time does not count; None where it does."""
@@ -75,21 +76,35 @@ def allowed_signers(text: str) -> tuple[AllowedSigner, ...]:
     return tuple(_parsed(text))
 
 
+def compared(person: str) -> str:
+    """A person's name as people are compared: without case, and however its characters are encoded (Unicode NFKC)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", person).strip().casefold())
+
+
 def fingerprint_of(key: bytes) -> str:
     """``SHA256:…`` of a public key's bytes."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
 def _parsed(text: str) -> Iterator[AllowedSigner]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            try:
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            _require_shown(line.removesuffix("\r"))
+            if line.strip() and not line.lstrip().startswith("#"):
                 yield _signer(line.strip())
-            except ValueError as error:
-                raise ValueError(f"line {number} of allowed_signers: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"line {number} of allowed_signers: {error}") from None
+
+
+def _require_shown(line: str) -> None:
+    """What a reader does not see, such as a line end that only some programs take for one, could hide a key."""
+    if hidden := next((one for one in line if not one.isprintable() and one != "\t"), None):
+        raise ValueError(f"it has a character that is not shown (U+{ord(hidden):04X}); take it out")
 
 
 def _signer(line: str) -> AllowedSigner:
+    if "PRIVATE KEY" in line:
+        raise ValueError("this is a private key, which belongs to its owner alone; name the public one, from the .pub file")
     principals, rest = _first_word(line)
     options, rest = _options(rest)
     words = rest.split()
@@ -105,6 +120,10 @@ def _signer(line: str) -> AllowedSigner:
         raise ValueError(f"the key is not one of type {words[0]}; copy it whole from the .pub file")
     if "cert-authority" in options:
         raise ValueError("certificate authorities are not supported; name the key of each person")
+    if not _patterns(principals):
+        raise ValueError("it names nobody; write the principal before the key")
+    if "namespaces" in options and not _patterns(options["namespaces"]):
+        raise ValueError('its namespaces are empty; write such as namespaces="git", or leave them out')
     return AllowedSigner(
         principals=_patterns(principals),
         key_type=words[0],
@@ -119,21 +138,25 @@ def _first_word(line: str) -> tuple[str, str]:
     if line.startswith('"'):
         word, _, rest = line[1:].partition('"')
         return word, rest.strip()
-    word, _, rest = line.partition(" ")
-    return word, rest.strip()
+    word, *rest_of_line = line.split(maxsplit=1)
+    return word, "".join(rest_of_line)
 
 
 def _options(rest: str) -> tuple[dict[str, str], str]:
     """The options before the key type; none where the line goes on with a key type."""
     options: dict[str, str] = {}
-    if rest.split(" ", 1)[0] in KEY_TYPES:
+    if rest.split(maxsplit=1)[:1] and rest.split(maxsplit=1)[0] in KEY_TYPES:
         return options, rest
     while (found := _OPTION.match(rest)) is not None and found["name"].lower() in _KNOWN_OPTIONS:
+        if found["name"].lower() in options:
+            raise ValueError(f"it says {found['name']} twice")
         options[found["name"].lower()] = found["value"] or ""
         rest = rest[found.end() :]
         if not rest.startswith(","):
             break
         rest = rest[1:]
+    if options and not rest[:1].isspace():
+        raise ValueError("between its options and the type of the key is no space")
     return options, rest.strip()
 
 

@@ -84,7 +84,9 @@ class TestOrders:
         )
         assert re.search(closing, text)
         assert "UNSIGNED" not in text
-        assert event.payload["signed"]["key"] in run("follow-up", "list").stdout
+        key = event.payload["signed"]["key"]
+        assert key in run("follow-up", "list").stdout
+        assert f"signed with {key}" in run("audit", "show", MODEL, SECOND).stdout
 
     @pytest.mark.parametrize("command", [("toggle", "hold", MODEL), ("kill", MODEL), ("kill", "--all")])
     def test_hold_and_kill_sign_too(self, act: Run, signing: World, keys: dict[str, Path], command: tuple[str, ...]) -> None:
@@ -180,6 +182,7 @@ class TestOverrides:
         assert "has not signed an override" in run(*self.COMMAND, "--withdraw", "--as", PAUL, "--reason", "no", code=1).stderr
         text = act(*self.COMMAND, "--withdraw").stdout
         assert "the override of offline.slices_hold is not in force; its gate is closed again" in text
+        assert "signs as well" not in text, "nobody is asked to sign what was just taken back"
         assert "waits for a second approver" not in run("status").stdout
 
     @pytest.mark.parametrize(

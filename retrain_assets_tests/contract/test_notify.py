@@ -64,3 +64,8 @@ def test_an_editor_is_told_both_forms() -> None:
     assert listed["type"] == "array"
     assert set(by_role["properties"]) == {"everything", *Role}
     assert all(part["description"] for part in by_role["properties"].values())
+
+
+def test_a_bare_word_is_told_to_be_a_list() -> None:
+    with pytest.raises(ValidationError, match=r'write a list, such as \["\$\{CHAT_URL\}"\]'):
+        Contract.model_validate({**CONTRACT, "notify": CHAT})

@@ -72,23 +72,35 @@ def test_what_counts_by_ssh_keygen_counts_here_and_nothing_else(tmp_path: Path, 
     assert found is counts
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("ann@example.org", "line 1 of allowed_signers: write PRINCIPAL KEYTYPE KEY"),
-        (f"{ANN} ssh-ed25519", "write PRINCIPAL KEYTYPE KEY"),
-        (f"{ANN} ssh-dss AAAA", "write PRINCIPAL KEYTYPE KEY"),
-        (f"\n{ANN} ssh-ed25519 AAAA-", "line 2 of allowed_signers: the key is not base64"),
-        (f"{ANN} ssh-rsa {line_of(ANN).split()[2]}", "is not one of type ssh-rsa"),
-        (line_of(ANN, "cert-authority"), "certificate authorities are not supported"),
-        (line_of(ANN, 'valid-after="20240101"'), "write 20240101Z, which is UTC"),
-        (line_of(ANN, 'valid-before="tomorrow"'), "is not a time"),
-        (line_of(ANN, 'no-touch-required="yes"'), "write PRINCIPAL KEYTYPE KEY"),
-    ],
-)
+NO_LINES = [
+    ("ann@example.org", "line 1 of allowed_signers: write PRINCIPAL KEYTYPE KEY"),
+    (f"{ANN} ssh-ed25519", "write PRINCIPAL KEYTYPE KEY"),
+    (f"{ANN} ssh-dss AAAA", "write PRINCIPAL KEYTYPE KEY"),
+    (f"\n{ANN} ssh-ed25519 AAAA-", "line 2 of allowed_signers: the key is not base64"),
+    (f"{ANN} ssh-rsa {line_of(ANN).split()[2]}", "is not one of type ssh-rsa"),
+    (line_of(ANN, "cert-authority"), "certificate authorities are not supported"),
+    (line_of(ANN, 'valid-after="20240101"'), "write 20240101Z, which is UTC"),
+    (line_of(ANN, 'valid-before="tomorrow"'), "is not a time"),
+    (line_of(ANN, 'no-touch-required="yes"'), "write PRINCIPAL KEYTYPE KEY"),
+    (line_of(ANN, 'namespaces=""'), "its namespaces are empty"),
+    (line_of(ANN, 'valid-before="20130101Z",valid-before="20990101Z"'), "it says valid-before twice"),
+    (line_of(ANN, 'namespaces="git"').replace('"git" ', '"git"'), "is no space"),
+    (line_of('""', key=ANN), "it names nobody"),
+    (f"# a comment\u2028{line_of(ANN)}", "line 1 of allowed_signers: it has a character that is not shown (U.2028"),
+    (f"{line_of(ANN)} ann\r{line_of(BOB)}", "a character that is not shown (U.000D"),
+    ("\ufeff# saved by an editor", "a character that is not shown (U.FEFF"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), NO_LINES, ids=[message for _, message in NO_LINES])
 def test_a_line_that_is_none_is_refused_with_its_number(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         allowed_signers(text)
+
+
+def test_tabs_and_line_ends_of_windows_are_white_space() -> None:
+    plain = f"{line_of(ANN)}\n{line_of(BOB)}\n"
+    assert allowed_signers(plain.replace(" ", "\t").replace("\n", "\r\n")) == allowed_signers(plain)
 
 
 def test_everybody_who_may_approve_or_operate_needs_a_key() -> None:
@@ -190,3 +202,8 @@ class TestStakes:
             refuse_barred(barred)
         refuse_barred(self.contract(approvers=[BOB, ANN]))
         refuse_barred(self.contract(approvers=[BOB], separation_of_duties=False))
+
+
+def test_a_private_key_in_the_place_of_a_public_one_is_called_one() -> None:
+    with pytest.raises(ValueError, match="line 1 of allowed_signers: this is a private key, which belongs to its owner alone"):
+        allowed_signers(key_of(ANN).export_private_key().decode())
