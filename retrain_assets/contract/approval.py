@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import Owner, Period
-from retrain_assets.contract.signers import AllowedSigner, allowed_signers
+from retrain_assets.contract.signers import AllowedSigner, allowed_signers, compared
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 People = Annotated[list[Text], Field(min_length=1)]
@@ -137,20 +137,35 @@ class Approval(Part):
             return ()
         return tuple(one for one in allowed_signers(self.allowed_signers or "") if one.names(principal))
 
+    def signs_for(self, fingerprint: str | None, principal: str) -> bool:
+        """Whether a key, by its fingerprint, may sign for somebody."""
+        return fingerprint is not None and any(one.fingerprint == fingerprint for one in self.signers_of(principal))
+
+    def one_hand(self, one: str, key: str | None, other: str, other_key: str | None) -> bool:
+        """Whether two people may be one: the key that signed for one of them is, by the contract, the other's as well."""
+        return self.signs_for(key, other) or self.signs_for(other_key, one)
+
     def members(self, owner: str) -> set[str]:
-        """The people behind an owner, as they are compared: the members of a team, or the person."""
-        team = next((people for name, people in self.teams.items() if name.casefold() == owner.strip().casefold()), None)
-        return folded(team if team is not None else [owner])
+        """The people behind an owner, as they are compared: the members of a team and of the teams in it, or the person."""
+        found, left = set[str](), [owner]
+        while left:
+            one = compared(left.pop())
+            teams = [people for name, people in self.teams.items() if compared(name) == one]
+            if one not in found:
+                found.add(one)
+                left += [member for people in teams for member in people]
+        teams_named = folded(self.teams)
+        return {one for one in found if one not in teams_named}
 
 
 def folded(people: Iterable[str]) -> set[str]:
-    """People as they are compared: without case, which mail addresses do not tell apart."""
-    return {one.strip().casefold() for one in people}
+    """People as they are compared: without case, which mail addresses do not tell apart, and however they are encoded."""
+    return {compared(one) for one in people}
 
 
 def same_person(one: str, other: str) -> bool:
     """Whether two principals are one person."""
-    return one.strip().casefold() == other.strip().casefold()
+    return compared(one) == compared(other)
 
 
 __all__ = ["Approval", "PolicyAnswer", "PolicyHook", "folded", "same_person"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from retrain_assets.contract import Approval, Freeze, Gate, Outcome, Verdict, format_duration
 from retrain_assets.contract.approval import PolicyAnswer, folded
+from retrain_assets.contract.signers import compared
 from retrain_assets.gates.limits import counted, listed
 
 PROMOTION_CHECKS = (
@@ -228,6 +229,10 @@ def _separate(evidence: PromotionEvidence, valid: list[RecordedApproval]) -> Ver
     stakes = {**({_principal(launcher): "launched the retrain"} if launcher.startswith("person:") else {}), **evidence.stakes}
     approvers = sorted({_principal(word.approver) for word in valid})
     concerned = {name: stakes[name] for name in approvers if name in stakes}
+    for word in valid:  # who approves with the key of somebody with a stake may be that person
+        for name, why in stakes.items():
+            if evidence.policy.signs_for(word.key, name):
+                concerned.setdefault(_principal(word.approver), f"signed with a key of {name}, who {why},")
     detail = {"launched_by": launcher, "approvers": approvers, "with_a_stake": concerned}
     if not evidence.policy.separation_of_duties:
         return _verdict(check, Outcome.PASS, "approval.separation_of_duties is off in the contract", evidence=detail)
@@ -343,8 +348,8 @@ def _invalid(word: RecordedApproval, evidence: PromotionEvidence) -> str:
 
 
 def _principal(actor: str) -> str:
-    """A person as people are compared, without case."""
-    return actor.removeprefix("person:").strip().casefold()
+    """A person as people are compared."""
+    return compared(actor.removeprefix("person:"))
 
 
 def _verdict(

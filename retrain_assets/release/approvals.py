@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.contract import Contract, Refused, StaleRevision
+from retrain_assets.contract import Contract, Refused, SignatureError, StaleRevision
 from retrain_assets.contract.approval import same_person
 from retrain_assets.contract.duties import stakes
+from retrain_assets.contract.signers import compared
 from retrain_assets.ledger import Act, Actor, EventKind
 from retrain_assets.release import deciding
 from retrain_assets.release.brakes import require_free
@@ -20,6 +21,7 @@ from retrain_assets.release.policy import (
     ALL_GATES,
     approval_may_be_given,
     arming_brakes,
+    arming_subjects,
     canary_subjects,
     require_approver,
     require_candidate,
@@ -48,6 +50,7 @@ def approve(
     """
     case, terms = approval_case(drafts, key, evidence=evidence, ledger=ledger)
     proof = signed_payload(terms.approval, case, signed)
+    _refuse_one_hand(drafts, key, terms, proof)
     until = drafts.now + terms.approval.valid_for
     if signed is not None:
         until = valid_until_of(terms.approval, signed.statement)
@@ -169,6 +172,8 @@ def bootstrap(drafts: Drafts, key: str, contract: Contract, *, ledger: str = "",
     """
     case = bootstrap_case(drafts, key, contract, ledger=ledger)
     proof = signed_payload(contract.approval, case, signed)
+    if proof:
+        _refuse_own_work(known_retrain(drafts, key), contract, drafts.actor, f"{contract.model} {key}", proof["signed"]["key"])
     note = {"compared_with": None, "note": "bootstrap: there was no champion to compare with"}
     drafts.add(EventKind.CHAMPION_BOOTSTRAPPED, key, {**case.subject, **note, **proof})
     reason = "bootstrapped: there was no champion to compare with"
@@ -192,7 +197,7 @@ def bootstrap_case(drafts: Drafts, key: str, contract: Contract, *, ledger: str 
     require_approver(contract, drafts.actor, where)
     require_free(arming_brakes(contract, drafts.now, drafts.platform, Move.PROMOTE), Move.PROMOTE, where)
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_gates(retrain, retrain.subjects, now=drafts.now)
+    require_gates(retrain, arming_subjects(retrain, None, contract), now=drafts.now)
     _refuse_own_work(retrain, contract, drafts.actor, where)
     candidate = retrain.candidate
     assert candidate is not None  # require_candidate
@@ -220,9 +225,25 @@ def evidence_behind(retrain: RetrainState, toggle: ToggleState | None) -> set[st
     return digests | looks | {retrain.contract_digest}
 
 
-def _refuse_own_work(retrain: RetrainState, contract: Contract, actor: Actor, where: str) -> None:
-    """One person alone makes a first champion, so it cannot be somebody with a stake in it."""
-    stake = stakes(contract, retrain.launched_by).get(actor.name.strip().casefold())
+def _refuse_one_hand(drafts: Drafts, key: str, terms: Contract, proof: Mapping[str, Any]) -> None:
+    """Approvals count by people, so one key does not give those of two."""
+    toggle, signing_key = drafts.state.toggle_of(key), proof["signed"]["key"] if proof else None
+    for given in standing_approvals(toggle, drafts.now) if toggle is not None else ():
+        if terms.approval.one_hand(drafts.actor.name, signing_key, given.approver, given.key):
+            raise SignatureError(
+                f"the key of {drafts.actor.name} or of {given.approver}, who approved it, may sign for both",
+                where=f"{drafts.state.model} {key}",
+                remedy="two people sign, each with a key of their own",
+            )
+
+
+def _refuse_own_work(retrain: RetrainState, contract: Contract, actor: Actor, where: str, key: str | None = None) -> None:
+    """One person alone makes a first champion, so it cannot be somebody with a stake in it, nor come with the key of one."""
+    known = stakes(contract, retrain.launched_by)
+    theirs = next(
+        (f"signs with a key of {who}, who {why}" for who, why in known.items() if contract.approval.signs_for(key, who)), None
+    )
+    stake = known.get(compared(actor.name), theirs)
     if stake is not None and contract.approval.separation_of_duties:
         raise Refused(
             f"{actor.name} {stake}, and nobody else would have approved it",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from retrain_assets.contract import Approval, Contract, Gate, RegistryUnavailable, SignatureError
-from retrain_assets.ledger import Act, Actor, EventKind
+from retrain_assets.ledger import Act, Actor
 from retrain_assets.release import follow_ups, overriding, ramping
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.follow_ups import FollowUp
@@ -17,7 +17,7 @@ from retrain_assets.release.orders import NOTHING, Credential, order_payload
 from retrain_assets.release.overrides import overrides_in_force
 from retrain_assets.release.overriding import CheckName
 from retrain_assets.release.platform_control import PlatformControl
-from retrain_assets.release.signing import Case, Signed, recorded_fault
+from retrain_assets.release.signing import SIGNED_KINDS, Case, Signed, recorded_fault, used_again
 from retrain_assets.release.state import ModelState, RetrainState, ToggleState
 from retrain_assets.release.toggle import Move, require_possible
 
@@ -167,12 +167,13 @@ class EmergencyControl(PlatformControl):
         if not in_force:
             return
         overriding.require_allowed(retrain, contract, now)
-        events = self.ledger.events(model=model, retrain=retrain.key, kinds=[EventKind.OVERRIDE_SIGNED])
-        by_number = {event.sequence: event for event in events}
+        events = self.ledger.events(model=model, kinds=list(SIGNED_KINDS))
+        by_number, again = {event.sequence: event for event in events}, used_again(events)
         for one in in_force:
             self.evidence.get(one.record.evidence)
             for word in one.words:
-                if (fault := recorded_fault(by_number[word.sequence], contract.approval, self.ledger.identity)) is not None:
+                known = recorded_fault(by_number[word.sequence], contract.approval, self.ledger.identity)
+                if (fault := again.get(word.sequence, known)) is not None:
                     raise SignatureError(fault, where=f"{model} {retrain.key} {one.name}", remedy="have it signed again")
 
     def _vouched(self, drafts: Drafts, toggle: ToggleState, act: Act, credential: Credential) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ from retrain_assets.ledger import Statement
 from retrain_assets.release.git_objects import brought, entry_of, parsed_commit
 from retrain_assets.release.signing import Signed
 
+LARGEST_STATEMENT = 262144
+"""Bytes of a file that may hold a statement; they go into the ledger."""
+
 
 def default_path(model: str, retrain: str) -> str:
     """Where a repository keeps the approval of a retrain."""
@@ -35,12 +38,19 @@ def signed_in_git(repository: Path, path: str, revision: str = "HEAD") -> Signed
         RetrainError: git, the repository, the commit or the file is not there.
         SignatureError: the commit is not signed with an SSH key, or the file is no statement.
     """
-    where = f"{repository} {revision}"
+    where, repository = f"{repository} {revision}", _top(repository)
     commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
-    blob_at = _git(repository, "ls-tree", "-z", commit, "--", path)
-    if not blob_at:
+    found_at = _git(repository, "ls-tree", "-z", "-l", commit, "--", path)
+    if not found_at:
         raise RetrainError(
             f"there is no file {path} in it", where=where, remedy="commit what retrain approve … --print-statement prints"
+        )
+    size = found_at.partition(b"\t")[0].split()[-1]
+    if size.isdigit() and int(size) > LARGEST_STATEMENT:
+        raise SignatureError(
+            f"{path} is longer than {LARGEST_STATEMENT} bytes, which no statement is",
+            where=where,
+            remedy="commit what is printed",
         )
     bringer = _git(repository, "rev-list", "-1", commit, "--", path).decode().strip()
     raw, proof = _proof(repository, bringer, path)
@@ -53,9 +63,14 @@ def signed_in_git(repository: Path, path: str, revision: str = "HEAD") -> Signed
         )
     try:
         statement = Statement.from_json(json.loads(brought(proof).blob))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SignatureError(f"{path} is not a statement ({error})", where=where, remedy="commit what is printed") from error
     return Signed(statement, found.signature, "git", proof)
+
+
+def _top(repository: Path) -> Path:
+    """The folder git's paths count from, where a folder inside of a clone is named."""
+    return repository / _git(repository, "rev-parse", "--show-cdup").decode().strip()
 
 
 def _proof(repository: Path, commit: str, path: str) -> tuple[bytes, dict[str, Any]]:

@@ -30,6 +30,8 @@ class Commit:
     Args:
         tree: id of its tree.
         parents: ids of its parents.
+        author: name and address of whoever wrote it, as it says.
+        committer: of whoever made it, which after a rebase, a cherry-pick or an amendment is somebody else.
         committed_at: the committer's time.
         signature: the armored signature; empty where there is none.
         signed: the bytes the signature is of: the object without it.
@@ -37,6 +39,8 @@ class Commit:
 
     tree: str
     parents: tuple[str, ...]
+    author: bytes
+    committer: bytes
     committed_at: datetime
     signature: str
     signed: bytes
@@ -84,17 +88,17 @@ def parsed_commit(raw: bytes) -> Commit:
     signatures = [
         value for name, value in fields if name == ("gpgsig" if len(trees[0] if trees else "") == 40 else "gpgsig-sha256")
     ]
-    time = re.fullmatch(
-        rb".*> (\d{1,12}) [+-]\d{4}", next((value for name, value in fields if name == "committer"), b""), re.DOTALL
-    )
-    if len(trees) != 1 or len(trees[0]) not in _HASHES or time is None or len(signatures) > 1:
+    authors, committers = ([value for name, value in fields if name == who] for who in ("author", "committer"))
+    time = re.fullmatch(rb"(.*>) (\d{1,12}) [+-]\d{4}", committers[0] if committers else b"", re.DOTALL)
+    if len(trees) != 1 or len(trees[0]) not in _HASHES or time is None or len(signatures) > 1 or len(authors) != 1:
         raise SignatureError("it is not a git commit", remedy="hand in the repository's own objects")
     try:
         armored = signatures[0].decode("ascii") if signatures else ""
-        committed_at = datetime.fromtimestamp(int(time[1]), UTC)
+        committed_at = datetime.fromtimestamp(int(time[2]), UTC)
     except (ValueError, OverflowError) as error:
         raise SignatureError(f"it is not a git commit ({error})") from error
-    return Commit(trees[0], parents, committed_at, armored, b"\n".join(kept) + b"\n\n" + message)
+    author, signed = authors[0].rpartition(b">")[0] + b">", b"\n".join(kept) + b"\n\n" + message
+    return Commit(trees[0], parents, author, time[1], committed_at, armored, signed)
 
 
 def entry_of(tree: bytes, name: str, length: int) -> tuple[str, str] | None:
@@ -117,7 +121,8 @@ def entry_of(tree: bytes, name: str, length: int) -> tuple[str, str] | None:
 def brought(proof: Mapping[str, Any]) -> Brought:
     """What a proof shows: the commit that brought a file into the tree, and the file.
 
-    A file that a parent had already was brought by somebody else: who signs a later commit has not signed it.
+    A file that a parent had already was brought by somebody else: who signs a later commit has not signed it. Nor has whoever
+    rebases, picks or amends what somebody else wrote: git signs such a commit in passing.
 
     Args:
         proof: ``path``, ``commit`` and its ``id``, ``trees`` from the commit's own down to the file's folder, ``blob``, and
@@ -138,6 +143,11 @@ def brought(proof: Mapping[str, Any]) -> Brought:
         ) from error
     commit = parsed_commit(raw)
     length = len(commit.tree)
+    if commit.author != commit.committer:
+        who, by = (one.decode("utf-8", "replace") for one in (commit.author, commit.committer))
+        raise SignatureError(
+            f"commit {named[:12]}… was written by {who} and made by {by}", remedy="the approver writes and signs the commit"
+        )
     if object_id("commit", raw, length) != named:
         raise SignatureError(f"the commit is not {named[:12]}…", remedy="read it from the repository again")
     here = _found(commit.tree, trees, path, length)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import combinations
 from typing import Any
 
 from retrain_assets.contract import Approval, Contract, Gate, Outcome, Refused, SignatureError
@@ -137,9 +138,9 @@ def sign(
     record = _recorded(retrain, name)
     before = standing_words(retrain, record, drafts.now)
     signing_key = proof["signed"]["key"] if proof else None
-    if signing_key is not None and signing_key in {word.key for word in before}:
+    if any(contract.approval.one_hand(drafts.actor.name, signing_key, word.signer, word.key) for word in before):
         raise SignatureError(
-            "it is signed with the key of the other approver",
+            f"its key, or that of {before[0].signer}, may sign for both approvers",
             where=f"{drafts.state.model} {key} {name}",
             remedy="two people sign, each with a key of their own",
         )
@@ -222,9 +223,14 @@ def require_allowed(retrain: RetrainState, contract: Contract, now: datetime) ->
     terms = contract.approval
     for one in overrides_in_force(retrain, now):
         others = [name for name in one.by if not folded([name]) & folded(terms.approvers)]
-        if terms.overrides and not others:
+        shared = any(
+            terms.one_hand(first.signer, first.key, second.signer, second.key) for first, second in combinations(one.words, 2)
+        )
+        if terms.overrides and not others and not shared:
             continue
-        why = f"{' and '.join(others)} is no approver any more" if others else "the contract allows no overrides"
+        why = "a key of it may sign for both who signed" if shared else "the contract allows no overrides"
+        if others:
+            why = f"{' and '.join(others)} is no approver any more"
         raise Refused(
             f"{one.name} is overridden, and {why}", where=f"{retrain.model} {retrain.key}", remedy="launch a new retrain"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from itertools import combinations
 from typing import Any
 
 from retrain_assets.contract import Approval, Contract, Verdict, digest_of
@@ -15,10 +16,11 @@ from retrain_assets.ledger import SYSTEM, Actor
 from retrain_assets.release import approvals, deciding
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.emergency_control import EmergencyControl
+from retrain_assets.release.policy import standing_approvals
 from retrain_assets.release.policy_case import policy_case
 from retrain_assets.release.policy_hook import PolicyDesk
 from retrain_assets.release.promotion import Grounds, promotion_verdicts
-from retrain_assets.release.signing import SIGNED_KINDS, Case, Signed, recorded_fault
+from retrain_assets.release.signing import SIGNED_KINDS, Case, Signed, recorded_fault, used_again
 from retrain_assets.release.state import ApprovalRecord, Decision, ModelState, RetrainState, ToggleState
 
 
@@ -188,16 +190,18 @@ class PeopleControl(EmergencyControl):
 
     def _signature_faults(self, toggle: ToggleState) -> dict[int, str]:
         """The recorded approvals whose signatures do not hold, by sequence: checked again as if nobody had before."""
-        terms, identity, faults, seen = toggle.terms.approval, self.ledger.identity, dict[int, str](), dict[str, int]()
+        terms, identity = toggle.terms.approval, self.ledger.identity
         standing = {item.sequence for item in toggle.approvals}
-        for event in self.ledger.events(model=toggle.model, kinds=list(SIGNED_KINDS)):
-            signed = event.payload.get("signed")
-            if signed:
-                first = seen.setdefault(digest_of(signed["statement"]), event.sequence)
-                if first != event.sequence and event.sequence in standing:
-                    faults[event.sequence] = f"event {event.sequence} rests on the statement of event {first}, which counts once"
-            if event.sequence in standing and (fault := recorded_fault(event, terms, identity)):
-                faults[event.sequence] = fault
+        events = self.ledger.events(model=toggle.model, kinds=list(SIGNED_KINDS))
+        faults = {number: fault for number, fault in used_again(events).items() if number in standing}
+        faults |= {
+            event.sequence: fault
+            for event in events
+            if event.sequence in standing and (fault := recorded_fault(event, terms, identity))
+        }
+        for one, other in combinations(standing_approvals(toggle, self.clock.now()), 2):
+            if terms.one_hand(one.approver, one.key, other.approver, other.key):
+                faults.setdefault(other.sequence, f"its key, or that of {one.approver}, may sign for both")
         return faults
 
 

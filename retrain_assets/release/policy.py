@@ -10,6 +10,7 @@ from datetime import datetime
 
 from retrain_assets.contract import Contract, Gate, Refused
 from retrain_assets.contract.approval import folded
+from retrain_assets.contract.signers import compared
 from retrain_assets.ledger import Actor
 from retrain_assets.release.brakes import Brake, brakes, freeze_in_force, require_free
 from retrain_assets.release.overrides import closed_checks, overrides_in_force
@@ -195,7 +196,7 @@ def canary_subjects(retrain: RetrainState, toggle: ToggleState) -> dict[str, str
 def standing_approvals(toggle: ToggleState, now: datetime) -> tuple[ApprovalRecord, ...]:
     """Approvals that count now: for this bundle, on the last look and the gates as judged, not lapsed; each approver's latest."""
     evidence = toggle.last_look.evidence if toggle.last_look else None
-    latest = {approval.approver.strip().casefold(): approval for approval in toggle.approvals}
+    latest = {compared(approval.approver): approval for approval in toggle.approvals}
     return tuple(
         approval
         for approval in latest.values()

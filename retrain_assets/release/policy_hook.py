@@ -85,6 +85,8 @@ class PolicyDesk:
         try:
             value = json.loads(self._file(asked).read_bytes())
             at, denial = datetime.fromisoformat(value["at"]), value["denied"]
+            if at.tzinfo is None:
+                return None
             if denial is None:
                 return at, None
             return at, PolicyAnswer(False, tuple(denial["reasons"]), asked, denial["by"], at, denial["evidence"])

@@ -7,12 +7,12 @@ can check it again without this program (:func:`recorded_fault` does it with it)
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from retrain_assets.contract import Approval, SignatureError, canonical_json
+from retrain_assets.contract import Approval, SignatureError, canonical_json, digest_of
 from retrain_assets.contract.approval import same_person
 from retrain_assets.ledger import Act, Actor, Event, EventKind, Namespace, Statement, verified
 from retrain_assets.release.git_objects import brought
@@ -164,14 +164,14 @@ def valid_until_of(terms: Approval, statement: Statement) -> datetime:
         SignatureError: when it does not say so, or longer than the contract lets it.
     """
     try:
-        until = datetime.fromisoformat(str(statement.subject["valid_until"]))
+        until = datetime.fromisoformat(statement.subject["valid_until"])
         longest = statement.at + terms.valid_for
         if until > longest:
             raise SignatureError(
                 f"it says to hold until {until.isoformat()}, the contract lets it until {longest.isoformat()}",
                 remedy="sign what retrain prints",
             )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise SignatureError(f"it does not say until when it holds ({error})", remedy="sign what retrain prints") from error
     return until
 
@@ -201,6 +201,21 @@ def recorded_fault(event: Event, terms: Approval, ledger: str | None = None) -> 
     return None
 
 
+def used_again(events: Iterable[Event]) -> dict[int, str]:
+    """What is wrong with recorded events that rest on a statement another event rested on before, by sequence.
+
+    Args:
+        events: every event of a model that people sign, in ascending sequence.
+    """
+    seen, faults = dict[str, int](), dict[int, str]()
+    for event in events:
+        if signed := event.payload.get("signed"):
+            first = seen.setdefault(digest_of(signed["statement"]), event.sequence)
+            if first != event.sequence:
+                faults[event.sequence] = f"event {event.sequence} rests on the statement of event {first}, which counts once"
+    return faults
+
+
 def _has_to_be_signed(event: Event) -> bool:
     """Of a rollback, only one a person ordered: what a rejection or a kill switch brings about is signed there. An order may have
     come with a token of the gateway, or be on record as unsigned."""
@@ -223,9 +238,8 @@ def _differs(event: Event, said: Statement, ledger: str | None) -> list[str]:
         "reason": event.reason in (said.reason, f"rejected by {event.actor.name}: {said.reason}"),
         "at": said.at <= event.at + AHEAD,
     }
-    orders = said.act.namespace is Namespace.OPERATE
-    subject = {name: said.subject[name] for name in said.subject if name in event.payload or not orders}
-    same |= {name: name in event.payload and event.payload[name] == value for name, value in subject.items()}
+    recorded = {"revision": event.revision_before} if said.act.namespace is Namespace.OPERATE and event.toggle else event.payload
+    same |= {name: name in recorded and _alike(recorded[name], value) for name, value in said.subject.items()}
     return [name for name, holds in same.items() if not holds]
 
 
@@ -269,7 +283,7 @@ def _require_file(blob: bytes, statement: Statement) -> None:
     """The file of a commit must be the statement, however it is spaced."""
     try:
         same = canonical_json(json.loads(blob)) == statement.bytes
-    except ValueError:
+    except (ValueError, RecursionError):
         same = False
     if not same:
         raise SignatureError("the file in the commit is not the statement", remedy="commit what --print-statement prints")
@@ -294,6 +308,11 @@ def _differences(case: Case, statement: Statement) -> list[str]:
         named += [
             f"its {name} is {subject.get(name)!r}, not {case.subject.get(name)!r}"
             for name in {**case.subject, **subject}
-            if subject.get(name) != case.subject.get(name)
-        ]
+            if not _alike(subject.get(name), case.subject.get(name))
+        ] or ["its subject names more or less"]
     return named
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: ``true`` is not 1, which it is in Python."""
+    return canonical_json(one) == canonical_json(other)

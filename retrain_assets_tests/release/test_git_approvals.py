@@ -135,6 +135,12 @@ def test_an_earlier_commit_can_be_named(waiting_base: World, tmp_path: Path, rep
     assert hand_in(world, signed_in_git(repository.folder, PATH, commit)).source == "git"
 
 
+def test_a_folder_within_the_clone_can_be_named(waiting_base: World, tmp_path: Path, repository: Repository) -> None:
+    world = copied(waiting_base, tmp_path / "home")
+    repository.commit({PATH: statement(world)}, RUTH.name)
+    assert hand_in(world, signed_in_git(repository.folder / "approvals", PATH)).source == "git"
+
+
 class TestRefused:
     def test_a_commit_that_is_not_signed(self, waiting_base: World, repository: Repository) -> None:
         repository.commit({PATH: statement(waiting_base)}, None)
@@ -174,6 +180,48 @@ class TestRefused:
             signed_in_git(repository.folder, PATH)
         with pytest.raises(SignatureError, match="did not bring the file"):
             hand_in(waiting_base, forged_from(repository, merge))
+
+    @pytest.mark.parametrize("how", ["rebase", "cherry-pick", "amend"])
+    def test_a_commit_that_somebody_else_wrote(self, waiting_base: World, repository: Repository, how: str) -> None:
+        """Ruth signs whatever she commits; Eve's commit, made again in passing, then carries Ruth's signature."""
+        repository.git("checkout", "-q", "-b", "eve")
+        environment = ("-c", "user.name=Eve", "-c", "user.email=eve@elsewhere.example")
+        (repository.folder / PATH).parent.mkdir(parents=True)
+        (repository.folder / PATH).write_text(statement(waiting_base))
+        repository.git("add", "-A")
+        repository.git(*environment, "commit", "-q", "-m", "tidy up", "--no-gpg-sign")
+        signing = f"-S{repository.keys / RUTH.name}"
+        if how == "amend":
+            repository.git("commit", "-q", "--amend", "--no-edit", signing)
+        else:
+            repository.git("checkout", "-q", "main")
+            repository.commit({"other": "work"}, None)
+            if how == "rebase":
+                repository.git("checkout", "-q", "eve")
+                repository.git("rebase", "-q", signing, "main")
+            else:
+                repository.git("cherry-pick", signing, "eve")
+        assert repository.git_verifies("HEAD", waiting_base), "with Ruth's key"
+        with pytest.raises(SignatureError, match=r"was written by Eve <eve@elsewhere\.example> and made by somebody"):
+            hand_in(waiting_base, signed_in_git(repository.folder, PATH))
+
+    def test_a_file_too_long_for_a_statement(self, repository: Repository) -> None:
+        repository.commit({PATH: "x" * 262145}, RUTH.name)
+        with pytest.raises(SignatureError, match="is longer than 262144 bytes"):
+            signed_in_git(repository.folder, PATH)
+
+    @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "approvals", "approvals/", ":(glob)**"])
+    def test_a_path_that_is_no_file_of_it(self, waiting_base: World, repository: Repository, path: str) -> None:
+        repository.commit({PATH: statement(waiting_base)}, RUTH.name)
+        with pytest.raises(RetrainError):
+            signed_in_git(repository.folder, path)
+
+    def test_a_submodule_in_place_of_the_file(self, repository: Repository) -> None:
+        head = repository.git("rev-parse", "HEAD")
+        repository.git("update-index", "--add", "--cacheinfo", f"160000,{head},{PATH}")
+        repository.git("commit", "-q", "-m", "a submodule", f"-S{repository.keys / RUTH.name}")
+        with pytest.raises(RetrainError):
+            signed_in_git(repository.folder, PATH)
 
     def test_a_statement_that_was_changed_in_the_file(self, waiting_base: World, repository: Repository) -> None:
         repository.commit({PATH: statement(waiting_base).replace("clear win", "whatever")}, RUTH.name)

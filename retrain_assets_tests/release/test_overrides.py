@@ -195,7 +195,7 @@ class TestSignatures:
         world.candidate(KEY)
         judge(world, Gate.OFFLINE, "slices_hold")
         self.sign(world, RUTH)
-        with pytest.raises(SignatureError, match="signed with the key of the other approver"):
+        with pytest.raises(SignatureError, match="may sign for both approvers"):
             self.sign(world, PAUL, key=RUTH.name)
         assert in_force(world) == []
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from retrain_assets.contract import SignatureError, canonical_json
-from retrain_assets.ledger import Namespace, Statement
-from retrain_assets.release.signing import Signed
+from retrain_assets.ledger import Act, Namespace, Statement
+from retrain_assets.release.signing import Signed, signed_payload
 
 from .people import KEY, approve, by, line_of, signed_contract, signed_world, signers, withdrawal
 from .world import EVE, MODEL, PAUL, RUTH, World
@@ -166,3 +166,28 @@ def test_a_statement_with_a_field_more_or_less_is_none(awaiting_base: World) -> 
     ):
         with pytest.raises(SignatureError):
             Statement.from_json(wrong)
+
+
+@pytest.mark.parametrize("name", ["ledger", "model", "retrain", "toggle", "principal", "reason", "nonce"])
+def test_a_statement_with_a_field_of_another_type_is_none(awaiting_base: World, name: str) -> None:
+    case, _ = awaiting_base.controller.approval_case(MODEL, KEY, RUTH, "clear win")
+    value = case.statement(case.now).to_json()
+    for other in (5, True, ["x"], {"a": "b"}):
+        with pytest.raises(SignatureError, match="it is not a statement"):
+            Statement.from_json({**value, name: other})
+
+
+def test_true_is_not_one(awaiting_base: World) -> None:
+    """Which it is in Python."""
+    case, terms = awaiting_base.controller.approval_case(MODEL, KEY, RUTH, "clear win")
+    case = replace(case, subject={"revision": 1}, act=Act.HOLD)
+    signed = by(RUTH, case, lasting=False, subject={"revision": True}, namespace=Namespace.OPERATE)
+    with pytest.raises(SignatureError, match="its revision is True, not 1"):
+        signed_payload(terms, case, signed)
+
+
+@pytest.mark.parametrize("until", [5, True, None, "2013-07-02", "2013-07-02T00:00:00", ["2013-07-02T00:00:00+00:00"]])
+def test_a_period_in_another_form(awaiting_base: World, until: Any) -> None:
+    case, _ = awaiting_base.controller.approval_case(MODEL, KEY, RUTH, "clear win")
+    with pytest.raises(SignatureError, match="does not say until when it holds"):
+        approve(awaiting_base, subject={**case.subject, "valid_until": until})
