@@ -157,7 +157,7 @@ def handed_in(statement: Path, signature: Path) -> Signed:
 
     try:
         return Signed(Statement.from_json(json.loads(_read(statement))), _read(signature))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SignatureError(
             f"it is not a statement ({error})", where=str(statement), remedy="hand in the file as --print-statement wrote it"
         ) from error
