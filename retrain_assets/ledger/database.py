@@ -158,7 +158,7 @@ class Database:
     def _refuse_role(self, error: ProgrammingError) -> None:
         if getattr(error.orig, "sqlstate", "") == _INSUFFICIENT_PRIVILEGE:
             raise RetrainError(
-                f"the role may not do that ({first_line(error.orig)})",
+                f"the role may not do that ({first_line(error.orig or error)})",
                 where=self.url,
                 remedy="give it the grants in docs/ledger.md; the first start and an upgrade are the tables' owner's",
             ) from error

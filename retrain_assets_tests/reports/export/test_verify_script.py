@@ -56,7 +56,9 @@ class TestTheScript:
 
     def test_the_fingerprint_it_is_given_must_be_the_systems(self, pristine: Path, signed_home: SignedSample) -> None:
         key = SystemKey.open(signed_home.home.system_key_path)
-        assert run(pristine, key.fingerprint).code == 0
+        said = run(pristine, key.fingerprint)
+        assert (said.code, said.lines[1]) == (0, f"holds  the system signed SHA256SUMS, its key is {key.fingerprint}")
+        assert run(pristine).lines[1].endswith("; compare it"), "nothing in the archive can say that it is theirs"
         assert run(pristine, "SHA256:" + "A" * 43).faults == [f"the system signed SHA256SUMS, its key is {key.fingerprint}"]
 
 
@@ -218,7 +220,24 @@ class TestWhatTheSystemItselfCannotForge:
         resign(folder, other)
         said = run(folder)
         assert said.faults == ["the events name the system's key and the contract"]
-        assert said.lines[1] == f"holds  the system signed SHA256SUMS, its key is {other.fingerprint}"
+        assert said.lines[1] == f"holds  the system signed SHA256SUMS, its key is {other.fingerprint}; compare it"
+
+    def test_a_contract_that_is_called_withheld_does_not_make_another_key_a_persons(
+        self, folder: Path, signed_home: SignedSample
+    ) -> None:
+        """The event says with which key the person signed; a contract of one's own cannot say otherwise."""
+        mine, theirs = line_of(DORA.name).split()[-1], line_of(RUTH.name).split()[-1]
+        for name in ("allowed_signers", "contract.json"):
+            data = (folder / name).read_text()
+            (folder / name).write_text(data.replace(theirs, mine))
+        withheld = json.loads((folder / "withheld.json").read_bytes())
+        (folder / "withheld.json").write_text(json.dumps({**withheld, "contract": ["notify"]}))
+        statement = folder / f"{approval(signed_home)}.json"
+        statement.with_suffix(".json.sig").write_text(sign(statement.read_bytes(), key_of(DORA.name), Namespace.APPROVE))
+        resign(folder, system_key(signed_home))
+        said = run(folder)
+        assert said.code == 1
+        assert f"approved by '{RUTH.name}': signed with {key_of(DORA.name).get_fingerprint()}" in said.faults[0]
 
 
 @pytest.mark.parametrize("about", [{"ledger": "0" * 64}, {"retrain": "2013-05-01"}, {"subject": {"version": "7"}}], ids=str)
