@@ -159,7 +159,7 @@ def test_a_file_that_is_not_what_the_ledger_says_is_found_and_written_again(
         path.chmod(0o600)
     else:
         act("token", "add", "checkout", *SERVICE)
-        assert "tokens:   holds: 1 tokens in tokens.json" in run("audit", "verify").stdout
+        assert "tokens:   holds: 1 token in tokens.json" in run("audit", "verify").stdout
         {"changed": lambda: path.write_text(path.read_text().replace("predict", "operate")), "missing": path.unlink}.get(
             damage, lambda: path.chmod(0o644)
         )()

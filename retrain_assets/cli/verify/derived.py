@@ -16,7 +16,7 @@ from retrain_assets.release.projection import aliases, flag_bytes, shown_sequenc
 def flags_part(home: Home, ledger: Ledger, states: Mapping[str, ModelState], platform: PlatformState) -> Part:
     """The flag document is, byte by byte, what the ledger says."""
     routed = sum(1 for state in states.values() if state.activation_sequence)
-    counted = f"{routed} models in {home.flags_path.name}"
+    counted = f"{_number_of(routed, 'model')} in {home.flags_path.name}"
     present = home.flags_path.read_bytes() if home.flags_path.is_file() else None
     faults = watermark_faults(ledger, "flags", shown_sequence(states, platform))
     if present != (flag_bytes(states, platform) if routed else None):
@@ -29,7 +29,7 @@ def tokens_part(home: Home, events: list[Event]) -> Part:
     """What the gateway knows of tokens is, byte by byte, what the ledger says, and readable for its owner alone."""
     path = tokens_path(home)
     fault = token_fault(path, events)
-    counted = f"{len(fold_tokens(events))} tokens in {path.name}"
+    counted = f"{_number_of(len(fold_tokens(events)), 'token')} in {path.name}"
     return Part("tokens", counted, (f"{fault}; retrain reconcile writes it again",) if fault else ())
 
 
@@ -45,7 +45,7 @@ def aliases_part(ledger: Ledger, registry: Registry, states: Mapping[str, ModelS
                 meant = f"version {version}" if version else "nothing"
                 faults.append(f"{model}@{alias} is {said}, the ledger says {meant}; retrain reconcile --everything sets it again")
     faults += watermark_faults(ledger, "registry", max((state.registry_sequence for state in states.values()), default=0))
-    return Part("aliases", f"{counted} aliases of {len(states)} models", tuple(faults))
+    return Part("aliases", f"{counted} alias{'' if counted == 1 else 'es'} of {_number_of(len(states), 'model')}", tuple(faults))
 
 
 def watermark_faults(ledger: Ledger, name: str, due: int) -> list[str]:
@@ -59,3 +59,7 @@ def watermark_faults(ledger: Ledger, name: str, due: int) -> list[str]:
             "events were taken away"
         ]
     return [f"the database notes that {name} shows event {noted}, not yet event {due}; retrain reconcile brings it up"]
+
+
+def _number_of(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
