@@ -56,7 +56,7 @@ def approve(
     require_retrain(state, retrain)
     toggle = state.toggle_of(retrain)
     last = toggle.last_look.evidence if toggle and toggle.last_look else None
-    if look and (last is None or not last.removeprefix("sha256:").startswith(look.removeprefix("sha256:").rstrip("…"))):
+    if look is not None and not _names(look, last):
         raise StaleRevision(
             f"the last look is {last or 'missing'}, not {look}", where=f"{model} {retrain}", remedy=f"retrain toggle show {model}"
         )
@@ -74,6 +74,12 @@ def approve(
     after = change.after.toggle_of(retrain)
     note = _given(after, controller) if after is not None else ""
     changes.report(change, controller, order, note=note, toggle=after.name if after else None, more=signature_json(change.events))
+
+
+def _names(look: str, digest: str | None) -> bool:
+    """Whether somebody typed a digest, or enough of its beginning, as lists show it."""
+    typed = look.strip().removeprefix("sha256:").rstrip("…")
+    return digest is not None and len(typed) >= 8 and digest.removeprefix("sha256:").startswith(typed)
 
 
 def _period(valid_for: str | None, terms: Approval) -> timedelta:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG"
+_RSA = ("rsa-sha2-256", "rsa-sha2-512")
+"""How an RSA key may sign; not with SHA-1, which ssh-keygen refuses as well."""
 _HASHES = {b"sha256": hashlib.sha256, b"sha512": hashlib.sha512}
 
 
@@ -93,6 +95,8 @@ class Signature:
         """
         import asyncssh
 
+        if _type_of(self.key) == "ssh-rsa" and (found := _type_of(self.value)) not in _RSA:
+            raise SignatureError(f"{found} is no algorithm that counts", remedy="sign with ssh-keygen, which takes rsa-sha2-512")
         signed = _MAGIC + b"".join(
             map(_string, (self.namespace.encode(), b"", self.hash_name, _HASHES[self.hash_name](data).digest()))
         )
@@ -187,7 +191,7 @@ def sign_with_ssh_keygen(data: bytes, key: Path, namespace: Namespace) -> str:
 
 def _type_of(key: bytes) -> str:
     size = int.from_bytes(key[:4], "big")
-    return key[4 : 4 + size].decode("ascii")
+    return key[4 : 4 + size].decode("ascii", "replace")
 
 
 def _strings(packet: bytes) -> list[bytes]:

@@ -41,6 +41,8 @@ def test_approval_of_a_look_that_is_not_the_last_loses_the_race(run: Run, act: R
     lost = act("approve", MODEL, SECOND, "--look", "sha256:0123", code=5)
     assert f"the last look is {last}, not sha256:0123" in lost.stderr
     assert awaiting.toggle.approvals == ()
+    for nothing in ("", "sha256:", last[:8]):
+        act("approve", MODEL, SECOND, "--look", nothing, code=5)
     act("approve", MODEL, SECOND, "--look", last[:20])
     assert [approval.evidence for approval in awaiting.toggle.approvals] == [last]
 

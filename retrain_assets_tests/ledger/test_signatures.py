@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,3 +126,36 @@ def test_each_act_is_signed_for_its_own_purpose() -> None:
 def test_two_statements_of_the_same_are_two() -> None:
     values = {name: getattr(STATEMENT, name) for name in STATEMENT.__dataclass_fields__ if name != "nonce"}
     assert Statement(**values).digest != Statement(**values).digest
+
+
+@pytest.mark.parametrize(("algorithm", "counts"), [(b"rsa-sha2-512", True), (b"rsa-sha2-256", True), (b"ssh-rsa", False)])
+def test_an_rsa_key_does_not_sign_with_sha1(tmp_path: Path, algorithm: bytes, counts: bool) -> None:
+    """As ssh-keygen has it."""
+    import asyncssh
+
+    key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    signed = signed_message(b"a statement", Namespace.APPROVE)
+    made = Signature(key.public_data, str(Namespace.APPROVE), b"sha512", key.sign(signed, algorithm))
+    packet = b"SSHSIG" + (1).to_bytes(4, "big")
+    packet += b"".join(map(_string, (made.key, made.namespace.encode(), b"", made.hash_name, made.value)))
+    text = base64.encodebytes(packet).decode()
+    (tmp_path / "sig").write_text(f"-----BEGIN SSH SIGNATURE-----\n{text}-----END SSH SIGNATURE-----\n")
+    (tmp_path / "signers").write_text(f"ann {key.export_public_key().decode()}")
+    command = ["ssh-keygen", "-Y", "verify", "-f", "signers", "-I", "ann", "-n", str(Namespace.APPROVE), "-s", "sig"]
+    oracle = subprocess.run(command, cwd=tmp_path, input=b"a statement", capture_output=True, check=False)
+    assert (oracle.returncode == 0) is counts, oracle.stderr
+    if counts:
+        made.verify(b"a statement")
+    else:
+        with pytest.raises(SignatureError, match="ssh-rsa is no algorithm that counts"):
+            made.verify(b"a statement")
+
+
+def signed_message(data: bytes, namespace: Namespace) -> bytes:
+    """What an SSHSIG is a signature of."""
+    parts = (str(namespace).encode(), b"", b"sha512", hashlib.sha512(data).digest())
+    return b"SSHSIG" + b"".join(map(_string, parts))
+
+
+def _string(value: bytes) -> bytes:
+    return len(value).to_bytes(4, "big") + value
