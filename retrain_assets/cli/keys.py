@@ -262,10 +262,10 @@ def _fingerprint(line: str) -> str | None:
     from retrain_assets.contract import allowed_signers
 
     try:
-        found: tuple[AllowedSigner, ...] = allowed_signers(f"somebody {line.strip()}")
+        found: tuple[AllowedSigner, ...] = allowed_signers(f"somebody {' '.join(line.split()[:2])}")
     except ValueError:
         return None
-    return found[0].fingerprint if len(found) == 1 else None
+    return found[0].fingerprint
 
 
 def _print(statement: Statement, hint: str) -> None:

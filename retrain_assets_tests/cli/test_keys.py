@@ -98,6 +98,12 @@ class TestTheKeyThatIsTaken:
         assert f"signing as {RUTH.name} with key {fingerprint(RUTH)} ({person / 'id_ed25519.pub'})" in text
         assert [one["signed"]["key"] for one in signed.approvals()] == [fingerprint(RUTH)]
 
+    def test_whatever_stands_behind_it_in_its_file(self, run: Run, signed: SignedWorld, person: Path) -> None:
+        public = key_file(person, RUTH).with_name("id_ed25519.pub")
+        public.write_text(f"{' '.join(public.read_text().split()[:2])} Ruth\u00a0at\u2028home\n")
+        run("approve", MODEL, SECOND, *AS_RUTH)
+        assert [one["signed"]["key"] for one in signed.approvals()] == [fingerprint(RUTH)]
+
     def test_one_that_only_the_agent_has(
         self, run: Run, signed: SignedWorld, person: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -61,6 +61,23 @@ class TestApprovals:
         assert decision.decision == "wait"
         assert "may sign for both" in decision.reason
 
+    def test_a_promotion_that_rests_on_them_is_a_fault_of_the_record(self, tmp_path: Path) -> None:
+        from retrain_assets.cli.verify.approvals import approvals_part
+
+        world = signed_world(tmp_path / "home", required=2)
+        world.awaiting(KEY)
+        approve(world)
+        approve(world, PAUL)
+        assert world.controller.decide(MODEL, KEY).decision == "promote"
+        events = world.ledger.events()
+        assert approvals_part(world.evidence, events, world.ledger.identity).faults == ()
+        first, second = (event for event in events if event.kind is EventKind.APPROVED)
+        key = first.payload["signed"]["key"]
+        forged = replace(second, payload={**second.payload, "signed": {**second.payload["signed"], "key": key}})
+        events = [forged if event.sequence == second.sequence else event for event in events]
+        faults = approvals_part(world.evidence, events, world.ledger.identity).faults
+        assert any("one key could have signed both" in fault for fault in faults)
+
     def test_the_launchers_key_under_another_name_is_the_launchers(self, tmp_path: Path) -> None:
         world = signed_world(tmp_path / "home", allowed_signers=SHARED)
         world.awaiting(KEY, RUTH)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from retrain_assets.cli.verify.part import MALFORMED, Part
 from retrain_assets.cli.verify.terms import Terms
 from retrain_assets.contract import CustodyError, RetrainError, digest_of, first_line
@@ -103,7 +105,14 @@ def _promotion_fault(promotion: Event, by_sequence: dict[int, Event], terms: Ter
             return f"rests on {', '.join(sorted(strangers))}, whom its contract does not name"
         if len(people) < wanted.required:
             return f"rests on {len(people)} of the {wanted.required} approvals its contract wants"
+        for one, other in combinations(given, 2):
+            if wanted.one_hand(one.actor.name, _key(one), other.actor.name, _key(other)):
+                return f"rests on events {one.sequence} and {other.sequence}, and one key could have signed both"
     return None
+
+
+def _key(approval: Event) -> str | None:
+    return (approval.payload.get("signed") or {}).get("key")
 
 
 def _approves(approval: Event, promotion: Event) -> bool:
