@@ -30,6 +30,7 @@ def policy_case(retrain: RetrainState, toggle: ToggleState, now: datetime) -> di
         "launched_by": retrain.launched_by,
         "trigger": dict(retrain.trigger),
         "contract": retrain.contract_digest,
+        "terms": terms.digest,
         "gates": {name: {"outcome": str(record.outcome), "evidence": record.evidence_digests} for name, record in gates.items()},
         "overrides": [one.sentence for one in overrides_in_force(retrain, now)],
         "look": {"evidence": look.evidence, "action": look.action, "reason": look.reason, "at": look.at.isoformat()}

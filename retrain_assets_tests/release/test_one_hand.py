@@ -164,3 +164,15 @@ def test_a_policy_is_told_of_the_overrides_in_force(tmp_path: Path) -> None:
     assert case["overrides"] == [f"overridden: {OFFLINE} by {RUTH.name} and {PAUL.name}: why"]
     voided = replace(world.state.retrains[KEY], overrides=())
     assert policy_case(voided, world.toggle(KEY), world.clock.now())["overrides"] == []
+
+
+def test_a_policy_is_told_which_contracts_approvers_count(tmp_path: Path) -> None:
+    """Whoever arms chooses the contract; a third party can tell that it is not the one it knows."""
+    from retrain_assets.release.policy_case import policy_case
+
+    world = signed_world(tmp_path / "home")
+    world.candidate(KEY)
+    other = signed_contract(approvers=[EVE.name], allowed_signers=signers(line_of(EVE.name)))
+    world.controller.register_and_arm(other, KEY)
+    case = policy_case(world.state.retrains[KEY], world.toggle(KEY), world.clock.now())
+    assert (case["contract"], case["terms"]) == (world.contract.digest, other.digest)
