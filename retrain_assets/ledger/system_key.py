@@ -35,7 +35,8 @@ class SystemKey:
     def open(cls, path: Path) -> Self:
         """The key in a file; a new Ed25519 key, readable for its owner alone, where there is no file.
 
-        Its public half is written beside it with ``.pub`` at the end. Of several processes that make it at once, one does.
+        Its public half is written beside it with ``.pub`` at the end, over that of a key that was there before.
+        Of several processes that make it at once, one does.
 
         Raises:
             CustodyError: when others than the owner may read or write the file, or it is not a private key.
@@ -117,7 +118,7 @@ def _read_private(path: Path) -> bytes:
 
 def _publish(path: Path, line: str) -> None:
     public = path.with_name(f"{path.name}.pub")
-    if public.exists():
+    if public.exists() and public.read_bytes().split()[:2] == line.encode().split()[:2]:
         return
     scratch = public.with_name(f".{public.name}.{uuid4().hex}")
     _write(scratch, f"{line}\n".encode(), 0o644)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrain_assets.cli.verify import NAMES
-from retrain_assets.ledger import SystemKey
+from retrain_assets.ledger import Ledger, SystemKey
 from retrain_assets.registry import DIGEST_TAG, HEAD_TAG, Registry
 from retrain_assets.reports import write_pack
 from retrain_assets_tests.tampering import tampered
@@ -247,6 +248,16 @@ def test_a_key_known_from_elsewhere_pins_the_newest_checkpoint(run: Run, ramping
         in run("audit", "verify", "--system-key", str(tmp_path / "letter.txt"), code=3).stderr
     )
     assert "cannot be read" in run("audit", "verify", "--system-key", str(tmp_path / "none.pub"), code=3).stderr
+
+
+def test_a_checkpoint_of_another_key_than_the_homes_is_not_taken_for_its_own(run: Run, ramping: World, tmp_path: Path) -> None:
+    """Whoever owns the database alone can name a key of their own in it and sign with that."""
+    Ledger(ramping.home.ledger_url).add_checkpoint(SystemKey.open(tmp_path / "theirs"), datetime(2024, 5, 1, tzinfo=UTC))
+    result = run("audit", "verify", code=3)
+    assert "checkpoints: NOT CHECKED: the newest one is signed with key SHA256:" in result.stdout
+    assert "otherwise somebody else signed" in result.stdout
+    run("audit", "checkpoint")
+    run("audit", "verify")
 
 
 def test_from_a_checkpoint_on_nothing_before_it_is_read_and_that_is_said(run: Run, ramping: World) -> None:

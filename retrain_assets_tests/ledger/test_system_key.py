@@ -111,3 +111,11 @@ def test_a_folder_nobody_can_write_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RetrainError, match="cannot be read or made"):
         SystemKey.open(tmp_path / "keys" / "system")
     assert not os.path.lexists(tmp_path / "system")
+
+
+def test_the_public_half_beside_it_is_that_of_the_key_there_is(tmp_path: Path) -> None:
+    first = SystemKey.open(tmp_path / "system")
+    (tmp_path / "system").unlink()
+    second = SystemKey.open(tmp_path / "system")
+    assert first.public_line != second.public_line
+    assert (tmp_path / "system.pub").read_text() == f"{second.public_line}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,7 +12,7 @@ from retrain_assets.cli.verify.database import foreign_faults
 from retrain_assets.cli.verify.part import Part
 from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
-from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, recorded_keys
+from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, recorded_keys, signed_by
 from retrain_assets.release.anchoring import ANCHORS, DECISIONS, MADE
 
 
@@ -37,13 +38,14 @@ def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> P
     return Part("chain", f"{read}, head {head[:12]}…", tuple(faults), notes=(left_out,))
 
 
-def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None) -> Part:
+def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None, own: Path | None = None) -> Part:
     """Signatures, roots and heads of the checkpoints, and that there is one after the last decision.
 
     Args:
         ledger: the chain.
         events: of the whole chain.
         pinned: lines of the ``.pub`` files of keys that count; None: those the ledger names.
+        own: this home's private key; its public half beside it is what whoever owns the database alone cannot change.
     """
     made = ledger.stored_checkpoints()
     faults = [fault.message for fault in checkpoint_faults(ledger, pinned)]
@@ -67,4 +69,16 @@ def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] 
     behind = max((event.sequence for event in events), default=0) - last.sequence
     since = f", {behind} events since" if behind > 0 else ""
     counted = f"{count}, the last at event {last.sequence} of {last.at:%Y-%m-%d %H:%M} UTC{since}"
-    return Part("checkpoints", counted, tuple(faults), notes=tuple(notes))
+    return Part("checkpoints", counted, tuple(faults), _of_another_key(last, own) if pinned is None else "", tuple(notes))
+
+
+def _of_another_key(newest: Checkpoint, own: Path | None) -> str:
+    """Why it is not known whose the newest checkpoint is: this home has another key. Empty where it has that one, or none."""
+    if own is None or not (public := own.with_name(f"{own.name}.pub")).is_file():
+        return ""
+    if signed_by(newest, public.read_text(encoding="utf-8", errors="replace")):
+        return ""
+    return (
+        f"the newest one is signed with key {newest.key}, which is not the one in {public}; if that is a new key, "
+        "retrain audit checkpoint signs with it, otherwise somebody else signed"
+    )

@@ -196,7 +196,7 @@ def _part(name: str, seen: _Seen, since_checkpoint: bool, system_keys: Sequence[
     if name == "chain":
         return checked(name, lambda: _chain(seen, since_checkpoint, system_keys))
     if name == "checkpoints":
-        return checked(name, lambda: checkpoints_part(seen.ledger, seen.events, system_keys))
+        return checked(name, lambda: checkpoints_part(seen.ledger, seen.events, system_keys, seen.home.system_key_path))
     if unread := seen.read[1] or (name in ("flags", "tokens", "aliases") and seen.derived[2]):
         return Part(name, "", unchecked=str(unread))
     return checked(name, lambda: _compared(name, seen))
