@@ -258,7 +258,7 @@ def test_a_signature_given_for_something_else_counts_for_nothing(tmp_path: Path,
     [
         (RUTH.name, 'valid-after="20130101Z",valid-before="20140101Z"'),
         (RUTH.name.capitalize(), ""),
-        ("*@flights.example", 'namespaces="approve@retrain-assets"'),
+        ("ruth.*@flights.example", 'namespaces="approve@retrain-assets"'),
     ],
     ids=["a key that has expired since", "a name in capitals", "a pattern of names"],
 )
