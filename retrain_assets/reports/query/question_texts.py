@@ -114,7 +114,8 @@ stage AS (
 SELECT b.happened_at AS rolled_back_at, b.model, b.retrain, b.cause, b.actor AS by_whom, b.from_state, b.stage, b.restored,
        stage.stage_since, streak.first_sign,
        round((epoch(b.happened_at) - epoch(coalesce(streak.first_sign, stage.stage_since))) / 3600, 2) AS hours_to_recover,
-       CASE WHEN streak.first_sign IS NULL THEN 'stage start' ELSE 'first sign of harm' END AS counted_from,
+       CASE WHEN streak.first_sign IS NOT NULL THEN 'first sign of harm' WHEN b.from_state = 'promoted' THEN 'promotion'
+            ELSE 'stage start' END AS counted_from,
        b.reason, b.sequence AS event
 FROM back b LEFT JOIN streak USING (sequence) LEFT JOIN stage USING (sequence)
 ORDER BY b.sequence

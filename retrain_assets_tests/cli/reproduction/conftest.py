@@ -24,6 +24,9 @@ from retrain_assets_tests.simulation import contract_with, features
 
 MODULE = "reproduced_features"
 
+METRICS = {"roc_auc": {"min": 0.6, "max_regression": 0.05}, "accuracy": {"min": 0.3}}
+"""Not in the order of the alphabet, which canonical JSON puts them in."""
+
 
 @dataclass(frozen=True)
 class Promoted:
@@ -57,7 +60,7 @@ def promoted_base(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(code))
         with story_in(root) as story:
-            story.contract = contract_with(features=f"{MODULE}.build")
+            story.contract = contract_with(features=f"{MODULE}.build", gates__offline={"metrics": METRICS})
             story.__post_init__()
             story.bootstrap_champion()
             assert story.retrain()

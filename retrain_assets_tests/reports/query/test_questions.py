@@ -38,7 +38,7 @@ def test_approved_by_gives_every_word_of_a_person_and_what_counted(ask: Ask) -> 
 def test_rollbacks_count_from_the_first_sign_of_harm_or_else_from_the_stage(ask: Ask) -> None:
     by_hand, harm = ask("rollbacks")
 
-    assert (by_hand["by_whom"], by_hand["counted_from"], by_hand["hours_to_recover"]) == (RUTH.name, "stage start", 44.0)
+    assert (by_hand["by_whom"], by_hand["counted_from"], by_hand["hours_to_recover"]) == (RUTH.name, "promotion", 44.0)
     assert (by_hand["from_state"], by_hand["restored"]) == ("promoted", "1")
     assert (harm["cause"], harm["counted_from"], harm["hours_to_recover"]) == ("harm", "first sign of harm", 1.0)
     assert harm["first_sign"] == datetime(2013, 7, 20, 8, tzinfo=UTC)
