@@ -195,7 +195,7 @@ async def test_what_keeps_the_gateway_from_being_ready_is_counted(retrain_home: 
 async def test_evaluations_of_flags_are_counted_with_our_own_reason(served: Served) -> None:
     async with served.client() as client:
         for origin in ("JFK", "LGA", "LGA"):
-            asked = {"context": {"targetingKey": "N14228", "origin": origin}}
+            asked = {"context": {"targetingKey": "N24211", "origin": origin}}
             await client.post(f"/ofrep/v1/evaluate/flags/{MODEL}", json=asked)
         told = await scraped(client)
     assert value(told, "flag_evaluations_total", model=MODEL, variant="champion", reason="ramp") == 1

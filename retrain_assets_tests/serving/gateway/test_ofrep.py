@@ -47,7 +47,7 @@ async def client(canary: Served) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def context(unit: str | None = "N14228", **attributes: Any) -> dict[str, Any]:
+def context(unit: str | None = "N24211", **attributes: Any) -> dict[str, Any]:
     return {"context": {**({} if unit is None else {"targetingKey": unit}), "origin": "JFK", **attributes}}
 
 
@@ -388,7 +388,7 @@ def test_an_openfeature_sdk_shows_its_token(canary_home: Home, sdk: Any) -> None
     served = Served.at(canary_home.root)
     access = Access(served.home, served.ledger, served.home.clock)
     secret = access.add("web", Actor("system", "web"), [Scope.PREDICT], RUTH, "it asks for arms").secret
-    asked = EvaluationContext("N14228", {"origin": "JFK"})
+    asked = EvaluationContext("N24211", {"origin": "JFK"})
     with Listening(served, Options(require_tokens=True)) as url:
         for headers in ({"Authorization": f"Bearer {secret}"}, {"X-API-Key": secret}):
             told = sdk(url, headers).get_string_details(MODEL, "code default", asked)

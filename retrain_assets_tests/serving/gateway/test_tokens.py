@@ -133,6 +133,7 @@ def test_a_ledger_that_does_not_answer_does_not_keep_a_gateway_from_starting(
     home: Home, access: Access, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = give(access)
+    access.ledger.close()
     (home.root / "ledger.db").write_bytes(b"this is not a database, but it is long enough to be taken for one" * 20)
     assert TokenFile.open(home).find(secret) is not None
     assert "tokens.json may be behind the ledger" in caplog.text
