@@ -58,7 +58,7 @@ def runbook(model: str, as_json: bool) -> None:
     Markdown, with MODEL's commands filled in.
     """
     from retrain_assets.cli.contracts import project_or_recorded
-    from retrain_assets.reports import runbook as write
+    from retrain_assets.reports.runbook import runbook as write
 
     text = write(project_or_recorded(Home.from_environment(), model).to_json())
     if as_json:

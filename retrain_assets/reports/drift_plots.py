@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -12,8 +11,8 @@ from retrain_assets.contract import DriftRule
 from retrain_assets.drift import ColumnDrift, ColumnSketch, DriftReport, judged
 from retrain_assets.reports import words
 from retrain_assets.reports.histogram_plot import histogram_plot
+from retrain_assets.reports.metric_trend import Window, metric_trend
 from retrain_assets.reports.standalone import markdown_image
-from retrain_assets.reports.svg import Canvas, Scale, round_ticks, time_ticks
 
 
 def drift_pictures(history: Sequence[DriftReport], histograms: Mapping[str, Any], rule: DriftRule) -> str:
@@ -47,63 +46,9 @@ def trend_plot(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> 
         metric: one with a limit.
         rule: the limits.
     """
-    points = [(report, value) for report in history if (value := report.metrics.get(metric)) is not None]
-    if not points:
-        return None
-    limit = rule.limits[metric]
-    width, height, left, right, upper, lower = 640.0, 190.0, 52.0, 560.0, 24.0, 152.0
-    start, end = history[0].end, history[-1].end
-    span = max((end - start).total_seconds(), 1.0)
-    y = _vertical([value for _, value in points], limit, lower, upper)
-    canvas = Canvas(width, height, _trend_words(history, metric, rule))
-
-    def at(moment: datetime) -> float:
-        return left + 14 + (moment - start).total_seconds() / span * (right - left - 28) if start < end else (left + right) / 2
-
-    looked_at = history[-rule.of_last :]
-    if len(history) > 1:
-        begin = max(at(looked_at[0].end) - 12, left)
-        canvas.rect(begin, upper, right - begin, lower - upper, "band band-0")
-        canvas.text(right, upper - 7, f"an alarm takes {rule.at_least} of the last {rule.of_last}", "side", anchor="end")
-    for tick in round_ticks(y.low, y.high, 4):
-        canvas.line(left, y(tick), right, y(tick), "zero" if tick == 0 else "grid")
-        canvas.text(left - 6, y(tick) + 3.5, words.number(tick), "tick", anchor="end")
-    canvas.line(left, y(limit), right, y(limit), "limit")
-    canvas.text(right + 6, y(limit) + 3.5, f"limit {words.number(limit)}", "limit-label")
-    for moment, label in _dates(history):
-        canvas.line(at(moment), lower, at(moment), lower + 4, "axis")
-        canvas.text(at(moment), lower + 16, label, "tick", anchor="middle")
-    canvas.line(left, lower, right, lower, "axis")
-    for run in _runs(history, metric):
-        canvas.polyline([(at(report.end), y(report.metrics[metric] or 0.0)) for report in run], "bound")
-    for report, value in points:
-        style = "mark hollow" if not judged(report, metric, rule) else "mark above" if value > limit else "mark"
-        canvas.dot(at(report.end), y(value), 3.8, style)
-    canvas.text((left + right) / 2, height - 5, "end of the window (UTC)", "tick", anchor="middle")
-    return canvas.markup()
-
-
-def _vertical(values: Sequence[float], limit: float, lower: float, upper: float) -> Scale:
-    low, high = min(0.0, *values), max(limit, *values)
-    return Scale(low, high + (high - low or 1.0) * 0.14, lower, upper)
-
-
-def _runs(history: Sequence[DriftReport], metric: str) -> list[list[DriftReport]]:
-    """Neighbouring windows with a value, so that no line bridges a gap."""
-    runs: list[list[DriftReport]] = [[]]
-    for report in history:
-        if report.metrics.get(metric) is None:
-            runs.append([])
-        else:
-            runs[-1].append(report)
-    return [run for run in runs if len(run) > 1]
-
-
-def _dates(history: Sequence[DriftReport]) -> list[tuple[datetime, str]]:
-    """Dates below the axis: of every window where there are few, otherwise round ones."""
-    if len(history) <= 6:
-        return [(report.end, f"{report.end.day} {report.end:%b}") for report in history]
-    return time_ticks(history[0].end, history[-1].end, 8)
+    windows = [Window(report.end, report.metrics.get(metric), judged(report, metric, rule)) for report in history]
+    alarm = f"an alarm takes {rule.at_least} of the last {rule.of_last}"
+    return metric_trend(windows, rule.limits[metric], _trend_words(history, metric, rule), (rule.of_last, alarm))
 
 
 def _trend_facts(history: Sequence[DriftReport], metric: str, rule: DriftRule) -> str:

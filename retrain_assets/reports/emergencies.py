@@ -18,8 +18,13 @@ def overrides_of(record: Record) -> list[dict[str, Any]]:
 
 def follow_ups_of(record: Record) -> list[dict[str, Any]]:
     """What emergencies of this retrain, and of the model meanwhile, left to be looked into; ``closed`` is None while open."""
+    return [_follow_up(one) for one in recorded_follow_ups(record)]
+
+
+def recorded_follow_ups(record: Record) -> tuple[FollowUp, ...]:
+    """The same as they stand at the end of this record, open and closed, oldest first."""
     events = sorted((*record.events, *record.beside), key=lambda event: event.sequence)
-    return [_follow_up(one) for one in fold_platform(events).follow_ups.values()]
+    return tuple(fold_platform(events).follow_ups.values())
 
 
 def open_follow_ups(state: ModelState, platform: PlatformState) -> list[dict[str, Any]]:

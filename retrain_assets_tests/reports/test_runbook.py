@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from retrain_assets.cli.app import app
 from retrain_assets.contract import Contract
 from retrain_assets.home import Home
-from retrain_assets.reports import runbook
+from retrain_assets.reports.runbook import runbook
 from retrain_assets_tests.reports.sample import CONTRACT, MODEL
 
 

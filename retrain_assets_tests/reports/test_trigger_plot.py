@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from retrain_assets.reports.trigger_plot import trigger_plot
@@ -22,6 +24,11 @@ def test_windows_above_the_limit_are_marked_and_told() -> None:
     assert plot.count('class="mark"') == 1
     assert "Calibration bias in the 3 windows" in plot
     assert "above its limit of 0.07 in 2" in plot
+
+
+def test_no_line_bridges_a_window_without_a_value() -> None:
+    plot = ElementTree.fromstring(str(trigger_plot(DRIFT)))
+    assert [len((line.get("points") or "").split()) for line in plot.iter("polyline")] == [2]
 
 
 @pytest.mark.parametrize(

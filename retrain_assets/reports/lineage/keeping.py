@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from retrain_assets.contract import Retention
 from retrain_assets.ledger import Event, EventKind, timestamp
-from retrain_assets.release.follow_ups import FollowUp, follow_ups_after
+from retrain_assets.reports.emergencies import recorded_follow_ups
 from retrain_assets.reports.failure import failure_of
 from retrain_assets.reports.lineage.field import NO_CANDIDATE, NO_TOGGLE, Field, Fields, Source, contract_of, of_event
 from retrain_assets.reports.record import Record
@@ -150,14 +149,11 @@ def _last_traffic(record: Record) -> datetime | None:
 
 def _follow_ups(record: Record) -> list[dict[str, Any]]:
     """What emergencies left to be looked into, with what was found where that is done; as far as this record goes."""
-    known: Mapping[int, FollowUp] = {}
-    for event in sorted((*record.events, *record.beside), key=lambda event: event.sequence):
-        known = follow_ups_after(known, event)
     return [
         {
             "number": one.number,
             "because": one.sentence,
             "closed": f"{timestamp(one.closed.at)} by {one.closed.by}: {one.closed.finding}" if one.closed else "open",
         }
-        for one in known.values()
+        for one in recorded_follow_ups(record)
     ]

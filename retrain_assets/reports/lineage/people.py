@@ -43,21 +43,11 @@ def approval_fields(record: Record) -> Fields:
     yield Field(
         "approval.words", "Approvals, withdrawals and rejections", words, Source("their own events"), "nobody said anything"
     )
-    separate = next(
-        (
-            one
-            for one in (decided.payload.get("verdicts", []) if decided else [])
-            if one["check"] == "approver_is_not_the_launcher"
-        ),
-        None,
-    )
+    verdicts = decided.payload.get("verdicts", []) if decided is not None else []
+    separate = next((one for one in verdicts if one["check"] == "approver_is_not_the_launcher"), None)
     judged = f"{separate['outcome']}: {separate['message']}" if separate else None
     yield Field("approval.separation", "Separation of duties", judged, of_event(decided), "gate promotion was not judged")
-    promotion = [
-        f"{one['check']}: {one['outcome']}"
-        for one in (decided.payload.get("verdicts", []) if decided else [])
-        if one["gate"] == Gate.PROMOTION
-    ]
+    promotion = [f"{one['check']}: {one['outcome']}" for one in verdicts if one["gate"] == Gate.PROMOTION]
     yield Field("approval.gate", "Verdicts of gate promotion", promotion, of_event(decided), "gate promotion was not judged")
 
 

@@ -9,10 +9,8 @@ from typing import Any
 
 from retrain_assets.contract import CustodyError
 from retrain_assets.ledger import EventKind
-from retrain_assets.reports.custody import custody_of
 from retrain_assets.reports.query.records import Records, Row
 from retrain_assets.reports.query.state_rows import subjects_of
-from retrain_assets.reports.record import read_record
 
 
 def look_rows(records: Records) -> Iterator[Row]:
@@ -49,6 +47,9 @@ def look_rows(records: Records) -> Iterator[Row]:
 
 def custody_rows(records: Records) -> Iterator[Row]:
     """Every field of the chain of custody of every retrain."""
+    from retrain_assets.reports.custody import custody_of  # with gates and experiments, which no other table needs
+    from retrain_assets.reports.record import read_record
+
     for state in records.states.values():
         for key in state.retrains:
             record = read_record(records.past, records.evidence, records.home, state.model, key)
