@@ -150,8 +150,8 @@ def promotion_gate(evidence: PromotionEvidence) -> list[Verdict]:
 
 
 def _all_passed(evidence: PromotionEvidence) -> Verdict:
-    check, outcomes = "all_gates_passed", {record.gate: record.outcome for record in _latest(evidence)}
-    records = _latest(evidence)
+    check, records = "all_gates_passed", _latest(evidence)
+    outcomes = {record.gate: record.outcome for record in records}
     overridden = [f"{record.gate.value}.{name} by {why}" for record in records for name, why in record.overridden.items()]
     table = [{"gate": gate.value, "outcome": outcomes[gate].value if gate in outcomes else None} for gate in GATES_BEFORE]
     missing = [gate.value for gate in GATES_BEFORE if gate not in outcomes]

@@ -6,7 +6,6 @@ Each function decides on the state in the drafts and adds the events of one acti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from retrain_assets.contract import Contract, Refused, SignatureError, StaleRevision
@@ -30,7 +29,7 @@ from retrain_assets.release.policy import (
     standing_approvals,
 )
 from retrain_assets.release.retrains import known_retrain
-from retrain_assets.release.signing import Case, Signed, signed_payload, valid_until_of
+from retrain_assets.release.signing import Case, Signed, held_until, signed_payload
 from retrain_assets.release.state import Ending, LookRecord, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move
 
@@ -51,12 +50,7 @@ def approve(
     case, terms = approval_case(drafts, key, evidence=evidence, ledger=ledger)
     proof = signed_payload(terms.approval, case, signed)
     _refuse_one_hand(drafts, key, terms, proof)
-    until = drafts.now + terms.approval.valid_for
-    if signed is not None:
-        until = valid_until_of(terms.approval, signed.statement)
-    payload = {**case.subject, "valid_until": until.isoformat(), "typed_by": typed_by, **proof}
-    if signed is not None:
-        payload["valid_until"] = signed.statement.subject["valid_until"]
+    payload = {**case.subject, "valid_until": held_until(terms.approval, case, signed), "typed_by": typed_by, **proof}
     drafts.add(EventKind.APPROVED, key, payload, toggle=case.toggle)
 
 
@@ -89,7 +83,7 @@ def approval_case(drafts: Drafts, key: str, *, evidence: str | None = None, ledg
         "evidence": look.evidence,
         "gates": judged_evidence(retrain),
     }
-    return _case(drafts, Act.APPROVE, key, toggle.name, subject, ledger, since=look.at), toggle.terms
+    return Case.of(drafts, Act.APPROVE, key, toggle.name, subject, ledger=ledger, since=look.at), toggle.terms
 
 
 def withdraw(drafts: Drafts, key: str, *, ledger: str = "", signed: Signed | None = None) -> None:
@@ -112,7 +106,7 @@ def withdrawal_case(drafts: Drafts, key: str, *, ledger: str = "") -> tuple[Case
         raise Refused(f"{drafts.actor} has not approved it", where=where)
     if not toggle.active:
         raise Refused(f"its toggle is {toggle.state}", where=where, remedy="roll back to undo a promotion")
-    return _case(drafts, Act.WITHDRAW, key, toggle.name, {"approval": own[-1].sequence}, ledger), toggle.terms
+    return Case.of(drafts, Act.WITHDRAW, key, toggle.name, {"approval": own[-1].sequence}, ledger=ledger), toggle.terms
 
 
 def reject(drafts: Drafts, key: str, contract: Contract, *, ledger: str = "", signed: Signed | None = None) -> None:
@@ -157,7 +151,7 @@ def rejection_case(drafts: Drafts, key: str, contract: Contract, *, ledger: str 
         raise Refused(f"it was rejected already: {retrain.rejected}", where=where)
     candidate = retrain.candidate
     subject = {"version": candidate.version if candidate else None, "bundle": candidate.bundle if candidate else None}
-    return _case(drafts, Act.REJECT, key, toggle.name if toggle else None, subject, ledger), terms
+    return Case.of(drafts, Act.REJECT, key, toggle.name if toggle else None, subject, ledger=ledger), terms
 
 
 def bootstrap(drafts: Drafts, key: str, contract: Contract, *, ledger: str = "", signed: Signed | None = None) -> None:
@@ -207,7 +201,7 @@ def bootstrap_case(drafts: Drafts, key: str, contract: Contract, *, ledger: str 
         "contract_digest": contract.digest,
         "gates": judged_evidence(retrain),
     }
-    return _case(drafts, Act.BOOTSTRAP, key, None, subject, ledger)
+    return Case.of(drafts, Act.BOOTSTRAP, key, None, subject, ledger=ledger)
 
 
 def judged_evidence(retrain: RetrainState) -> dict[str, list[str]]:
@@ -269,21 +263,3 @@ def _look_to_approve(drafts: Drafts, retrain: RetrainState, toggle: ToggleState,
             remedy="read it first",
         )
     return look
-
-
-def _case(
-    drafts: Drafts, act: Act, key: str, toggle: str | None, subject: Mapping[str, Any], ledger: str, since: datetime | None = None
-) -> Case:
-    return Case(
-        act=act,
-        ledger=ledger,
-        model=drafts.state.model,
-        retrain=key,
-        toggle=toggle,
-        subject=subject,
-        actor=drafts.actor,
-        reason=drafts.reason,
-        now=drafts.now,
-        used=drafts.state.statements,
-        since=since,
-    )

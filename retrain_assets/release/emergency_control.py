@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from retrain_assets.contract import Approval, Contract, Gate, RegistryUnavailable, SignatureError
@@ -93,12 +93,19 @@ class EmergencyControl(PlatformControl):
                 verdict, an ending that no gate brought about; or not by this person.
             CustodyError: the verdicts' evidence or the candidate's bundle is not what was recorded.
         """
-        name = CheckName.parse(check)
+        name, account = CheckName.parse(check), operating_system_account()
 
         def plan(drafts: Drafts) -> None:
             contract, look = self._about(drafts, retrain, name)
             overriding.sign(
-                drafts, retrain, name, contract, typed_by=_account(), look=look, ledger=self.ledger.identity, signed=signed
+                drafts,
+                retrain,
+                name,
+                contract,
+                typed_by=account,
+                look=look,
+                ledger=self.ledger.identity,
+                signed=signed,
             )
             self._require_custody(drafts, retrain, name)
 
@@ -113,11 +120,11 @@ class EmergencyControl(PlatformControl):
         Raises:
             Refused: for anyone who did not sign it, and when the retrain is decided.
         """
-        name = CheckName.parse(check)
+        name, account = CheckName.parse(check), operating_system_account()
 
         def plan(drafts: Drafts) -> None:
             contract = self._terms_of(drafts, retrain)
-            overriding.withdraw(drafts, retrain, name, contract, typed_by=_account(), ledger=self.ledger.identity, signed=signed)
+            overriding.withdraw(drafts, retrain, name, contract, typed_by=account, ledger=self.ledger.identity, signed=signed)
 
         self._change(model, actor, reason, plan)
         return self.state(model).retrains[retrain]
@@ -167,14 +174,19 @@ class EmergencyControl(PlatformControl):
         if not in_force:
             return
         overriding.require_allowed(retrain, contract, now)
-        events = self.ledger.events(model=model, kinds=list(SIGNED_KINDS))
-        by_number, again = {event.sequence: event for event in events}, used_again(events)
+        faults = self._signature_faults(model, [word.sequence for one in in_force for word in one.words], contract.approval)
         for one in in_force:
             self.evidence.get(one.record.evidence)
             for word in one.words:
-                known = recorded_fault(by_number[word.sequence], contract.approval, self.ledger.identity)
-                if (fault := again.get(word.sequence, known)) is not None:
+                if (fault := faults.get(word.sequence)) is not None:
                     raise SignatureError(fault, where=f"{model} {retrain.key} {one.name}", remedy="have it signed again")
+
+    def _signature_faults(self, model: str, sequences: Iterable[int], terms: Approval) -> dict[int, str]:
+        """Which of a model's recorded events carry a signature that does not hold, checked again as if nobody had before."""
+        events, identity = self.ledger.events(model=model, kinds=list(SIGNED_KINDS)), self.ledger.identity
+        by_number, again = {event.sequence: event for event in events}, used_again(events)
+        found = {number: recorded_fault(by_number[number], terms, identity) or again.get(number) for number in sequences}
+        return {number: fault for number, fault in found.items() if fault is not None}
 
     def _vouched(self, drafts: Drafts, toggle: ToggleState, act: Act, credential: Credential) -> Mapping[str, Any]:
         return order_payload(toggle.terms.approval, _order(drafts, toggle, act, self.ledger.identity), credential)
@@ -209,21 +221,11 @@ class EmergencyControl(PlatformControl):
 
 
 def _order(drafts: Drafts, toggle: ToggleState, act: Act, ledger: str) -> Case:
-    return Case(
-        act=act,
-        ledger=ledger,
-        model=toggle.model,
-        retrain=toggle.retrain,
-        toggle=toggle.name,
-        subject={"revision": toggle.revision},
-        actor=drafts.actor,
-        reason=drafts.reason,
-        now=drafts.now,
-        used=drafts.state.statements,
-    )
+    return Case.of(drafts, act, toggle.retrain, toggle.name, {"revision": toggle.revision}, ledger=ledger)
 
 
-def _account() -> str:
+def operating_system_account() -> str:
+    """Whose account a command runs under: who typed it, which need not be who acts."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

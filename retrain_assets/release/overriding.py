@@ -28,7 +28,7 @@ from retrain_assets.release.policy import (
 )
 from retrain_assets.release.retrains import known_retrain
 from retrain_assets.release.signed_override import SignedOverride
-from retrain_assets.release.signing import Case, Signed, signed_payload, valid_until_of
+from retrain_assets.release.signing import Case, Signed, held_until, signed_payload
 from retrain_assets.release.state import CheckRecord, Ending, GateRecord, RetrainState, ToggleState, ToggleStatus
 from retrain_assets.release.toggle import Move, next_stage
 
@@ -70,7 +70,7 @@ class CheckName:
 
 
 def override_case(
-    drafts: Drafts, key: str, name: CheckName, contract: Contract, *, look: Mapping[str, Any] | None = None, ledger: str = ""
+    drafts: Drafts, key: str, name: CheckName, contract: Contract, *, look: Mapping[str, Any] | None = None, ledger: str
 ) -> Case:
     """What an approver has to say to override a check: gate, check, bundle and evidence, and before training the digests of what
     was judged instead of a bundle.
@@ -115,7 +115,7 @@ def sign(
     *,
     typed_by: str,
     look: Mapping[str, Any] | None = None,
-    ledger: str = "",
+    ledger: str,
     signed: Signed | None = None,
 ) -> None:
     """One approver's word; the second one's puts the override in force.
@@ -144,7 +144,7 @@ def sign(
             where=f"{drafts.state.model} {key} {name}",
             remedy="two people sign, each with a key of their own",
         )
-    until = valid_until_of(contract.approval, signed.statement) if signed else drafts.now + contract.approval.valid_for
+    until = held_until(contract.approval, case, signed)
     word = SignedOverride(
         gate=name.gate,
         check=name.check,
@@ -152,7 +152,7 @@ def sign(
         evidence=record.evidence,
         signer=drafts.actor.name,
         at=drafts.now,
-        valid_until=until,
+        valid_until=datetime.fromisoformat(until),
         reason=drafts.reason,
         typed_by=typed_by,
         sequence=0,
@@ -165,7 +165,7 @@ def sign(
         **case.subject,
         "outcome": str(record.verdict.outcome),
         "message": record.verdict.message,
-        "valid_until": signed.statement.subject["valid_until"] if signed else until.isoformat(),
+        "valid_until": until,
         "signers": signers,
         "in_force": in_force,
         "reopens": in_force and retrain.decision is not None and not any(closed_checks(after, gate, drafts.now) for gate in Gate),
@@ -177,7 +177,7 @@ def sign(
         _ask_approval(drafts, after, toggle)
 
 
-def withdrawal_case(drafts: Drafts, key: str, name: CheckName, *, ledger: str = "") -> Case:
+def withdrawal_case(drafts: Drafts, key: str, name: CheckName, *, ledger: str) -> Case:
     """What one of the two has to say to take it back.
 
     Raises:
@@ -204,7 +204,7 @@ def withdraw(
     contract: Contract,
     *,
     typed_by: str,
-    ledger: str = "",
+    ledger: str,
     signed: Signed | None = None,
 ) -> None:
     """One of the two takes it back; the gate is closed again."""
@@ -353,19 +353,8 @@ def _case(drafts: Drafts, act: Act, retrain: RetrainState, toggle: ToggleState |
     subject: dict[str, Any] = {"gate": str(verdict.gate), "check": verdict.check, "bundle": bundle, "evidence": record.evidence}
     if bundle is None:
         subject |= {name: record.subjects[name] for name in ("dataset", "features") if name in record.subjects}
-    return Case(
-        act=act,
-        ledger=ledger,
-        model=drafts.state.model,
-        retrain=retrain.key,
-        toggle=toggle.name if toggle else None,
-        subject=subject,
-        actor=drafts.actor,
-        reason=drafts.reason,
-        now=drafts.now,
-        used=drafts.state.statements,
-        since=record.at if act is Act.OVERRIDE else None,
-    )
+    since = record.at if act is Act.OVERRIDE else None
+    return Case.of(drafts, act, retrain.key, toggle.name if toggle else None, subject, ledger=ledger, since=since)
 
 
 def _ask_approval(drafts: Drafts, retrain: RetrainState, toggle: ToggleState) -> None:

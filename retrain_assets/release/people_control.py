@@ -5,22 +5,20 @@ What counts stands in ``approvals`` and ``deciding``; here all it rests on is re
 
 from __future__ import annotations
 
-import getpass
-import os
 from itertools import combinations
 from typing import Any
 
-from retrain_assets.contract import Approval, Contract, Verdict, digest_of
+from retrain_assets.contract import Approval, Contract, Verdict
 from retrain_assets.contract.approval import PolicyAnswer
 from retrain_assets.ledger import SYSTEM, Actor
 from retrain_assets.release import approvals, deciding
 from retrain_assets.release.drafts import Drafts
-from retrain_assets.release.emergency_control import EmergencyControl
+from retrain_assets.release.emergency_control import EmergencyControl, operating_system_account
 from retrain_assets.release.policy import standing_approvals
 from retrain_assets.release.policy_case import policy_case
 from retrain_assets.release.policy_hook import PolicyDesk
 from retrain_assets.release.promotion import Grounds, promotion_verdicts
-from retrain_assets.release.signing import SIGNED_KINDS, Case, Signed, recorded_fault, used_again
+from retrain_assets.release.signing import Case, Signed
 from retrain_assets.release.state import ApprovalRecord, Decision, ModelState, RetrainState, ToggleState
 
 
@@ -77,7 +75,7 @@ class PeopleControl(EmergencyControl):
         Raises:
             Refused: it cannot be approved, by them, now, or the signature does not count.
         """
-        account = _operating_system_account()
+        account = operating_system_account()
 
         def plan(drafts: Drafts) -> None:
             approvals.approve(drafts, retrain, typed_by=account, evidence=evidence, ledger=self.ledger.identity, signed=signed)
@@ -159,7 +157,7 @@ class PeopleControl(EmergencyControl):
         case = None
         if toggle is not None and toggle.terms.approval.policy is not None:
             case = policy_case(known, toggle, self.clock.now())
-        answer = self._desk().denied(digest_of(case)) if case is not None else None
+        answer = self._desk().denied(case) if case is not None else None
         grounds, terms = self._grounds(state, retrain, answer), toggle.terms if toggle else contract
         return tuple(promotion_verdicts(known, toggle, terms, grounds, self.clock.now(), platform))
 
@@ -177,7 +175,7 @@ class PeopleControl(EmergencyControl):
             return Grounds(known.subjects)
         self._require_evidence(known, toggle)
         self.require_sound_overrides(state.model, known, toggle.terms)
-        return Grounds(self._manifest_of_candidate(state, retrain), self._signature_faults(toggle), answer)
+        return Grounds(self._manifest_of_candidate(state, retrain), self._approval_faults(toggle), answer)
 
     def _require_evidence(self, retrain: RetrainState, toggle: ToggleState | None) -> None:
         """Everything a promotion rests on must be in the evidence store as it was recorded.
@@ -188,25 +186,11 @@ class PeopleControl(EmergencyControl):
         for digest in sorted(approvals.evidence_behind(retrain, toggle)):
             self.evidence.get(digest)
 
-    def _signature_faults(self, toggle: ToggleState) -> dict[int, str]:
-        """The recorded approvals whose signatures do not hold, by sequence: checked again as if nobody had before."""
-        terms, identity = toggle.terms.approval, self.ledger.identity
-        standing = {item.sequence for item in toggle.approvals}
-        events = self.ledger.events(model=toggle.model, kinds=list(SIGNED_KINDS))
-        faults = {number: fault for number, fault in used_again(events).items() if number in standing}
-        faults |= {
-            event.sequence: fault
-            for event in events
-            if event.sequence in standing and (fault := recorded_fault(event, terms, identity))
-        }
+    def _approval_faults(self, toggle: ToggleState) -> dict[int, str]:
+        """The recorded approvals whose signatures do not hold, by sequence, or come from a hand that may be another's."""
+        terms = toggle.terms.approval
+        faults = self._signature_faults(toggle.model, [item.sequence for item in toggle.approvals], terms)
         for one, other in combinations(standing_approvals(toggle, self.clock.now()), 2):
             if terms.one_hand(one.approver, one.key, other.approver, other.key):
                 faults.setdefault(other.sequence, f"its key, or that of {one.approver}, may sign for both")
         return faults
-
-
-def _operating_system_account() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"

@@ -39,7 +39,7 @@ class NoAnswer(Exception):
 
 
 class PolicyDesk:
-    """Where policies are asked, and what they denied is remembered for a minute, over processes.
+    """Where policies are asked, and what they denied last about a model is remembered, over processes.
 
     What they allowed is not: whoever asked acts on it at once, and nothing on a disk may say yes in a policy's place.
 
@@ -58,10 +58,10 @@ class PolicyDesk:
         asked, now = digest_of(case), self.clock.now()
         self.folder.mkdir(parents=True, exist_ok=True)
         with file_lock(self.folder / ".lock"):
-            before = self._remembered(asked)
+            before = self._remembered(case)
             if before is not None and abs(now - before[0]) < PAUSE:
                 return before[1] or _no(asked, hook, now, "the policy was asked less than a minute ago; it is asked again then")
-            self._remember(asked, now, None)
+            self._remember(case, now, None)
         allow, reasons, text = answer_of(hook, case)
         document = {
             "schema": ANSWER_SCHEMA,
@@ -73,19 +73,20 @@ class PolicyDesk:
         }
         answer = PolicyAnswer(allow, reasons, asked, hook.shown, now, self.evidence.put(document))
         if not allow:
-            self._remember(asked, now, answer)
+            self._remember(case, now, answer)
         return answer
 
-    def denied(self, asked: str) -> PolicyAnswer | None:
-        """What was denied last about a case, by its digest; None when nothing was."""
-        before = self._remembered(asked)
+    def denied(self, case: dict[str, Any]) -> PolicyAnswer | None:
+        """What was denied last about a case; None when nothing was, or another case of the model came after it."""
+        before = self._remembered(case)
         return before[1] if before is not None else None
 
-    def _remembered(self, asked: str) -> tuple[datetime, PolicyAnswer | None] | None:
+    def _remembered(self, case: dict[str, Any]) -> tuple[datetime, PolicyAnswer | None] | None:
+        asked = digest_of(case)
         try:
-            value = json.loads(self._file(asked).read_bytes())
+            value = json.loads(self._file(case).read_bytes())
             at, denial = datetime.fromisoformat(value["at"]), value["denied"]
-            if at.tzinfo is None:
+            if at.tzinfo is None or value["asked"] != asked:
                 return None
             if denial is None:
                 return at, None
@@ -93,13 +94,16 @@ class PolicyDesk:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def _remember(self, asked: str, at: datetime, denied: PolicyAnswer | None) -> None:
+    def _remember(self, case: dict[str, Any], at: datetime, denied: PolicyAnswer | None) -> None:
         scratch = self.folder / f".{uuid4().hex}"
-        scratch.write_bytes(canonical_json({"at": at.isoformat(), "denied": denied.to_json() if denied else None}))
-        scratch.replace(self._file(asked))
+        scratch.write_bytes(
+            canonical_json({"asked": digest_of(case), "at": at.isoformat(), "denied": denied.to_json() if denied else None})
+        )
+        scratch.replace(self._file(case))
 
-    def _file(self, asked: str) -> Path:
-        return self.folder / f"{asked.removeprefix('sha256:')}.json"
+    def _file(self, case: dict[str, Any]) -> Path:
+        """One a model, which has one challenger at a time; what was said about earlier cases stays in evidence."""
+        return self.folder / f"{case['model']}.json"
 
 
 def _no(asked: str, hook: PolicyHook, at: datetime, why: str) -> PolicyAnswer:

@@ -10,12 +10,15 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from retrain_assets.contract import Approval, SignatureError, canonical_json, digest_of
 from retrain_assets.contract.approval import same_person
 from retrain_assets.ledger import Act, Actor, Event, EventKind, Namespace, Statement, verified
 from retrain_assets.release.git_objects import brought
+
+if TYPE_CHECKING:
+    from retrain_assets.release.drafts import Drafts
 
 PATIENCE = timedelta(minutes=15)
 """How long after it was written a statement may be handed in; of one that says until when it holds, that counts instead."""
@@ -113,6 +116,33 @@ class Case:
     used: Collection[str] = ()
     since: datetime | None = None
 
+    @classmethod
+    def of(
+        cls,
+        drafts: Drafts,
+        act: Act,
+        retrain: str,
+        toggle: str | None,
+        subject: Mapping[str, Any],
+        *,
+        ledger: str,
+        since: datetime | None = None,
+    ) -> Self:
+        """What the drafts' actor has to say now, for their reason, about their model."""
+        return cls(
+            act=act,
+            ledger=ledger,
+            model=drafts.state.model,
+            retrain=retrain,
+            toggle=toggle,
+            subject=subject,
+            actor=drafts.actor,
+            reason=drafts.reason,
+            now=drafts.now,
+            used=drafts.state.statements,
+            since=since,
+        )
+
     def statement(self, valid_until: datetime | None = None) -> Statement:
         """What is to be signed."""
         until = {"valid_until": valid_until.isoformat()} if valid_until is not None else {}
@@ -174,6 +204,12 @@ def valid_until_of(terms: Approval, statement: Statement) -> datetime:
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise SignatureError(f"it does not say until when it holds ({error})", remedy="sign what retrain prints") from error
     return until
+
+
+def held_until(terms: Approval, case: Case, signed: Signed | None) -> str:
+    """Until when a lasting act holds, as its event says it: as in the statement, once :func:`signed_payload` has checked that; of
+    one that nobody signed as long as the contract lets it."""
+    return str(signed.statement.subject["valid_until"]) if signed is not None else (case.now + terms.valid_for).isoformat()
 
 
 def recorded_fault(event: Event, terms: Approval, ledger: str | None = None) -> str | None:

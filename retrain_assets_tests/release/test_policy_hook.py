@@ -355,6 +355,15 @@ class TestDecision:
         assert self.decide(waiting).decision == "wait"
         assert len(script.asked) == 2, "what cannot be read is not remembered"
 
+    def test_of_a_model_only_the_last_case_is_remembered(self, waiting: World, script: Script) -> None:
+        waiting.controller.approve(MODEL, KEY, RUTH, "clear win")
+        self.decide(waiting)
+        waiting.controller.withdraw(MODEL, KEY, RUTH, "a complaint came in")
+        waiting.controller.approve(MODEL, KEY, PAUL, "I do")
+        assert self.decide(waiting).decision == "wait"
+        assert len(script.asked) == 2, "another case is asked about at once"
+        assert [path.name for path in (waiting.root / "policy").glob("*.json")] == [f"{MODEL}.json"]
+
     def test_the_gate_shows_the_last_no_without_asking(self, waiting: World, script: Script) -> None:
         waiting.controller.approve(MODEL, KEY, RUTH, "clear win")
         self.decide(waiting)
