@@ -74,31 +74,15 @@ class Database:
             CustodyError: when the ledger's file is gone, or what is read is no text any more.
             RetrainError: when the database's role may not do it.
         """
-        with self._turn():
-            try:
-                with self._engine.connect().execution_options(retrain_write=write) as connection, connection.begin():
-                    yield connection
-            except OperationalError as error:
-                self._refuse_damage(error)
-                raise
-            except ProgrammingError as error:
-                self._refuse_role(error)
-                raise
+        with self._connected(self._engine, retrain_write=write) as connection:
+            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
         """A long reading transaction on a connection of its own, in which everything is as of one moment."""
-        with self._turn():
-            options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-            try:
-                with self._alone.connect().execution_options(**options) as connection, connection.begin():
-                    yield connection
-            except OperationalError as error:
-                self._refuse_damage(error)
-                raise
-            except ProgrammingError as error:
-                self._refuse_role(error)
-                raise
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._connected(self._alone, **options) as connection:
+            yield connection
 
     @property
     def driver_error(self) -> type[Exception]:
@@ -132,6 +116,19 @@ class Database:
         self._forking = None
         self._turns.notify_all()
         self._turns.release()
+
+    @contextmanager
+    def _connected(self, engine: sa.Engine, **options: Any) -> Iterator[sa.Connection]:
+        with self._turn():
+            try:
+                with engine.connect().execution_options(**options) as connection, connection.begin():
+                    yield connection
+            except OperationalError as error:
+                self._refuse_damage(error)
+                raise
+            except ProgrammingError as error:
+                self._refuse_role(error)
+                raise
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ _TABLES = {"events": "an event", "checkpoints": "a checkpoint"}
 _LEDGER_TABLES = "relnamespace = current_schema()::regnamespace AND relname IN ('events', 'head', 'checkpoints', 'projections')"
 _OF_THE_LEDGER = f"JOIN pg_class ON pg_class.oid = tgrelid WHERE {_LEDGER_TABLES}"
 _REFUSAL = "the ledger is append-only: {what} is never {done}"
+_GOES_BACK = "NEW.id <> OLD.id OR NEW.sequence < OLD.sequence OR (NEW.sequence = OLD.sequence AND NEW.hash <> OLD.hash)"
 _BACK = "the ledger is append-only: the head never goes back"
 
 
@@ -27,8 +28,7 @@ def sqlite_guards() -> dict[str, str]:
         name = f"{table}_never_replaced"
         exists = f"EXISTS (SELECT 1 FROM {table} WHERE {same[table]})"
         made[name] = _sqlite(name, f"INSERT ON {table} WHEN {exists}", _refused(what, "replaced"))
-    back = "NEW.id <> OLD.id OR NEW.sequence < OLD.sequence OR (NEW.sequence = OLD.sequence AND NEW.hash <> OLD.hash)"
-    made["head_never_back"] = _sqlite("head_never_back", f"UPDATE ON head WHEN {back}", _BACK)
+    made["head_never_back"] = _sqlite("head_never_back", f"UPDATE ON head WHEN {_GOES_BACK}", _BACK)
     made["head_never_removed"] = _sqlite("head_never_removed", "DELETE ON head", _refused("the head", "removed"))
     made["head_never_replaced"] = _sqlite(
         "head_never_replaced", "INSERT ON head WHEN EXISTS (SELECT 1 FROM head)", _refused("the head", "replaced")
@@ -44,8 +44,9 @@ def postgresql_guards() -> dict[str, str]:
         verbs = "DELETE OR TRUNCATE" if table == "head" else "UPDATE OR DELETE OR TRUNCATE"
         made[f"{name}()"] = _function(name, f"RAISE EXCEPTION '{_refused(what, 'changed or removed')}';")
         made[name] = f"CREATE TRIGGER {name} BEFORE {verbs} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
-    back = "NEW.id <> OLD.id OR NEW.sequence < OLD.sequence OR (NEW.sequence = OLD.sequence AND NEW.hash <> OLD.hash)"
-    made["head_never_back()"] = _function("head_never_back", f"IF {back} THEN RAISE EXCEPTION '{_BACK}'; END IF; RETURN NEW;")
+    made["head_never_back()"] = _function(
+        "head_never_back", f"IF {_GOES_BACK} THEN RAISE EXCEPTION '{_BACK}'; END IF; RETURN NEW;"
+    )
     made["head_never_back"] = (
         "CREATE TRIGGER head_never_back BEFORE UPDATE ON head FOR EACH ROW EXECUTE FUNCTION head_never_back()"
     )

@@ -153,6 +153,15 @@ class Ledger:
             head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one()
         return head.sequence, head.hash
 
+    def check_end(self) -> None:
+        """Look whether head and last event are what was recorded, as every append does first.
+
+        Raises:
+            CustodyError: they are not.
+        """
+        with self._database.snapshot() as connection:
+            self._sound_head(connection, lock=False)
+
     def close(self) -> None:
         """Close the connections that are kept; the next use opens one again."""
         self._database.close()
@@ -192,13 +201,12 @@ class Ledger:
             if not known or known[-1].fingerprint != key.fingerprint:
                 (event,) = _appended(connection, [_key_added(key, known, at)], sequence, head)
                 sequence, head = event.sequence, event.hash
-            stored = _stored_checkpoints(connection)
             tree = CompactRange()
-            if stored:
-                tree = resumed(stored[-1])
-                if tree.size == sequence and (same := stored[-1].checkpoint) is not None and same.key == key.fingerprint:
-                    return same
-                at = max([at, *(one.checkpoint.at for one in stored[-1:] if one.checkpoint is not None)])
+            if (newest := _newest_checkpoint(connection)) is not None:
+                tree, before = resumed(newest), newest.checkpoint
+                if before is not None and before.sequence == sequence and before.key == key.fingerprint:
+                    return before
+                at = max(at, before.at) if before is not None else at
             query = sa.select(EVENTS.c.hash).where(EVENTS.c.sequence > tree.size).order_by(EVENTS.c.sequence)
             tree.extend(bytes.fromhex(found) for found in connection.execute(query).scalars())
             if tree.size != sequence:
@@ -226,6 +234,17 @@ class Ledger:
         with self._database.snapshot() as connection:
             lenient_text(connection)
             return _stored_checkpoints(connection)
+
+    def newest_checkpoint(self) -> StoredCheckpoint | None:
+        """The last row of the table of checkpoints, also one that is none any more; None where there is no row."""
+        with self._database.snapshot() as connection:
+            lenient_text(connection)
+            return _newest_checkpoint(connection)
+
+    def count_checkpoints(self) -> int:
+        """How many rows the table of checkpoints has."""
+        with self._database.transaction() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS)).scalar_one()
 
     def hashes(self, *, until: int | None = None) -> Iterator[str]:
         """The stored hashes of the events in their order, up to a sequence."""
@@ -277,10 +296,10 @@ class Ledger:
         with self._database.transaction(write=True) as connection:
             watermarks.move(connection, name, sequence)
 
-    def _sound_head(self, connection: sa.Connection) -> tuple[int, str]:
-        """The head, locked, after a look at whether it and the last event are what was recorded."""
-        lock = "" if self._database.is_sqlite else " FOR UPDATE"
-        head = execute(connection, f"SELECT sequence, hash FROM head{lock}").fetchone()
+    def _sound_head(self, connection: sa.Connection, *, lock: bool = True) -> tuple[int, str]:
+        """The head, locked where it is moved, after a look at whether it and the last event are what was recorded."""
+        locked = " FOR UPDATE" if lock and not self._database.is_sqlite else ""
+        head = execute(connection, f"SELECT sequence, hash FROM head{locked}").fetchone()
         if head is None:
             raise self._damaged("the head row is gone")
         sequence, previous = head
@@ -366,3 +385,8 @@ def _key_added(key: SystemKey, known: Sequence[RecordedKey], at: datetime) -> Ev
 def _stored_checkpoints(connection: sa.Connection) -> list[StoredCheckpoint]:
     rows = connection.execute(sa.select(CHECKPOINTS).order_by(CHECKPOINTS.c.sequence)).mappings().all()
     return [stored_checkpoint(row) for row in rows]
+
+
+def _newest_checkpoint(connection: sa.Connection) -> StoredCheckpoint | None:
+    row = connection.execute(sa.select(CHECKPOINTS).order_by(CHECKPOINTS.c.sequence.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else stored_checkpoint(row)

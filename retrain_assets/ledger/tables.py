@@ -1,4 +1,4 @@
-"""The ledger's tables as the code reads and writes them; ``migrations`` is what makes them."""
+"""The ledger's tables as code uses them and a new ledger gets them; ``migrations`` brings an earlier one to them."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def checkpoint(ledger: Ledger, home: Home, at: datetime) -> Checkpoint:
         CustodyError: when the end of the chain is not what was recorded.
     """
     made = ledger.add_checkpoint(SystemKey.open(home.system_key_path), at)
-    ledger.set_projection(MADE, len(ledger.stored_checkpoints()))
+    ledger.set_projection(MADE, ledger.count_checkpoints())
     return made
 
 
@@ -181,8 +181,9 @@ def _anchored(ledger: Ledger, registry: RegistryProtocol, model: str, version: s
 
 
 def _last_signed(ledger: Ledger) -> int:
-    """The last event that a checkpoint covers; 0 without one."""
-    return max((signed.sequence for signed in ledger.checkpoints()), default=0)
+    """The last event that the newest checkpoint covers; 0 without one, or where it cannot be read."""
+    newest = ledger.newest_checkpoint()
+    return newest.checkpoint.sequence if newest is not None and newest.checkpoint is not None else 0
 
 
 def _open_decisions(ledger: Ledger) -> list[Event]:

@@ -59,7 +59,7 @@ def _fault(event: Event, terms: Terms, identity: str) -> str | None:
     found = [recorded_fault(event, one, identity) for one in terms.of(event)]
     if not found and "signed" in event.payload:
         return f"event {event.sequence} ({event.kind}) is signed, and no contract is on record that says whose keys count"
-    return next((fault for fault in found), None) if all(found) else None
+    return found[0] if found and all(found) else None
 
 
 def _statements_used_twice(events: list[Event]) -> list[str]:

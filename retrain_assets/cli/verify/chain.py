@@ -24,10 +24,13 @@ def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> P
         ledger: the chain.
         since: a checkpoint before which no event is read again.
     """
-    faults = [link.message for link in ledger.verify(since)] + foreign_faults(home)
+    faults = [link.message for link in ledger.verify(since)]
     try:
+        faults += foreign_faults(home)
         sequence, head = ledger.head()
-    except (SQLAlchemyError, sqlite3.Error, CustodyError, TypeError):
+    except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, CustodyError, TypeError):
+        if not faults:
+            raise
         return Part("chain", "", tuple(faults))
     if since is None:
         return Part("chain", f"{sequence} events, head {head[:12]}…", tuple(faults))
@@ -57,7 +60,7 @@ def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] 
         faults.append(f"{wanted} checkpoints were made, {len(made)} are here")
     keys = recorded_keys(events)
     if not made and not faults:
-        if not any(event.kind in DECISIONS for event in events):
+        if not ledger.events(kinds=DECISIONS):
             return Part("checkpoints", "none, and nothing was decided yet; retrain audit checkpoint signs the head all the same")
         return Part("checkpoints", "", unchecked="there is none yet; retrain reconcile signs the head")
     count = f"{len(made)} checkpoint{'s'[: len(made) != 1]}"

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 from retrain_assets.home import Home
-from retrain_assets.ledger.guards import sqlite_guards
 from retrain_assets.ledger.tables import TABLES
 from retrain_assets.release.anchoring import ANCHORS, MADE
 
@@ -16,18 +15,19 @@ NOTED = frozenset({"flags", "registry", ANCHORS, MADE})
 
 
 def foreign_faults(home: Home) -> list[str]:
-    """Tables, views, triggers and notes in a SQLite file that are not the ledger's own; nothing for another database.
+    """Tables, indexes and notes in a SQLite file that are not the ledger's own; nothing for another database.
 
-    A trigger of somebody else can change what is written. Damage of the file is :meth:`Ledger.verify`'s to tell.
+    Triggers and views are :meth:`Ledger.verify`'s to tell.
+
+    Raises:
+        sqlite3.Error: when the file does not answer, or is damaged.
+        UnicodeDecodeError: when a name in it is no text any more.
     """
     path = sqlite_path(home)
     if path is None:
         return []
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as database:
-            return [*_foreign(database), *_strange_notes(database)]
-    except (sqlite3.Error, UnicodeDecodeError):
-        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+        return [*_foreign(database), *_strange_notes(database)]
 
 
 def sqlite_path(home: Home) -> Path | None:
@@ -37,12 +37,11 @@ def sqlite_path(home: Home) -> Path | None:
 
 
 def _foreign(database: sqlite3.Connection) -> list[str]:
-    own = {"table": set(TABLES.tables), "trigger": set(sqlite_guards())}
-    named = database.execute("SELECT type, name, tbl_name FROM sqlite_master ORDER BY type, name").fetchall()
+    query = "SELECT type, name, tbl_name FROM sqlite_master WHERE type IN ('table', 'index') ORDER BY type, name"
     return [
         f"there is a {kind} {name!r} in the database, which is not the ledger's"
-        for kind, name, table in named
-        if name not in own.get(kind, ()) and not (kind == "index" and table in own["table"])
+        for kind, name, table in database.execute(query)
+        if (table if kind == "index" else name) not in TABLES.tables
     ]
 
 
