@@ -30,7 +30,7 @@ def with_run_facts(work: Callable[[], StageResult]) -> StageResult:
     started, begin = datetime.now(UTC), perf_counter()
     result = work()
     seconds = perf_counter() - begin
-    return replace(result, run={**result.run, **_where(), **_when(started, seconds)})
+    return replace(result, run={**_where(), **_when(started, seconds)})
 
 
 def _when(started: datetime, seconds: float) -> dict[str, Any]:

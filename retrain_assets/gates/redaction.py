@@ -60,11 +60,13 @@ class RowWords:
         frame: all rows of the table, which decide what is a category.
         source: the roles of its columns.
         names: what units and groups are called.
+        among: other rows of the source, whose units and groups are told by their names too.
     """
 
     frame: pl.DataFrame
     source: Source
     names: UnitNames = UNLINKABLE
+    among: tuple[pl.DataFrame, ...] = ()
 
     def of(self, row: Mapping[str, Any], column: str) -> str:
         """One value of a row: of the unit and the group its name, of other texts their length where they are no categories.
@@ -87,8 +89,8 @@ class RowWords:
     def _texts(self, identity: str | None) -> frozenset[str]:
         name = identity or ""
         if name not in self._identities:
-            known = name in self.frame.columns and self.frame.schema[name] == pl.String
-            self._identities[name] = frozenset(self.frame[name].drop_nulls().to_list() if known else ())
+            known = [frame[name] for frame in (self.frame, *self.among) if frame.schema.get(name) == pl.String]
+            self._identities[name] = frozenset(one for column in known for one in column.drop_nulls().unique().to_list())
         return self._identities[name]
 
     @cached_property
@@ -101,23 +103,22 @@ class RowWords:
         return frozenset(name for name in self.frame.columns if not is_shown(self.frame[name]))
 
 
-def scrubbed(text: str, frame: pl.DataFrame, source: Source, names: UnitNames | None = None) -> str:
+def scrubbed(text: str, frame: pl.DataFrame, source: Source) -> str:
     """A message of code that met some rows, without what it may have copied from them.
 
-    Units of the rows become their names, or ``a unit`` without names to use; other texts of columns that are no categories
-    become their length.
+    Units of the rows become ``a unit``, so that the message does not depend on a key; other texts of columns that are no
+    categories become their length.
 
     Args:
         text: the message.
         frame: the rows.
         source: the roles of their columns.
-        names: what units are called; None where the message must not depend on a key.
     """
     identities = {source.unit: "unit", **({source.group: "group"} if source.group else {})}
     for column, kind in identities.items():
         if column in frame.columns:
             for found in _found(text, frame[column]):
-                text = _replaced(text, found, names.of(found, kind) if names is not None else f"a {kind}")
+                text = _replaced(text, found, f"a {kind}")
     for column in frame.columns:
         if column not in identities and frame.schema[column] == pl.String and not is_shown(frame[column]):
             for found in _found(text, frame[column]):
@@ -133,6 +134,3 @@ def _found(text: str, values: pl.Series) -> list[str]:
 
 def _replaced(text: str, found: str, by: str) -> str:
     return re.sub(rf"(?<!\w){re.escape(found)}(?!\w)", lambda _: by, text)
-
-
-__all__ = ["RowWords", "are_categories", "copies_of", "hidden_text", "is_shown", "scrubbed"]

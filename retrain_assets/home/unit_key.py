@@ -9,6 +9,8 @@ from pathlib import Path
 from uuid import uuid4
 
 BYTES = 32
+LEAST_BYTES = 16
+"""A shorter key can be found by trying; an empty file would name units by no secret at all."""
 
 
 def unit_key(path: Path) -> bytes:
@@ -18,11 +20,10 @@ def unit_key(path: Path) -> bytes:
 
     Raises:
         OSError: when it cannot be read or written.
+        ValueError: when the file holds less than 16 bytes.
     """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        pass
+    if path.exists():
+        return _read(path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = path.with_name(f".{path.name}.{uuid4().hex}")
     with os.fdopen(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
@@ -32,4 +33,11 @@ def unit_key(path: Path) -> bytes:
     with suppress(FileExistsError):
         os.link(scratch, path)
     scratch.unlink()
-    return path.read_bytes()
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    key = path.read_bytes()
+    if len(key) < LEAST_BYTES:
+        raise ValueError(f"{path}: {len(key)} bytes are no key for unit names; restore it, or take the file away for a new one")
+    return key

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from retrain_assets.contract import Contract, Outcome, Verdict
+from retrain_assets.contract.unit_names import UNLINKABLE
 from retrain_assets.gates import EarlierDataset, LeftOut
 from retrain_assets.gates.data.availability import _chance
 from retrain_assets_tests.gates.conftest import CUTOFF, sent, verdict
@@ -125,6 +126,15 @@ class TestCategories:
         assert found.outcome is Outcome.FAIL
         assert found.observed == pytest.approx((train["region"] == "south").mean())
         assert "no longer has in region (south)" in found.message
+
+    def test_a_category_that_is_a_unit_of_either_window_is_told_by_its_name(self, contract: Contract, sound: Windows) -> None:
+        train, holdout = sound
+        unit = train[contract.source.unit][0]
+        assert unit not in holdout[contract.source.unit]
+        former = train.with_columns(region=pl.when(pl.col("region") == "south").then(pl.lit(unit)).otherwise("region"))
+        found = check("categories_are_known", (former, holdout), contract)
+        levels = {row["kind"]: row["levels"] for row in found.evidence["changes"]}
+        assert levels == {"new": "south", "vanished": UNLINKABLE.of(unit)}
 
     def test_renamed_categories_are_both_new_and_vanished(self, contract: Contract, sound: Windows) -> None:
         train, holdout = sound

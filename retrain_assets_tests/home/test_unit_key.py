@@ -33,6 +33,14 @@ def test_those_who_need_it_at_once_get_the_same(tmp_path: Path) -> None:
         assert len(set(threads.map(need, range(8)))) == 1
 
 
+def test_an_empty_or_short_file_is_no_key_and_is_left_as_it_is(tmp_path: Path) -> None:
+    for content in (b"", b"x" * 15):
+        (tmp_path / "units").write_bytes(content)
+        with pytest.raises(ValueError, match=f"units: {len(content)} bytes are no key"):
+            unit_key(tmp_path / "units")
+        assert (tmp_path / "units").read_bytes() == content
+
+
 def test_a_deleted_key_does_not_come_back(tmp_path: Path) -> None:
     home = Home(tmp_path)
     first = home.unit_key()

@@ -61,10 +61,24 @@ def test_the_rows_that_broke_rules_are_shown_and_named(told: Story) -> None:
     assert "a unit" in failure.payload["message"]
 
 
+def test_ids_stand_in_the_traffic_and_would_be_seen(told: Story) -> None:
+    for folder in (told.home.exposures_dir(MODEL), told.home.outcomes_dir(MODEL)):
+        units = pl.read_parquet(folder / "*.parquet", missing_columns="insert")["unit_id"].unique().to_list()
+        assert len(units) > 100
+        assert all(ID.search(one.encode()) for one in units)
+    source = pl.read_parquet(told.home.root / "sources" / "accounts.parquet")["account"]
+    assert all(ID.search(one.encode()) for one in source.unique().to_list())
+
+
 def test_no_file_that_is_kept_has_an_id_in_it(told: Story) -> None:
     home = told.home
-    kept = [home.root / "ledger.db", *home.evidence_dir.rglob("*.json"), *home.reports_dir(MODEL).iterdir(), home.flags_path]
-    kept += [home.root / "mlflow.db", *(file for file in home.mlflow_artifacts.rglob("*") if file.is_file())]
+    kept = [
+        *home.root.glob("ledger.db*"),
+        *home.evidence_dir.rglob("*.json"),
+        *home.reports_dir(MODEL).iterdir(),
+        home.flags_path,
+    ]
+    kept += [*home.root.glob("mlflow.db*"), *(file for file in home.mlflow_artifacts.rglob("*") if file.is_file())]
     assert told.events(EventKind.CANARY_LOOKED)
     assert len(kept) > 40
     assert [str(file) for file in kept if ID.search(file.read_bytes())] == []

@@ -11,13 +11,7 @@ from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.gates.data.rows import SourceRows, utc
 from retrain_assets.gates.data.volume import BEYOND_CHANCE
 from retrain_assets.gates.limits import TABLE_ROWS, counted, listed, number
-from retrain_assets.gates.redaction import RowWords
-
-MOST_LEVELS = 200
-"""A text column with more levels in training is taken for an identifier or free text and not judged."""
-
-ROWS_A_LEVEL = 20
-"""Training rows per level that a column needs to be taken for a category; below, its levels are not known well enough."""
+from retrain_assets.gates.redaction import MOST_CATEGORIES, RowWords, are_categories
 
 EXPECTED_ROWS = 30
 """Hold-out rows to expect of a level, by its share in training, before its absence is no chance."""
@@ -82,10 +76,10 @@ def categories_are_known(rows: SourceRows) -> Verdict:
 
 def _levels(values: pl.Series) -> pl.DataFrame | None:
     """Levels with their counts, most frequent first; None for a column that is no category."""
-    if values.head(50 * MOST_LEVELS).n_unique() > MOST_LEVELS + 1:
+    if values.head(50 * MOST_CATEGORIES).n_unique() > MOST_CATEGORIES + 1:
         return None
     counts = _counts(values)
-    return counts if 0 < counts.height <= min(MOST_LEVELS, values.len() / ROWS_A_LEVEL) else None
+    return counts if counts.height and are_categories(counts.height, values.len()) else None
 
 
 def _counts(values: pl.Series) -> pl.DataFrame:

@@ -104,7 +104,9 @@ def _judged(check: str, judge: Callable[[], Verdict], rows: SourceRows) -> Verdi
     try:
         return judge()
     except pl.exceptions.PolarsError as fault:
-        reason = scrubbed(first_line(fault), pl.concat(rows.windows.values(), how="diagonal_relaxed"), rows.contract.source)
+        reason = first_line(fault)
+        for frame in rows.windows.values():
+            reason = scrubbed(reason, frame, rows.contract.source)
         return Verdict(Gate.DATA, check, Outcome.ERROR, f"the rows cannot be judged: {reason}; correct the type in the source")
 
 

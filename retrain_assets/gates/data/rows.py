@@ -66,10 +66,9 @@ class SourceRows:
         """Name of a window to its rows."""
         return {"train": self.train, "holdout": self.holdout}
 
-    def words(self, *frames: pl.DataFrame) -> RowWords:
-        """How rows are told in evidence; of other frames than the two windows, those given decide what is a category."""
-        told = [frame for frame in frames or self.windows.values() if frame.height] or [self.train]
-        return RowWords(pl.concat(told, how="diagonal_relaxed"), self.contract.source, self.names)
+    def words(self, frame: pl.DataFrame) -> RowWords:
+        """How rows are told in evidence: the frame decides what is a category, both windows what is a unit or a group."""
+        return RowWords(frame, self.contract.source, self.names, tuple(self.windows.values()))
 
     @property
     def train_end(self) -> datetime:
