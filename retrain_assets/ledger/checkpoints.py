@@ -14,7 +14,7 @@ from retrain_assets.contract import CustodyError, SignatureError, canonical_json
 from retrain_assets.ledger.chain import BrokenLink, readable
 from retrain_assets.ledger.events import Event, EventKind, timestamp
 from retrain_assets.ledger.merkle import CompactRange, verify_inclusion
-from retrain_assets.ledger.signatures import Namespace, Signature
+from retrain_assets.ledger.signatures import ARMOR_BEGIN, ARMOR_END, Namespace, Signature
 
 if TYPE_CHECKING:
     from retrain_assets.ledger.store import Ledger
@@ -373,4 +373,4 @@ def _exactly_armored(text: str) -> bool:
     width = len(body[0]) if body else 1
     whole = base64.b64encode(packet).decode()
     lines = [whole[at : at + width] for at in range(0, len(whole), width)]
-    return text == "\n".join(["-----BEGIN SSH SIGNATURE-----", *lines, "-----END SSH SIGNATURE-----", ""])
+    return text == "\n".join([ARMOR_BEGIN, *lines, ARMOR_END, ""])

@@ -23,7 +23,7 @@ from retrain_assets.contract import AllowedSigner, RetrainError, SignatureError,
 if TYPE_CHECKING:
     from asyncssh import SSHKey
 
-_BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
+ARMOR_BEGIN, ARMOR_END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG"
 _RSA = ("rsa-sha2-256", "rsa-sha2-512")
 """How an RSA key may sign; not with SHA-1, which ssh-keygen refuses as well."""
@@ -74,7 +74,7 @@ class Signature:
             SignatureError: for anything else.
         """
         lines = [line.strip() for line in armored.strip().splitlines()]
-        if len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
+        if len(lines) < 3 or lines[0] != ARMOR_BEGIN or lines[-1] != ARMOR_END:
             raise SignatureError("it is not an SSH signature", remedy="give what ssh-keygen -Y sign wrote")
         try:
             packet = base64.b64decode("".join(lines[1:-1]), validate=True)
