@@ -96,8 +96,8 @@ def _override(event: Event, background: Background, closed: list[Verdict]) -> It
     """What two approvers type when the one check is wrong; nothing where the contract allows no overrides, nor for an error."""
     if len(closed) != 1 or closed[0].outcome is Outcome.ERROR:
         return
-    launches = background.ledger.events(model=event.model, kinds=[EventKind.RETRAIN_LAUNCHED])
-    digest = next((one.payload["contract_digest"] for one in launches if one.retrain == event.retrain), "")
+    launches = background.ledger.events(model=event.model, retrain=event.retrain, kinds=[EventKind.RETRAIN_LAUNCHED])
+    digest = next((one.payload["contract_digest"] for one in launches), "")
     try:
         allowed = bool(digest and background.evidence.get(digest)["approval"]["overrides"])
     except (CustodyError, KeyError, TypeError):

@@ -28,19 +28,25 @@ def held_alerts(instance: dg.DagsterInstance, road: Road, state: ModelState) -> 
         state: the model's.
     """
     cadence, champion = road.contract.cadence, state.champion
-    nothing_to_hold = cadence.on_drift is None and cadence.cron is None
-    if champion is None or nothing_to_hold or not road.contract.notify:
+    rules = {"held_back_by": cadence.on_drift, "schedule_held_back_by": cadence.cron}
+    sought = {by for by, rule in rules.items() if rule is not None}
+    if champion is None or not sought or not road.contract.notify:
         return []
     since = max((retrain.launched_at for retrain in state.retrains.values()), default=None)
-    alarm, schedule = _latest(instance, road, champion.version, since)
+    alarm, schedule = _latest(instance, road, champion.version, since, sought)
     return [*([_of_drift(road, alarm)] if alarm else []), *([_of_schedule(road, schedule)] if schedule else [])]
 
 
 Seen = dict[str, Any]
 
 
-def _latest(instance: dg.DagsterInstance, road: Road, champion: str, since: datetime | None) -> tuple[Seen | None, Seen | None]:
-    """The latest held-back alarm of the champion and the latest held-back schedule, with ``since``, when its reasons began."""
+def _latest(
+    instance: dg.DagsterInstance, road: Road, champion: str, since: datetime | None, sought: set[str]
+) -> tuple[Seen | None, Seen | None]:
+    """The latest held-back alarm of the champion and the latest held-back schedule, with ``since``, when its reasons began.
+
+    What is sought is read back to there, and no further.
+    """
     found: dict[str, Seen] = {}
     closed: set[str] = set()
     for one in held_back(instance, road.key("drift_report")):
@@ -52,6 +58,8 @@ def _latest(instance: dg.DagsterInstance, road: Road, champion: str, since: date
             closed.add(by)
         else:
             found[by] = {**(known or one), "since": one["held_back_at"]}
+        if closed >= sought:
+            break
     return found.get("held_back_by"), found.get("schedule_held_back_by")
 
 

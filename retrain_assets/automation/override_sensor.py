@@ -25,17 +25,23 @@ def override_sensor(road: Road) -> dg.SensorDefinition:
     def go_on(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         platform.controller.catch_up()
         state = platform.controller.states().get(road.model) or ModelState(road.model)
-        now, running = platform.clock.now(), under_way(context.instance, road.retrain_job)
+        now = platform.clock.now()
+        due = [
+            (key, retrain.reopened, missing)
+            for key, retrain in sorted(state.retrains.items())
+            if (missing := assets_to_make(retrain, now))
+        ]
+        running = under_way(context.instance, road.retrain_job) if due else []
         requests = [
             dg.RunRequest(
-                run_key=run_key(context.instance, road.retrain_job, key, f"{road.model}:{key}:override-{retrain.reopened}"),
+                run_key=run_key(context.instance, road.retrain_job, key, f"{road.model}:{key}:override-{reopened}"),
                 job_name=road.retrain_job,
                 partition_key=key,
                 asset_selection=[road.key(asset) for asset in missing],
-                tags={CONTINUES_TAG: str(retrain.reopened)},
+                tags={CONTINUES_TAG: str(reopened)},
             )
-            for key, retrain in sorted(state.retrains.items())
-            if key not in running and (missing := assets_to_make(retrain, now))
+            for key, reopened, missing in due
+            if key not in running
         ]
         return requests or dg.SkipReason("no retrain that was opened again has anything left to be made")
 

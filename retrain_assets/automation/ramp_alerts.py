@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from retrain_assets.automation.alerts import Alert
-from retrain_assets.automation.event_words import BOTH, EXPERIMENT, RELEASE, Background, about, closes, said_by
+from retrain_assets.automation.event_words import BOTH, EXPERIMENT, RELEASE, Background, Command, about, closes, said_by
 from retrain_assets.automation.guardrails import Guarded, Nearness, nearest
 from retrain_assets.automation.notifications import Urgency
 from retrain_assets.contract import CustodyError
 from retrain_assets.experiment import Look
 from retrain_assets.ledger import Event, EventKind
 from retrain_assets.reports import words
-from retrain_assets.reports.measure_line import is_relative
-
-Command = tuple[str, str]
+from retrain_assets.reports.measure_line import changes_of, is_relative
 
 
 def _stepped(event: Event, background: Background) -> Alert:
@@ -87,7 +85,7 @@ def _looked(event: Event, background: Background) -> Alert | None:
         event,
         Urgency.THIS_WEEK if worst is Nearness.NEAR and not begins else Urgency.TODAY,
         EXPERIMENT | (RELEASE if worst is Nearness.SHOWN else frozenset()),
-        f"retrain {event.retrain} at {words.stage(look.stage)}: {_headline(closer, begins=begins)}",
+        f"retrain {event.retrain} at {words.stage(look.stage)}: {_headline(closer)}",
         lines,
         *_watch(event),
         (f'retrain toggle hold {event.toggle} --reason "what you want to find out"', "Stop the ramp where it stands"),
@@ -110,7 +108,7 @@ def _closer(event: Event, look: Look, background: Background) -> list[Guarded]:
     if not near:
         return []
     told: dict[str, Nearness] = {}
-    for earlier in background.ledger.events(model=event.model, kinds=[EventKind.CANARY_LOOKED]):
+    for earlier in background.ledger.events(model=event.model, retrain=event.retrain, kinds=[EventKind.CANARY_LOOKED]):
         same = (earlier.toggle, earlier.payload["revision"]) == (event.toggle, event.payload["revision"])
         if same and earlier.sequence < event.sequence and (before := _look(earlier, background)) is not None:
             told |= {name: max(one.nearness, told.get(name, one.nearness)) for name, one in nearest(before).items()}
@@ -118,7 +116,7 @@ def _closer(event: Event, look: Look, background: Background) -> list[Guarded]:
     return sorted(new, key=lambda one: (-one.nearness, -one.used))
 
 
-def _headline(closer: list[Guarded], *, begins: bool) -> str:
+def _headline(closer: list[Guarded]) -> str:
     if not closer:
         return "the look cannot be judged"
     first = closer[0]
@@ -136,14 +134,9 @@ _SAID = {
 def _line(one: Guarded) -> str:
     result = one.result
     relative = is_relative(result.spec)
-    if one.result.spec.role == "success":
+    if result.spec.role == "success":
         return f"{result.message}."
-    estimate, lower, upper = (
-        (result.relative_estimate, result.relative_lower, result.relative_upper)
-        if relative
-        else (result.estimate, result.lower, result.upper)
-    )
-    change = words.change(estimate, lower, upper, relative=relative)
+    change = words.change(*changes_of(result, relative=relative), relative=relative)
     units = f"{result.n_champion + result.n_challenger:,} units"
     return f"{one.name} {_SAID[one.nearness]}: {change}, {words.whole_share(one.used)} of the margin is used, on {units}."
 

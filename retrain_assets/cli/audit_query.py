@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrain_assets.cli.exits import tell
 from retrain_assets.cli.options import json_option
 from retrain_assets.cli.show import moment, plain, say, say_json, say_table, short
-from retrain_assets.contract import RetrainError, parse_duration
+from retrain_assets.contract import CustodyError, RetrainError, parse_duration
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
+    from retrain_assets.ledger import Ledger
     from retrain_assets.reports.query import Answer
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -75,8 +77,17 @@ def _asked(text: str, given: Mapping[str, str], limit: timedelta) -> Answer:
     require_record(home)
     named = question(text) if text.strip().isidentifier() else None
     with closing(Ledger(home.ledger_url)) as ledger:
+        _note_damage(ledger)
         database = Database(Records(home, ledger), timeout=limit)
         return named.answer(database, given, home.clock.now()) if named else database.ask(text, given)
+
+
+def _note_damage(ledger: Ledger) -> None:
+    """An answer is of what is stored; where the end of the chain alone shows that this is not what was recorded, say so."""
+    try:
+        ledger.check_end()
+    except CustodyError as error:
+        tell(f"note: {error.what}; the answer is of what is stored, not verified: retrain audit verify")
 
 
 def _pairs(written: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import at_stage, moment, say, say_json
-from retrain_assets.contract import RetrainError, first_line
+from retrain_assets.contract import CustodyError, RetrainError, first_line
 from retrain_assets.ledger import Actor, Event
 from retrain_assets.release import FollowUp, ModelState, PlatformState, ReleaseController, follow_up_view, toggle_view
 
@@ -45,13 +45,8 @@ def carry_out(controller: ReleaseController, model: str, actor: Actor, action: C
         action()
     except Exception as error:
         recorded = [event for event in controller.ledger.events(model=model, after=before.sequence) if event.actor == actor]
-        if recorded and isinstance(error, OSError):
-            raise not_routed(recorded, error, controller) from error
-        if not recorded or not is_registry_fault(error):
+        if not is_answered(error, recorded, controller, done="recorded and routed"):
             raise
-        tell(
-            f"note: recorded and routed, but the registry is behind ({first_line(error)}); run retrain reconcile when it answers"
-        )
     after = controller.state(model)
     return Change(before, after, tuple(controller.ledger.events(model=model, after=before.sequence)))
 
@@ -118,6 +113,30 @@ def say_opened(opened: Iterable[FollowUp]) -> None:
         unsigned = f" UNSIGNED: {one.unsigned}." if one.unsigned else ""
         by = f"  # by {one.closed_by}" if one.closed_by else ""
         say(f"FOLLOW-UP {one.number} is open until somebody names the cause.{unsigned} When it is known: {one.command}{by}")
+
+
+def is_answered(error: Exception, recorded: Sequence[Event], controller: ReleaseController, *, done: str) -> bool:
+    """Whether a fault only means that the registry could not follow what is recorded; then it is said on stderr.
+
+    Args:
+        error: what the action raised.
+        recorded: the events it recorded all the same.
+        controller: for the place of the flag document.
+        done: what stands, in words.
+
+    Raises:
+        CustodyError: something is not what was recorded; it says what stands.
+        RetrainError: serving does not read the change.
+    """
+    if recorded and isinstance(error, OSError):
+        raise not_routed(recorded, error, controller) from error
+    if recorded and isinstance(error, CustodyError):
+        what = f"event {recorded[-1].sequence} ({recorded[-1].kind}) is recorded, but {error.what}"
+        raise CustodyError(what, where=error.where, remedy=error.remedy) from error
+    if not recorded or not is_registry_fault(error):
+        return False
+    tell(f"note: {done}, but the registry is behind ({first_line(error)}); run retrain reconcile when it answers")
+    return True
 
 
 def not_routed(recorded: Sequence[Event], error: OSError, controller: ReleaseController) -> RetrainError:

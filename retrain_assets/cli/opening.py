@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain_assets.cli.exits import is_registry_fault, tell
-from retrain_assets.contract import RetrainError, first_line
+from retrain_assets.contract import CustodyError, RetrainError, first_line
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def open_controller(home: Home) -> ReleaseController:
         if not is_registry_fault(error):
             raise
         controller.states()  # a ledger that cannot be read is the fault itself, not a note about the registry
-        tell(f"note: the registry is behind the ledger ({first_line(error)}); run retrain reconcile when it answers")
+        if isinstance(error, CustodyError):
+            tell(f"note: {error.line}")
+        else:
+            tell(f"note: the registry is behind the ledger ({first_line(error)}); run retrain reconcile when it answers")
         return controller
     for toggle in repaired.rolled_back:
         tell(f"note: {toggle} was rolled back, as an engaged kill switch demands")

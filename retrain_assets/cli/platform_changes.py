@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from retrain_assets.cli.changes import Change, compared, not_routed, opened_by, say_events, say_opened
-from retrain_assets.cli.exits import is_registry_fault, tell
+from retrain_assets.cli.changes import Change, compared, is_answered, opened_by, say_events, say_opened
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import say, say_json
-from retrain_assets.contract import first_line
 from retrain_assets.ledger import Actor, Event
 from retrain_assets.release import ModelState, PlatformState, ReleaseController, platform_view
 
@@ -45,11 +43,8 @@ def carry_out(controller: ReleaseController, actor: Actor, action: Callable[[], 
         action()
     except Exception as error:
         recorded = [event for event in controller.ledger.events(after=head) if event.actor == actor]
-        if recorded and isinstance(error, OSError):
-            raise not_routed(recorded, error, controller) from error
-        if not recorded or not is_registry_fault(error):
+        if not is_answered(error, recorded, controller, done="recorded"):
             raise
-        tell(f"note: recorded, but the registry is behind ({first_line(error)}); run retrain reconcile when it answers")
     later, after = controller.snapshot()
     events = tuple(controller.ledger.events(after=head))
     moved = [name for name in later if any(event.model == name for event in events)]

@@ -141,9 +141,13 @@ class Cadence(Part):
         return next((season for season in self.seasons if season.covers(today)), None)
 
     def freeze_at(self, moment: datetime) -> Freeze | None:
-        """The change freeze in force on the UTC day of an aware moment."""
+        """The first change freeze in force on the UTC day of an aware moment."""
+        return next(iter(self.freezes_at(moment)), None)
+
+    def freezes_at(self, moment: datetime) -> list[Freeze]:
+        """Every change freeze in force on the UTC day of an aware moment."""
         today = moment.astimezone(UTC).date()
-        return next((freeze for freeze in self.freeze if freeze.start <= today <= freeze.end), None)
+        return [freeze for freeze in self.freeze if freeze.start <= today <= freeze.end]
 
 
 _LEAP_YEAR = [date(2000, 1, 1) + timedelta(days=day) for day in range(366)]

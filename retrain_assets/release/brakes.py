@@ -77,7 +77,7 @@ def brakes(platform: PlatformState, terms: Contract, move: Move, now: datetime, 
 def freeze_in_force(platform: PlatformState, terms: Contract, now: datetime) -> Brake | None:
     """The change freezes of now as one brake, the contract's own and declared ones; None when there is none."""
     today = now.astimezone(UTC).date()
-    freezes = [one for one in platform.cadence(terms).freeze if one.start <= today <= one.end]
+    freezes = platform.cadence(terms).freezes_at(now)
     if not freezes:
         return None
     why, over = "; ".join(one.reason for one in freezes), max(one.end for one in freezes)

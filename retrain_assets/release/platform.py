@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from retrain_assets.contract import Cadence, Contract, Freeze
+from retrain_assets.contract.signers import compared
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
 from retrain_assets.release.follow_ups import FollowUp, follow_ups_after
 
@@ -107,8 +108,8 @@ class PlatformState:
 
 
 def principal(owner: str) -> str:
-    """An owner as it is compared: without case, which mail addresses do not tell apart."""
-    return owner.strip().casefold()
+    """An owner as people are compared everywhere in the contract."""
+    return compared(owner)
 
 
 def fold_platform(events: Iterable[Event], start: PlatformState | None = None) -> PlatformState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from retrain_assets.contract import Freeze
@@ -85,7 +85,7 @@ def toggle_view(toggle: ToggleState, now: datetime, platform: PlatformState) -> 
         "review_overdue": due is not None and due <= now,
         "debt": [debt_view(debt) for debt in debt_of(toggle, platform, now)],
         "kill_switch": _switch(platform.kill_switch(toggle.model)),
-        "freeze": _freeze(platform.cadence(toggle.terms).freeze, now),
+        "freeze": _freeze(platform.cadence(toggle.terms).freezes_at(now)),
         "held_from": str(toggle.held_from) if toggle.held_from else None,
         "ended_because": toggle.ended_because,
         "last_look": {
@@ -248,10 +248,8 @@ def _switch(switch: KillSwitch | None) -> dict[str, Any] | None:
     }
 
 
-def _freeze(freezes: Iterable[Freeze], now: datetime) -> dict[str, str] | None:
+def _freeze(found: list[Freeze]) -> dict[str, str] | None:
     """The freezes of now as one: from the first day of the first to the last day of the last."""
-    today = now.astimezone(UTC).date()
-    found = [one for one in freezes if one.start <= today <= one.end]
     if not found:
         return None
     start, end = min(one.start for one in found), max(one.end for one in found)

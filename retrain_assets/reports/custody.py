@@ -12,9 +12,7 @@ from retrain_assets.reports.lineage.making import code_fields, data_fields, envi
 from retrain_assets.reports.lineage.origin import retrain_fields, system_fields, trigger_fields
 from retrain_assets.reports.lineage.people import approval_fields, override_fields
 from retrain_assets.reports.lineage.traffic import canary_fields, toggle_fields
-from retrain_assets.reports.record import Record, manifest_of
-
-__all__ = ["custody_fields", "custody_of", "manifest_of"]
+from retrain_assets.reports.record import Record
 
 QUESTIONS: tuple[tuple[str, tuple[Callable[[Record], Fields], ...]], ...] = (
     ("What is it, and what set it off?", (retrain_fields, trigger_fields)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain_assets.home import Home
-from retrain_assets.ledger import EvidenceStore, Ledger, timestamp
+from retrain_assets.ledger import EVERY_MODEL, EvidenceStore, Ledger, timestamp
 from retrain_assets.release import fold, fold_platform
 from retrain_assets.reports.answer import answer_of
 from retrain_assets.reports.emergencies import open_follow_ups, overrides_of
@@ -28,10 +28,11 @@ def write_index(home: Home, model: str) -> Path:
 def index_of(ledger: Ledger, home: Home, model: str) -> dict[str, Any]:
     """The index as JSON: ``champion``, ``reigns`` (oldest first), open ``follow_ups`` and ``retrains`` (newest first)."""
     evidence = EvidenceStore(home.evidence_dir)
-    events = ledger.events()
-    state = fold(event for event in events if event.model == model).get(model)
+    own = ledger.events(model=model)
+    state = fold(own).get(model)
     if state is None:
         return {"model": model, "champion": None, "reigns": [], "retrains": [], "follow_ups": []}
+    events = sorted([*own, *ledger.events(model=EVERY_MODEL)], key=lambda event: event.sequence)
     retrains = []
     for key, known in state.retrains.items():
         record = read_record(ledger, evidence, home, model, key)

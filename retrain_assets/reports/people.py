@@ -10,6 +10,9 @@ from retrain_assets.ledger import Event, EventKind, timestamp
 from retrain_assets.reports.happened import what_happened
 from retrain_assets.reports.record import Record
 
+WORDS_OF_PEOPLE = (EventKind.APPROVED, EventKind.APPROVAL_WITHDRAWN, EventKind.REJECTED, EventKind.CHAMPION_BOOTSTRAPPED)
+"""Events that are a person's word on a promotion."""
+
 
 def decision_of(record: Record) -> dict[str, Any] | None:
     """The final decision (``decision``, ``reason``, ``at``, ``by``, ``sequence``, ``verdicts``) as JSON; None while open."""
@@ -69,8 +72,7 @@ def _about_a_look(event: Event) -> bool:
 
 
 def _words(record: Record, counted: list[int]) -> Iterator[dict[str, Any]]:
-    kinds = (EventKind.APPROVED, EventKind.APPROVAL_WITHDRAWN, EventKind.REJECTED, EventKind.CHAMPION_BOOTSTRAPPED)
-    for event in record.of(*kinds):
+    for event in record.of(*WORDS_OF_PEOPLE):
         if event.actor.is_person:
             yield _word(event, event.sequence in counted)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from retrain_assets.bundle import Manifest
 from retrain_assets.contract import CustodyError, Gate, RetrainError, digest_of
 from retrain_assets.home import Home
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind, EvidenceStore, Ledger
@@ -163,11 +162,6 @@ def read_record(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str,
     return replace(record, stages=stages, manifest=_manifest(home, record, stages))
 
 
-def manifest_of(record: Record) -> Mapping[str, Any]:
-    """The candidate's manifest, confirmed by the bundle digest in the ledger; empty where there is none that is it."""
-    return record.manifest
-
-
 def _beside(ledger: Ledger, of_model: list[Event], own: tuple[Event, ...], toggle: ToggleState | None) -> tuple[Event, ...]:
     """Kill switches and freezes of the model and of all models, and that its toggle's owner left; none is the retrain's own."""
     of_all = ledger.events(model=EVERY_MODEL, kinds=BESIDE, after=own[0].sequence)
@@ -211,6 +205,8 @@ def _manifest(home: Home, record: Record, stages: Mapping[str, RecordedStage]) -
 
 
 def _digest_of_manifest(manifest: Mapping[str, Any]) -> str:
+    from retrain_assets.bundle import Manifest  # with tables and models, which most records are read without
+
     try:
         return Manifest.from_json(manifest).digest
     except CustodyError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from retrain_assets.contract import Gate
-from retrain_assets.reports.custody import manifest_of
 from retrain_assets.reports.record import Record
 
 HOME = "${RETRAIN_HOME:-.retrain}"
@@ -59,7 +58,7 @@ def _commands(record: Record, evidence: list[dict[str, Any]]) -> list[dict[str, 
 
 def _reproduce(record: Record) -> dict[str, Any] | None:
     """What determines the bundle and whether fitting it twice gave the same; None where no candidate was made."""
-    manifest = manifest_of(record)
+    manifest = record.manifest
     if not manifest:
         return None
     training = record.known.verdicts.get(Gate.TRAINING)

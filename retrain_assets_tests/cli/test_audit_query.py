@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -79,3 +81,18 @@ def test_asking_changes_nothing_in_the_home(candidates: World, run: Run) -> None
         path for path in before if not path.name.startswith("ledger.db-")
     }
     assert all(after[path] == time for path, time in before.items() if path in after and not path.name.startswith("ledger.db"))
+
+
+def test_an_answer_of_a_ledger_whose_end_was_changed_says_that_it_is_not_verified(candidates: World, run: Run) -> None:
+    asked = ("audit", "query", "SELECT count(*) AS number FROM events", "--json")
+    assert run(*asked).stderr == ""
+    with closing(sqlite3.connect(candidates.home.root / "ledger.db")) as database, database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'head'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("UPDATE head SET hash = 'a different one'")
+
+    told = run(*asked)
+
+    assert parsed(told)[0]["number"] > 0
+    assert told.stderr.startswith("retrain: note: the head names event")
+    assert "not verified: retrain audit verify" in told.stderr

@@ -14,19 +14,12 @@ from retrain_assets.ledger import Event, EventKind, Namespace
 from retrain_assets.release.git_objects import Brought, brought
 from retrain_assets.release.signing import Signed
 from retrain_assets.reports.export.material import Material
+from retrain_assets.reports.people import WORDS_OF_PEOPLE
 
 SIGNERS = "allowed_signers"
 """The file ``ssh-keygen -f`` is given."""
 
-WORDS = frozenset(
-    {
-        EventKind.APPROVED,
-        EventKind.APPROVAL_WITHDRAWN,
-        EventKind.REJECTED,
-        EventKind.CHAMPION_BOOTSTRAPPED,
-        EventKind.OVERRIDE_SIGNED,
-    }
-)
+WORDS = frozenset({*WORDS_OF_PEOPLE, EventKind.OVERRIDE_SIGNED})
 """Kinds of events that are somebody's word on the retrain; where nobody signed one, an export says so."""
 
 

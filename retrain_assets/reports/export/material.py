@@ -11,7 +11,6 @@ from retrain_assets.bundle import Manifest, verify_bundle
 from retrain_assets.contract import CustodyError
 from retrain_assets.home import Home
 from retrain_assets.ledger import Checkpoint, Event, EventKind, EvidenceStore, Ledger, SystemKey
-from retrain_assets.reports.custody import manifest_of
 from retrain_assets.reports.export.hashed import named_evidence
 from retrain_assets.reports.export.secrets import cleared, secrets_of
 from retrain_assets.reports.pack import pack_of
@@ -122,8 +121,8 @@ def _bundle(record: Record, registry: Bundles, *, with_bundle: bool) -> tuple[Ma
     candidate = record.known.candidate
     if candidate is None:
         return None, {}
-    if not with_bundle and (known := manifest_of(record)):
-        return Manifest.from_json(known), {}
+    if not with_bundle and record.manifest:
+        return Manifest.from_json(record.manifest), {}
     folder = registry.download(record.model, candidate.version)
     manifest = verify_bundle(folder, candidate.bundle)
     files = {name: (folder / name).read_bytes() for name in sorted(manifest.files)} if with_bundle else {}

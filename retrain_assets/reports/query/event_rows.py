@@ -10,10 +10,8 @@ import orjson
 
 from retrain_assets.ledger import Event, EventKind
 from retrain_assets.release import fold_platform
+from retrain_assets.reports.people import WORDS_OF_PEOPLE
 from retrain_assets.reports.query.records import Records, Row
-
-WORDS_OF_PEOPLE = (EventKind.APPROVED, EventKind.APPROVAL_WITHDRAWN, EventKind.REJECTED, EventKind.CHAMPION_BOOTSTRAPPED)
-"""Events that are a person's word on a promotion."""
 
 
 def event_rows(records: Records) -> Iterator[Row]:
