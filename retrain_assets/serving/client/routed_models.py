@@ -64,8 +64,10 @@ class RoutedModels:
 
     def problems(self) -> list[str]:
         """What should be looked at, in words."""
-        found = [fault for fault in (self._flags.fault, self._known.fault) if fault]
-        for model in sorted(self._known.refused):
+        with self._lock:  # what is known and what is routed by it change together
+            known, fault = self._known, self._flags.fault
+        found = [one for one in (fault, known.fault) if one]
+        for model in sorted(known.refused):
             found.append(f"{model}: flags.json routes it as the ledger does not say; refused; run: retrain reconcile")
         return found
 
@@ -88,8 +90,9 @@ class RoutedModels:
             self._wake.set()
 
     def _rebuild(self, changed: Iterable[str]) -> None:
-        made = {model: live_model(self._flags.rules[model], self._known, self._models.get(model)) for model in changed}
-        self._models = {**self._models, **made}
+        rules, before = self._flags.rules, self._models
+        made = {model: live_model(rules[model], self._known, before.get(model)) for model in changed if model in rules}
+        self._models = {model: live for model, live in {**before, **made}.items() if model in rules}
 
     def _run(self) -> None:
         retry: float | None = None

@@ -132,12 +132,14 @@ class LiveModels:
     def warnings(self) -> list[str]:
         """What should be looked at while requests are answered, in words."""
         self._look_soon()
-        found = [self._flags.fault] if self._flags.fault and self._models else []
-        if self._known.fault:
-            found.append(f"{self._known.fault}; what is loaded goes on being served")
-        for model, live in sorted(self._models.items()):
-            wanted = self._flags.rules[model]
-            if self._known.refused.get(model) == wanted:
+        with self._lock:  # what is known and what is served by it change together
+            known, models, rules, fault = self._known, self._models, self._flags.rules, self._flags.fault
+        found = [fault] if fault and models else []
+        if known.fault:
+            found.append(f"{known.fault}; what is loaded goes on being served")
+        for model, live in sorted(models.items()):
+            wanted = rules[model]
+            if known.refused.get(model) == wanted:
                 found.append(f"{model}: flags.json routes it as the ledger does not say; refused; run: retrain reconcile")
             elif live.rule != wanted:
                 found.append(f"{model}: served as before, the new champion is not loaded yet")
