@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TOOL_CACHES = frozenset(
@@ -24,8 +28,8 @@ _stray_writes: list[str] = []
 def pytest_configure(config: pytest.Config) -> None:
     """Before any product module is imported: no telemetry, no state of the person who runs the tests."""
     os.environ.update(TELEMETRY_OFF)
-    for name in MOVES_STATE:
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name in MOVES_STATE or name.startswith(("DATABRICKS_", "RETRAIN_VOLUMES"))]:
+        del os.environ[name]
     sys.addaudithook(_note_stray_write)
 
 
@@ -56,6 +60,42 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     connect(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """Spark needs Java: without it a test skips, and fails under CI."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        absent = "Spark needs Java; install a Java runtime"
+        if os.environ.get("CI") == "true":
+            pytest.fail(absent)
+        pytest.skip(absent)
+
+
+@pytest.fixture(scope="session")
+def spark(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of a test process, two cores, not in UTC."""
+    from pyspark.sql import SparkSession
+
+    folder = tmp_path_factory.mktemp("spark")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        builder = SparkSession.builder.master("local[2]").appName("tests")
+        settings = {
+            "spark.ui.enabled": "false",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": "1g",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.local.dir": str(folder / "scratch"),
+            "spark.sql.session.timeZone": "America/New_York",
+        }
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
 
 
 @pytest.fixture(scope="session")

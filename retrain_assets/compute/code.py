@@ -118,6 +118,12 @@ def lock_of(path: str) -> dict[str, str | None]:
     return {"file": None, "digest": None}
 
 
+def code_facts(path: str) -> dict[str, Any]:
+    """Where the code of an import path is from: ``commit`` as :func:`commit_of`, ``checkout`` as :func:`checkout_of`, ``lock`` as
+    :func:`lock_of`. A job that has the code without its checkout is told by the request."""
+    return {"commit": commit_of(path), "checkout": checkout_of(path), "lock": lock_of(path)}
+
+
 def _folder_of(path: str) -> Path:
     return Path(inspect.getfile(import_path(path, path))).resolve().parent
 

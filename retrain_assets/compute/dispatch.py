@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from typing import get_args
 
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.run_facts import with_run_facts
 from retrain_assets.contract import StageError
+from retrain_assets.contract.compute import StageName
 
-STAGES = ("dataset", "features", "training", "evaluation", "drift")
+Stage = Callable[[StageRequest], StageResult]
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
 """The stages, in the order of the road."""
 
 
@@ -23,6 +28,18 @@ def run_stage(request: StageRequest) -> StageResult:
         raise StageError(
             f"there is no stage {request.stage!r}", where="stage request", remedy=f"write one of {', '.join(STAGES)}"
         )
-    module = import_module(f"retrain_assets.compute.stages.{request.stage}")
-    stage: Callable[[StageRequest], StageResult] = getattr(module, request.stage)
-    return with_run_facts(lambda: stage(request))
+    stage = _spark_stage(request.stage) if request.engine == "spark" else None
+    run = stage or _stage("retrain_assets.compute.stages", request.stage)
+    return with_run_facts(lambda: run(request))
+
+
+def _spark_stage(name: str) -> Stage | None:
+    """The stage as the executors of a Spark session do it; None for one that is the same on both engines."""
+    if find_spec(f"retrain_assets.compute.spark.{name}") is None:
+        return None
+    return _stage("retrain_assets.compute.spark", name)
+
+
+def _stage(room: str, name: str) -> Stage:
+    stage: Stage = getattr(import_module(f"{room}.{name}"), name)
+    return stage

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from retrain_assets.bundle import verify_bundle
 from retrain_assets.compute.code import product_digest, source_digest
@@ -28,7 +30,9 @@ FITTING = ("training", "evaluation")
 class LocalCompute:
     """Runs stages in this process."""
 
-    def run(self, request: StageRequest, *, run_id: str | None = None) -> StageResult:
+    def run(
+        self, request: StageRequest, *, run_id: str | None = None, context: Any = None, ahead: Sequence[StageRequest] = ()
+    ) -> StageResult:
         """The stage's result: the stored one, with the facts of the run that made it, when nothing it rests on has changed,
         otherwise a new run.
 
@@ -39,6 +43,8 @@ class LocalCompute:
         Args:
             request: what is asked.
             run_id: the orchestrator's run, where its logs are; noted with a new run.
+            context: not used here.
+            ahead: not used here; a stage costs no start.
 
         Raises:
             RetrainError: when the stage cannot produce its result.
@@ -70,7 +76,7 @@ class LocalCompute:
         parts = {
             "request": request.digest,
             "inputs": {name: content_digest(request.input(name)) for name in sorted(request.inputs)},
-            "source": source_fingerprint(contract.source.uri) if request.stage in READS_SOURCE else None,
+            "source": source_fingerprint(contract.source) if request.stage in READS_SOURCE else None,
             "features": source_digest(contract.features, "features"),
             "estimator": estimator_version(contract.trainer) if request.stage in FITTING else None,
             "schema": source_digest(contract.source.schema_, "source.schema"),

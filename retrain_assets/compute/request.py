@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from retrain_assets.compute.places import located, uri_of
 from retrain_assets.contract import Contract, Gate, StageError, Verdict, digest_of, finite
+from retrain_assets.contract.compute import Engine
 from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 
 STAGE_RECORD = "retrain_assets.stage_record/1"
@@ -20,13 +22,16 @@ class StageRequest:
     """One stage of one retrain.
 
     Args:
-        stage: ``dataset``, ``features``, ``training`` or ``evaluation``.
+        stage: name of the stage, see :data:`retrain_assets.compute.dispatch.STAGES`.
         model: name of the model.
         retrain: key of the retrain.
         contract: the release contract as JSON, Python paths absolute.
         inputs: URIs of earlier stages' outputs by name.
         output_dir: directory the stage writes to.
         parameters: what the stage needs besides (``{"cutoff": "2013-07-01T00:00:00+00:00"}``).
+        engine: ``single_node`` (Polars in one process) or ``spark``.
+        code: where the team's code is from, as the machine tells that has the checkout
+            (:func:`retrain_assets.compute.code.code_facts`); empty: asked where the stage runs.
         unit_key: secret that unit ids are named with where evidence has to tell which rows it means. No part of the request's
             JSON or digest. Empty: a key that nobody keeps, so that names of one run say nothing in the next.
     """
@@ -38,17 +43,24 @@ class StageRequest:
     inputs: Mapping[str, str]
     output_dir: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    engine: Engine = "single_node"
+    code: Mapping[str, Any] = field(default_factory=dict)
     unit_key: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def digest(self) -> str:
-        """Digest of the request as it is written."""
-        return digest_of(self.to_json())
+        """Digest of what is asked, wherever it is computed: without places, engine and the contract's choice of them.
+
+        What the inputs held stands in the ledger beside it.
+        """
+        asked = {name: value for name, value in self.to_json().items() if name not in ("output_dir", "engine", "code")}
+        contract = {name: value for name, value in self.contract.items() if name != "compute"}
+        return digest_of({**asked, "contract": contract, "inputs": sorted(self.inputs)})
 
     @property
     def directory(self) -> Path:
         """The output directory."""
-        return Path(self.output_dir)
+        return located(self.output_dir)
 
     def parsed_contract(self) -> Contract:
         """The contract as its type."""
@@ -69,11 +81,11 @@ class StageRequest:
             raise StageError(
                 f"input {name!r} is missing", where=f"stage {self.stage}", remedy=f"run the stage that makes {name!r} first"
             )
-        path = Path(self.inputs[name])
+        path = located(self.inputs[name])
         if not path.exists():
             raise StageError(
                 f"input {name!r} is not there",
-                where=str(path),
+                where=self.inputs[name],
                 remedy=f"run the stage that makes {name!r} for {self.retrain} again",
             )
         return path
@@ -178,7 +190,7 @@ def answer(
     """
     return StageResult(
         stage=request.stage,
-        outputs={name: {"uri": str(path), "digest": digest} for name, (path, digest) in outputs.items()},
+        outputs={name: {"uri": uri_of(path), "digest": digest} for name, (path, digest) in outputs.items()},
         metadata=finite(dict(metadata)),
         verdicts={gate.value: [verdict.to_json() for verdict in found] for gate, found in (verdicts or {}).items()},
         request_digest=request.digest,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from retrain_assets.contract.approval import Approval
+from retrain_assets.contract.compute import Compute, DatabricksCompute, OnDatabricks, OnSpark, SparkSession
 from retrain_assets.contract.control import Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
@@ -53,7 +54,7 @@ class Contract(Part):
     serving: Serving = Field(default_factory=Serving, description="How the gateway answers for the model.")
     notify: Notify = Field(default_factory=Notify, description="Services that are told what happens, in one list or by role.")
     retention: Retention = Field(default_factory=Retention, description="How long records and traffic are kept.")
-    compute: Literal["local"] = Field(default="local", description="Where heavy stages run.")
+    compute: Compute = Field(default="local", description="Where heavy stages run: local, {spark: ...} or {databricks: ...}.")
 
     @model_validator(mode="before")
     @classmethod
@@ -203,6 +204,16 @@ class Contract(Part):
     def digest(self) -> str:
         """Digest of the whole contract: the version of the policy a retrain was judged by."""
         return digest_of(self.to_json())
+
+    @property
+    def spark(self) -> SparkSession | None:
+        """The Spark session that heavy stages run on; None where they run elsewhere."""
+        return self.compute.spark if isinstance(self.compute, OnSpark) else None
+
+    @property
+    def databricks(self) -> DatabricksCompute | None:
+        """The Databricks settings; None where heavy stages run elsewhere."""
+        return self.compute.databricks if isinstance(self.compute, OnDatabricks) else None
 
     @property
     def limits_digest(self) -> str:

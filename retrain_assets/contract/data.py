@@ -7,13 +7,23 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from retrain_assets.contract.part import Part, rule
-from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, PythonPath
+from retrain_assets.contract.quantities import ColumnName, Columns, Duration, Period, PythonPath, TableName
 
 
 class Source(Part):
     """Where the rows come from and what each column means in time."""
 
-    uri: str = Field(description="Parquet file or glob; environment variables and ${RETRAIN_HOME} are expanded.")
+    uri: str | None = Field(
+        default=None,
+        description="Parquet file or glob, or folder of a Delta table; environment variables and ${RETRAIN_HOME} are expanded.",
+    )
+    format: Literal["parquet", "delta"] = Field(default="parquet", description="What the URI names.")
+    table: TableName | None = Field(
+        default=None, description="Delta table of Unity Catalog, CATALOG.SCHEMA.TABLE; instead of uri."
+    )
+    version: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Version of the Delta table that is read; None: the newest when the data set is taken."
+    )
     event_time: ColumnName = Field(description="Column with the moment a prediction is made for the row (UTC).")
     unit: ColumnName = Field(description="Column with the unit that is randomised and stays sticky.")
     label: ColumnName = Field(description="Column with the label; null where it is not known.")
@@ -35,6 +45,24 @@ class Source(Part):
         default_factory=list,
         description="Columns whose value is not known when the prediction is made; no feature may depend on them.",
     )
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether the source is a Delta table, whose versions can be read again."""
+        return self.table is not None or self.format == "delta"
+
+    @property
+    def place(self) -> str:
+        """What the rows are read from, as the contract names it."""
+        return self.table or self.uri or ""
+
+    @rule
+    def _is_in_one_place(self) -> Source:
+        if (self.uri is None) == (self.table is None):
+            raise ValueError("source: write either uri or table")
+        if self.version is not None and not self.is_delta:
+            raise ValueError("source.version is for Delta tables; write format: delta, or remove it")
+        return self
 
     @rule
     def _roles_differ(self) -> Source:

@@ -103,6 +103,8 @@ Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(SHARE_SCHE
 Portion = Annotated[Share, Field(ge=0, le=1)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1)]
+TableName = Annotated[str, StringConstraints(pattern=r"^[^.\s]+\.[^.\s]+\.[^.\s]+$")]
+"""A table of Unity Catalog: ``CATALOG.SCHEMA.TABLE``."""
 Columns = Annotated[list[ColumnName], AfterValidator(named_once)]
 Owner = Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 PythonPath = Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$|^\.[A-Za-z_]\w*$")]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,36 +32,14 @@ COHORT = {
 }
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One session for the module."""
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        absent = "Spark needs Java; install a Java runtime"
-        if os.environ.get("CI") == "true":
-            pytest.fail(absent)
-        pytest.skip(absent)
-    from pyspark.sql import SparkSession
-
-    folder = tmp_path_factory.mktemp("spark")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = SparkSession.builder.master("local[1]").appName("routing")
-        settings = {
-            "spark.ui.enabled": "false",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.memory": "512m",
-            "spark.sql.shuffle.partitions": "1",
-            "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.local.dir": str(folder / "scratch"),
-            "spark.sql.session.timeZone": "America/New_York",
-            "spark.sql.execution.arrow.maxRecordsPerBatch": "97",
-        }
-        for name, value in settings.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-        yield session
-        session.stop()
+@pytest.fixture(scope="module", autouse=True)
+def small_batches(spark: SparkSession) -> Iterator[None]:
+    """Several Arrow batches a partition."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "97")
+    yield
+    spark.conf.set(name, before)
 
 
 def requests(rows: int) -> list[dict[str, Any]]:

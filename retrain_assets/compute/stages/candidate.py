@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from retrain_assets import __version__
 from retrain_assets.bundle import IMPORTANCE, SKETCH, Calibration, Encoding, Manifest, Predictor, environment, save_bundle
-from retrain_assets.compute.code import commit_of, lock_of
+from retrain_assets.compute.code import code_facts
 from retrain_assets.compute.estimator import complete_params, estimator_version, threads_of
 from retrain_assets.compute.fitting import Labels, raw_scores, read_labels
 from retrain_assets.compute.frames import Tables
@@ -97,6 +97,7 @@ def store_candidate(
 
 def _manifest(request: StageRequest, contract: Contract, rows: TrainingRows) -> Manifest:
     trainer, about = contract.trainer, rows.snapshot.about
+    facts = request.code or code_facts(contract.features)
     return Manifest(
         model=contract.model,
         retrain=request.retrain,
@@ -117,8 +118,8 @@ def _manifest(request: StageRequest, contract: Contract, rows: TrainingRows) -> 
         decision={"threshold": contract.decision.threshold} if contract.decision else None,
         classes=rows.labels.classes,
         seed=trainer.seed,
-        code={**commit_of(contract.features), "product": __version__, "estimator": estimator_version(trainer)},
-        environment=environment(threads_of(trainer), lock_of(contract.features)),
+        code={**facts["commit"], "product": __version__, "estimator": estimator_version(trainer)},
+        environment=environment(threads_of(trainer), facts["lock"]),
         files={},
     )
 

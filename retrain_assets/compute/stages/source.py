@@ -57,13 +57,13 @@ def source_files(uri: str) -> list[Path]:
     return files
 
 
-def source_fingerprint(uri: str) -> str:
+def source_fingerprint(source: Source) -> str:
     """Digest of names, sizes and modification times of the source's files: whether anything may have changed since.
 
     Raises:
         SourceError: as :func:`source_files`.
     """
-    states = [(str(path), path.stat()) for path in source_files(uri)]
+    states = [(str(path), path.stat()) for path in source_files(source.place)]
     return digest_of([[path, state.st_size, str(state.st_mtime_ns)] for path, state in states])
 
 
@@ -81,7 +81,7 @@ def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], sta
             another type; the message names the file, the column and what the schema expects.
     """
     expected = _expected_columns(source, schema)
-    columns = {path: _columns(path, expected) for path in source_files(source.uri)}
+    columns = {path: _columns(path, expected) for path in source_files(source.place)}
     rows = _read(columns, source.event_time, start, end)
     keys = [source.event_time, source.unit]
     others = [name for name, dtype in rows.schema.items() if name not in keys and not dtype.is_nested()]
@@ -94,7 +94,7 @@ def rows_without_time(source: Source) -> int:
     Raises:
         SourceError: when no file is there or one cannot be read.
     """
-    paths = source_files(source.uri)
+    paths = source_files(source.place)
     try:
         counts = pl.scan_parquet(paths, glob=False, extra_columns="ignore").select(pl.col(source.event_time).null_count())
         return int(counts.collect().item())

@@ -91,7 +91,7 @@ def training(request: StageRequest) -> StageResult:
         },
         "machine": {"cores": os.cpu_count(), "usable cores": usable_cores(), "fits side by side": min(workers, 2)},
         "cost": _cost(contract, first.seconds + calibration_s),
-        "checkout": checkout_of(contract.features),
+        "checkout": request.code["checkout"] if request.code else checkout_of(contract.features),
         "holdout_metrics": finite(metrics),
         "rows": {"train": rows.snapshot.train.height, "holdout": rows.snapshot.holdout.height},
         "manifest": candidate.manifest.to_json(),
