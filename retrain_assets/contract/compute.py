@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import Period, named_once
@@ -29,27 +38,15 @@ class SparkSession(Part):
     )
 
 
-class Autoscale(Part):
-    """Bounds of a cluster that grows and shrinks."""
-
-    min: Annotated[int, Field(ge=0)] = Field(description="Fewest workers.")
-    max: Annotated[int, Field(ge=1)] = Field(description="Most workers.")
-
-    @rule
-    def _is_ordered(self) -> Autoscale:
-        if self.max < self.min:
-            raise ValueError("workers: max must not be below min")
-        return self
-
-
 class JobCluster(Part):
     """A cluster that lives as long as one run of the job; every stage of the run shares it."""
 
     spark_version: str = Field(default="17.3.x-scala2.13", description="Databricks Runtime; ML runtimes work too.")
     node_type: str | None = Field(default=None, description="Node type, such as i3.xlarge; not with an instance pool.")
     driver_node_type: str | None = Field(default=None, description="Node type of the driver; None: that of the workers.")
-    workers: Annotated[int, Field(ge=0)] | Autoscale = Field(
-        default=0, description="Number of workers, or {min, max}; 0: the driver alone (single node)."
+    workers: Annotated[int, Field(ge=0)] = Field(default=0, description="Number of workers; 0: the driver alone (single node).")
+    max_workers: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Most workers of a cluster that grows from workers by itself; None: it does not."
     )
     instance_pool: str | None = Field(default=None, description="Id of the instance pool nodes come from.")
     policy: str | None = Field(default=None, description="Id of the cluster policy.")
@@ -69,6 +66,8 @@ class JobCluster(Part):
             raise ValueError("cluster: write either node_type or instance_pool")
         if self.instance_pool is not None and (self.driver_node_type is not None or self.spot):
             raise ValueError("cluster: driver_node_type and spot are settings of the instance pool; remove them")
+        if self.max_workers is not None and self.max_workers <= self.workers:
+            raise ValueError("cluster: max_workers must be above workers; raise it, or remove it")
         return self
 
 
@@ -138,33 +137,34 @@ class DatabricksCompute(Part):
         return self
 
 
-class OnSpark(Part):
-    """``{spark: …}``."""
+class Compute(Part):
+    """``local``, ``{spark: …}`` or ``{databricks: …}``."""
 
-    spark: SparkSession = Field(description="Heavy stages run on this Spark session.")
+    spark: SparkSession | None = Field(default=None, description="Heavy stages run on this Spark session.")
+    databricks: DatabricksCompute | None = Field(default=None, description="Heavy stages run on Databricks.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_is_neither(cls, value: Any) -> Any:
+        if value == LOCAL:
+            return {}
+        if not isinstance(value, (dict, Compute)) or not value:
+            raise ValueError("compute: write local, {spark: ...} or {databricks: ...}")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"const": LOCAL, "type": "string"}, handler(core)]}
+
+    @rule
+    def _is_one_place(self) -> Compute:
+        if self.spark is not None and self.databricks is not None:
+            raise ValueError("compute: write either spark or databricks")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, dump: SerializerFunctionWrapHandler) -> Any:
+        return {name: value for name, value in dump(self).items() if value is not None} or LOCAL
 
 
-class OnDatabricks(Part):
-    """``{databricks: …}``."""
-
-    databricks: DatabricksCompute = Field(description="Heavy stages run on Databricks.")
-
-
-def _kind(value: Any) -> str | None:
-    """Which place is meant, so that an error names the field inside it."""
-    if isinstance(value, OnSpark) or (isinstance(value, dict) and "spark" in value):
-        return "spark"
-    if isinstance(value, OnDatabricks) or (isinstance(value, dict) and "databricks" in value):
-        return "databricks"
-    return "local" if value == "local" else None
-
-
-Compute = Annotated[
-    Annotated[Literal["local"], Tag("local")] | Annotated[OnSpark, Tag("spark")] | Annotated[OnDatabricks, Tag("databricks")],
-    Discriminator(
-        _kind,
-        custom_error_type="compute",
-        custom_error_message="write local, {spark: …} or {databricks: …}",
-    ),
-]
-"""Where heavy stages run."""
+LOCAL = "local"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from retrain_assets.contract.approval import Approval
-from retrain_assets.contract.compute import Compute, DatabricksCompute, OnDatabricks, OnSpark, SparkSession
+from retrain_assets.contract.compute import LOCAL, Compute, DatabricksCompute, SparkSession
 from retrain_assets.contract.control import Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
@@ -54,7 +54,10 @@ class Contract(Part):
     serving: Serving = Field(default_factory=Serving, description="How the gateway answers for the model.")
     notify: Notify = Field(default_factory=Notify, description="Services that are told what happens, in one list or by role.")
     retention: Retention = Field(default_factory=Retention, description="How long records and traffic are kept.")
-    compute: Compute = Field(default="local", description="Where heavy stages run: local, {spark: ...} or {databricks: ...}.")
+    compute: Compute = Field(
+        default_factory=lambda: Compute.model_validate(LOCAL),
+        description="Where heavy stages run: local, {spark: ...} or {databricks: ...}.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -208,12 +211,12 @@ class Contract(Part):
     @property
     def spark(self) -> SparkSession | None:
         """The Spark session that heavy stages run on; None where they run elsewhere."""
-        return self.compute.spark if isinstance(self.compute, OnSpark) else None
+        return self.compute.spark
 
     @property
     def databricks(self) -> DatabricksCompute | None:
         """The Databricks settings; None where heavy stages run elsewhere."""
-        return self.compute.databricks if isinstance(self.compute, OnDatabricks) else None
+        return self.compute.databricks
 
     @property
     def limits_digest(self) -> str:
