@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from .fixtures import workspace
+
+__all__ = ["workspace"]

@@ -1,0 +1,23 @@
+"""The pytest fixture: an emulated workspace with the volume ``main.retrain.state``.
+
+A conftest that needs it writes ``from ..workspace.fixtures import workspace  # noqa: F401``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .workspace import Workspace
+
+__all__ = ["workspace"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of its own for each test."""
+    with Workspace(tmp_path / "workspace") as made:
+        made.add_volume("main.retrain.state")
+        yield made
