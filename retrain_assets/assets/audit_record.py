@@ -3,7 +3,7 @@
 import dagster as dg
 
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 from retrain_assets.reports import write_index, write_pack
@@ -21,7 +21,7 @@ def audit_record_asset(road: Road) -> dg.AssetsDefinition:
         "failed and rejected ones too.",
         group_name=road.model,
         owners=road.owners("audit_record"),
-        kinds=KINDS["audit_record"],
+        kinds=road.kinds("audit_record"),
         tags=road.tags,
     )
     def audit_record(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]

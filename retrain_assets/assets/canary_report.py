@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.canary_tables import canary_metadata
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.contract import Gate, RetrainError
 from retrain_assets.experiment import Plan
 from retrain_assets.gates.canary import canary_gate
@@ -30,8 +30,9 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
         "The first materialisation arms the toggle; each later one is a look that steps, holds or rolls back.",
         group_name=road.model,
         owners=road.owners("canary_report"),
-        kinds=KINDS["canary_report"],
+        kinds=road.kinds("canary_report"),
         tags=road.tags,
+        pool=road.pool("canary_report"),
     )
     def canary_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key

@@ -5,9 +5,10 @@ from pathlib import Path
 import dagster as dg
 
 from retrain_assets.assets.faces import evidence_metadata
+from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import gate_of, metadata_of
+from retrain_assets.assets.road import Road
+from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
 from retrain_assets.contract import Gate
 
 
@@ -23,15 +24,16 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         "window, identified by the digest of its manifest and registered in MLflow with status=candidate.",
         group_name=road.model,
         owners=road.owners("candidate_model"),
-        kinds=KINDS["candidate_model"],
+        kinds=road.kinds("candidate_model"),
         tags=road.tags,
+        pool=road.pool("candidate_model"),
+        check_specs=specs_inside(road, "candidate_model"),
     )
     def candidate_model(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         dataset = platform.stage_result(road.model, retrain, "dataset")
         features = platform.stage_result(road.model, retrain, "features")
-        inputs = {"features": features.outputs["features"]["uri"], "dataset": dataset.outputs["dataset"]["uri"]}
-        result = platform.run_stage(road, retrain, "training", inputs=inputs, run_id=context.run.run_id)
+        result = run_retrain_stage(context, platform, road, "training")
         verdicts = result.verdicts_of(Gate.TRAINING)
         bundle = result.outputs["bundle"]
         version = platform.registry.register(
@@ -59,6 +61,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
                 **metadata_of(result),
             },
             data_version=dg.DataVersion(bundle["digest"]),
+            check_results=results_inside(platform, road, retrain, "candidate_model"),
         )
 
     return candidate_model

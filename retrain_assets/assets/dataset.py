@@ -1,17 +1,12 @@
 """Asset ``dataset``: an immutable snapshot of the training window and the held-out window after it."""
 
-from datetime import datetime
-from typing import Any
-
 import dagster as dg
 
+from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road, cutoff_of
-from retrain_assets.assets.stages import gate_of, launch, metadata_of
-from retrain_assets.contract import Gate, Outcome, RetrainError
-
-EARLIER_RETRAINS = 5
-"""Earlier retrains that the data gate compares the source with, at most."""
+from retrain_assets.assets.road import Road, cutoff_of
+from retrain_assets.assets.stages import gate_of, launch, metadata_of, run_retrain_stage
+from retrain_assets.contract import Gate
 
 
 def dataset_asset(road: Road) -> dg.AssetsDefinition:
@@ -26,15 +21,16 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         "its content digest is the data set version.",
         group_name=road.model,
         owners=road.owners("dataset"),
-        kinds=KINDS["dataset"],
+        kinds=road.kinds("dataset"),
         tags=road.tags,
+        pool=road.pool("dataset"),
+        check_specs=specs_inside(road, "dataset"),
     )
     def dataset(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
-        cutoff = cutoff_of(retrain)
+        cutoff_of(retrain)  # a key that is none is refused before a launch is recorded
         launch(context, platform, road, retrain)
-        parameters = {"cutoff": cutoff.isoformat(), "history": earlier_datasets(platform, road, retrain)}
-        result = platform.run_stage(road, retrain, "dataset", parameters=parameters, run_id=context.run.run_id)
+        result = run_retrain_stage(context, platform, road, "dataset")
         verdicts = result.verdicts_of(Gate.DATA)
         digest = result.outputs["dataset"]["digest"]
         subjects = {"dataset": digest, "limits": road.contract.limits_digest, **platform.stage_record(result)}
@@ -42,36 +38,7 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(digest),
+            check_results=results_inside(platform, road, retrain, "dataset"),
         )
 
     return dataset
-
-
-def earlier_datasets(platform: Platform, road: Road, retrain: str) -> list[dict[str, Any]]:
-    """What the data gate of a retrain compares its source with: the ``as_history`` of earlier retrains of the model.
-
-    Those count that were launched before this one, end before its cut-off and passed gate data; of retrains of one cut-off the
-    last. At most the last five, by cut-off. Later retrains never change it, so that running a partition again asks the same.
-    """
-    earlier: dict[datetime, list[str]] = {}
-    for key, known in platform.controller.state(road.model).retrains.items():
-        if key == retrain:
-            break
-        record = known.verdicts.get(Gate.DATA)
-        if record is not None and record.outcome is Outcome.PASS and cutoff_of(key) < cutoff_of(retrain):
-            earlier.setdefault(cutoff_of(key), []).append(key)
-    found: list[dict[str, Any]] = []
-    for cutoff in sorted(earlier, reverse=True):
-        kept = (_as_history(platform, road, key) for key in reversed(earlier[cutoff]))
-        found += [seen for seen in [next((one for one in kept if one is not None), None)] if seen is not None]
-        if len(found) == EARLIER_RETRAINS:
-            break
-    return found[::-1]
-
-
-def _as_history(platform: Platform, road: Road, retrain: str) -> dict[str, Any] | None:
-    """What a retrain's data set leaves to later ones; None where its working files were cleared away."""
-    try:
-        return platform.stage_result(road.model, retrain, "dataset").metadata.get("as_history")
-    except RetrainError:
-        return None

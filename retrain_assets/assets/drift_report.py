@@ -7,7 +7,7 @@ import dagster as dg
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.assets.drift_tables import alarm_table, column_table, metric_table, segment_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.contract import RetrainError
 from retrain_assets.drift import DriftReport, drift_verdicts
 from retrain_assets.release import Reign
@@ -24,11 +24,11 @@ def external_assets(road: Road) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
             road.key("source"),
-            description=f"Rows of {source.uri}, one per {source.unit} at {source.event_time}; label {source.label} "
+            description=f"Rows of {source.place}, one per {source.unit} at {source.event_time}; label {source.label} "
             f"known {source.label_delay} later.",
             group_name=road.model,
             owners=road.owners("source"),
-            kinds=KINDS["source"],
+            kinds=road.kinds("source"),
             tags=road.tags,
         ),
         dg.AssetSpec(
@@ -36,7 +36,7 @@ def external_assets(road: Road) -> list[dg.AssetSpec]:
             description="Exposures (which arm scored which unit) and outcomes (what happened to it), as Parquet.",
             group_name=road.model,
             owners=road.owners("live_traffic"),
-            kinds=KINDS["live_traffic"],
+            kinds=road.kinds("live_traffic"),
             tags=road.tags,
         ),
     ]
@@ -53,8 +53,9 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
         "labels, calibration, loss per segment, metrics estimated where labels are missing, success measures.",
         group_name=road.model,
         owners=road.owners("drift_report"),
-        kinds=KINDS["drift_report"],
+        kinds=road.kinds("drift_report"),
         tags=road.tags,
+        pool=road.pool("drift_report"),
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         rule = road.contract.cadence.on_drift
@@ -67,13 +68,9 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
         directory = platform.home.stage_dir(road.model, f"drift-{now:%Y-%m-%dT%H%M}", "drift")
         inputs = _champions_traffic(platform, road, reign, directory)
         inputs["bundle"] = str(platform.registry.download(road.model, state.champion.version))
-        result = platform.run_stage(
-            road,
-            directory.parent.name,
-            "drift",
-            inputs=inputs,
-            parameters={"now": now.isoformat(), "since": reign.since.isoformat(), "bundle_digest": state.champion.bundle},
-        )
+        asked = {"now": now.isoformat(), "since": reign.since.isoformat(), "bundle_digest": state.champion.bundle}
+        request = platform.request(road, directory.parent.name, "drift", inputs=inputs, parameters=asked)
+        result = platform.run_stage(road, request, context=context)
         report = DriftReport.from_json(result.metadata["report"])
         before = reports_of(context.instance, road, state.champion.version, max(SHOWN, rule.of_last))
         history = [*(one for one in before if one.end < report.end), report]

@@ -6,17 +6,17 @@ from typing import Any
 import dagster as dg
 
 from retrain_assets.assets.faces import brief, evidence_metadata
+from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import gate_of, metadata_of
+from retrain_assets.assets.requests import opponent
+from retrain_assets.assets.road import Road
+from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
 from retrain_assets.contract import Contract, Gate
 from retrain_assets.gates import OfflineEvaluation
 from retrain_assets.gates.offline.backtests import backtest_evidence
 from retrain_assets.gates.offline.decision_threshold import decision_rows, decision_words
 from retrain_assets.gates.offline.stability_check import stability_evidence
-from retrain_assets.release import ModelState
 from retrain_assets.reports.pictures import evaluation_pictures
-from retrain_assets.routing import VersionRef
 
 
 def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
@@ -31,21 +31,16 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
         "fairness, calibration and rolling-origin back-tests.",
         group_name=road.model,
         owners=road.owners("evaluation_report"),
-        kinds=KINDS["evaluation_report"],
+        kinds=road.kinds("evaluation_report"),
         tags=road.tags,
+        pool=road.pool("evaluation_report"),
+        check_specs=specs_inside(road, "evaluation_report"),
     )
     def evaluation_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         stages = {name: platform.stage_result(road.model, retrain, name) for name in ("dataset", "features", "training")}
-        inputs = {name: stages[name].outputs[name]["uri"] for name in ("dataset", "features")}
-        inputs["candidate"] = stages["training"].outputs["bundle"]["uri"]
-        parameters: dict[str, Any] = {}
         champion = opponent(platform.controller.state(road.model), retrain)
-        if champion is not None:
-            inputs["champion"] = str(platform.registry.download(road.model, champion.version))
-        else:
-            parameters["bootstrap"] = True
-        result = platform.run_stage(road, retrain, "evaluation", inputs=inputs, parameters=parameters, run_id=context.run.run_id)
+        result = run_retrain_stage(context, platform, road, "evaluation")
         verdicts = result.verdicts_of(Gate.OFFLINE)
         subjects = {
             "dataset": stages["dataset"].outputs["dataset"]["digest"],
@@ -64,6 +59,7 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
                 **metadata_of(result),
             },
             data_version=dg.DataVersion(result.outputs["evaluation"]["digest"]),
+            check_results=results_inside(platform, road, retrain, "evaluation_report"),
         )
 
     return evaluation_report
@@ -104,13 +100,3 @@ def evaluation_tables(evaluation: Mapping[str, Any], contract: Contract) -> dict
     if found.size_mb is not None:
         shown["size_mb"] = found.size_mb
     return evidence_metadata(shown)
-
-
-def opponent(state: ModelState, retrain: str) -> VersionRef | None:
-    """The champion a retrain is compared with: the one that serves, and once it is armed or has ended the one of then, so that
-    running the evaluation again changes nothing. None when there is none."""
-    if (toggle := state.toggle_of(retrain)) is not None:
-        return toggle.previous_champion
-    ended_at = state.retrains[retrain].ended_at
-    reigns = [one for one in state.champion_history if one.retrain != retrain and (ended_at is None or one.since <= ended_at)]
-    return reigns[-1].version if reigns else None

@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
-from retrain_assets.assets.stages import gate_of, metadata_of
+from retrain_assets.assets.road import Road
+from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
 from retrain_assets.contract import Gate
 
 
@@ -19,14 +20,15 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
         description="Features and label of both windows. The feature pipeline version is the digest of its code.",
         group_name=road.model,
         owners=road.owners("feature_snapshot"),
-        kinds=KINDS["feature_snapshot"],
+        kinds=road.kinds("feature_snapshot"),
         tags=road.tags,
+        pool=road.pool("feature_snapshot"),
+        check_specs=specs_inside(road, "feature_snapshot"),
     )
     def feature_snapshot(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         dataset = platform.stage_result(road.model, retrain, "dataset")
-        inputs = {"dataset": dataset.outputs["dataset"]["uri"]}
-        result = platform.run_stage(road, retrain, "features", inputs=inputs, run_id=context.run.run_id)
+        result = run_retrain_stage(context, platform, road, "features")
         verdicts = result.verdicts_of(Gate.DATA)
         subjects = {
             "dataset": dataset.outputs["dataset"]["digest"],
@@ -38,6 +40,7 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
             data_version=dg.DataVersion(result.outputs["features"]["digest"]),
+            check_results=results_inside(platform, road, retrain, "feature_snapshot"),
         )
 
     return feature_snapshot

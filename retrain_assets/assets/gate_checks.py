@@ -1,6 +1,7 @@
 """The gates as Dagster asset checks. A check only translates a recorded verdict; nothing is judged here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -14,34 +15,107 @@ from retrain_assets.assets.gate_rules import (
     offline_rules,
 )
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import FALLBACKS, Road
+from retrain_assets.assets.road import FALLBACKS, STAGE_ASSETS, Road
 from retrain_assets.contract import Gate, Outcome, Verdict
+from retrain_assets.contract.compute import RETRAIN_STAGES
 from retrain_assets.release import Ending, overrides_in_force
 
-VerdictReader = Callable[[Platform, str], Sequence[Verdict]]
+
+@dataclass(frozen=True)
+class StandingGate:
+    """A gate as it stands on one asset.
+
+    Args:
+        road: the model's names.
+        gate: the gate.
+        asset: the asset its checks stand on.
+        names: check name to the rule it holds, in words.
+        blocking: whether later assets of the same run wait for the gate.
+    """
+
+    road: Road
+    gate: Gate
+    asset: str
+    names: Mapping[str, str]
+    blocking: bool = True
+
+    @property
+    def specs(self) -> list[dg.AssetCheckSpec]:
+        """The checks as Dagster declares them."""
+        owner, fallback = self.road.gate_owner(self.gate), FALLBACKS[self.gate]
+        return [
+            dg.AssetCheckSpec(
+                name,
+                asset=self.road.key(self.asset),
+                blocking=self.blocking,
+                partitions_def=self.road.partitions,
+                description=f"Gate {self.gate.value}: {rule}. Owner {owner}; if it does not hold: {fallback}.",
+                metadata={"gate": self.gate.value, "owner": owner, "fallback": fallback},
+            )
+            for name, rule in self.names.items()
+        ]
+
+    def results(self, platform: Platform, retrain: str) -> Iterator[dg.AssetCheckResult]:
+        """What is recorded of a retrain, check by check. A declared check without a verdict is an error, never a pass."""
+        found = {verdict.check: verdict for verdict in self._recorded(platform, retrain)}
+        overridden = overridden_checks(platform, self.road.model, retrain, self.gate)
+        for name in self.names:
+            missing = f"check {name} gave no verdict for this retrain; materialise {self.asset} again"
+            yield check_result(
+                found.get(name) or Verdict(self.gate, name, Outcome.ERROR, missing),
+                asset=self.road.key(self.asset),
+                owner=self.road.gate_owner(self.gate),
+                fallback=FALLBACKS[self.gate],
+                overridden=overridden.get(name, ""),
+            )
+
+    def _recorded(self, platform: Platform, retrain: str) -> Sequence[Verdict]:
+        if self.gate is Gate.PROMOTION:
+            return promotion_verdicts(platform, self.road, retrain)
+        return verdicts_with_evidence(platform, self.road.model, retrain, self.gate)
+
+
+def standing_gates(road: Road) -> dict[str, StandingGate]:
+    """The five gates of one model by asset; the data gate stands on two."""
+    contract = road.contract
+    gates = [
+        StandingGate(road, Gate.DATA, "dataset", dataset_rules(contract)),
+        StandingGate(road, Gate.DATA, "feature_snapshot", FEATURE_RULES),
+        StandingGate(road, Gate.TRAINING, "candidate_model", TRAINING_RULES),
+        StandingGate(road, Gate.OFFLINE, "evaluation_report", offline_rules(contract)),
+        StandingGate(road, Gate.CANARY, "canary_report", canary_rules(contract)),
+        StandingGate(road, Gate.PROMOTION, "promotion_decision", PROMOTION_RULES, blocking=False),
+    ]
+    return {gate.asset: gate for gate in gates}
 
 
 def gate_checks(road: Road) -> list[dg.AssetChecksDefinition]:
-    """The five gates of one model; the data gate stands on two assets."""
-    contract = road.contract
+    """The gates that are steps of their own: those on assets that are made here."""
+    return [_as_step(gate) for gate in standing_gates(road).values() if not is_checked_inside(road, gate.asset)]
 
-    def recorded(gate: Gate) -> VerdictReader:
-        def read(platform: Platform, retrain: str) -> Sequence[Verdict]:
-            return verdicts_with_evidence(platform, road.model, retrain, gate)
 
-        return read
+def specs_inside(road: Road, asset: str) -> list[dg.AssetCheckSpec] | None:
+    """The checks that an asset reports itself, as its stage runs on Databricks and reports them from there; None: its gate is a
+    step of its own."""
+    return standing_gates(road)[asset].specs if is_checked_inside(road, asset) else None
 
-    def promotion(platform: Platform, retrain: str) -> Sequence[Verdict]:
-        return promotion_verdicts(platform, road, retrain)
 
-    return [
-        gate_check(road, Gate.DATA, "dataset", dataset_rules(contract), recorded(Gate.DATA)),
-        gate_check(road, Gate.DATA, "feature_snapshot", FEATURE_RULES, recorded(Gate.DATA)),
-        gate_check(road, Gate.TRAINING, "candidate_model", TRAINING_RULES, recorded(Gate.TRAINING)),
-        gate_check(road, Gate.OFFLINE, "evaluation_report", offline_rules(contract), recorded(Gate.OFFLINE)),
-        gate_check(road, Gate.CANARY, "canary_report", canary_rules(contract), recorded(Gate.CANARY)),
-        gate_check(road, Gate.PROMOTION, "promotion_decision", PROMOTION_RULES, promotion, blocking=False),
-    ]
+def results_inside(platform: Platform, road: Road, retrain: str, asset: str) -> list[dg.AssetCheckResult]:
+    """The results of :func:`specs_inside`, of the verdicts recorded now; none where the gate is a step of its own."""
+    return list(standing_gates(road)[asset].results(platform, retrain)) if is_checked_inside(road, asset) else []
+
+
+def is_checked_inside(road: Road, asset: str) -> bool:
+    """Whether the stage of an asset of the retrain runs on Databricks."""
+    return any(asset == STAGE_ASSETS[stage] and road.is_on_databricks(stage) for stage in RETRAIN_STAGES)
+
+
+def _as_step(gate: StandingGate) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name=f"{gate.road.model}__gate_{gate.gate.value}__{gate.asset}", specs=gate.specs)
+    def hold_gate(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[dg.AssetCheckResult]:
+        yield from gate.results(platform, context.partition_key)
+
+    return hold_gate
 
 
 def verdicts_with_evidence(platform: Platform, model: str, retrain: str, gate: Gate) -> list[Verdict]:
@@ -73,44 +147,3 @@ def promotion_verdicts(platform: Platform, road: Road, retrain: str) -> Sequence
         message = "a first champion has nothing to be compared with; its bootstrap approval stands in for this gate"
         return [Verdict(Gate.PROMOTION, name, Outcome.NO_DATA, message) for name in PROMOTION_RULES]
     return platform.controller.promotion_verdicts(road.model, retrain)
-
-
-def gate_check(
-    road: Road, gate: Gate, asset: str, names: Mapping[str, str], read: VerdictReader, *, blocking: bool = True
-) -> dg.AssetChecksDefinition:
-    """The checks of one gate on one asset as one step.
-
-    Args:
-        road: the model's names.
-        gate: the gate.
-        asset: the asset the checks stand on.
-        names: check name to the rule it holds, in words.
-        read: gives the verdicts recorded for a retrain. A declared check without a verdict is an error, never a pass.
-        blocking: whether later assets of the same run wait for the gate.
-    """
-    owner, fallback = road.gate_owner(gate), FALLBACKS[gate]
-    specs = [
-        dg.AssetCheckSpec(
-            name,
-            asset=road.key(asset),
-            blocking=blocking,
-            partitions_def=road.partitions,
-            description=f"Gate {gate.value}: {rule}. Owner {owner}; if it does not hold: {fallback}.",
-            metadata={"gate": gate.value, "owner": owner, "fallback": fallback},
-        )
-        for name, rule in names.items()
-    ]
-
-    @dg.multi_asset_check(name=f"{road.model}__gate_{gate.value}__{asset}", specs=specs)
-    def hold_gate(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[dg.AssetCheckResult]:
-        found = {verdict.check: verdict for verdict in read(platform, context.partition_key)}
-        overridden = overridden_checks(platform, road.model, context.partition_key, gate)
-        for name in names:
-            verdict = found.get(name) or Verdict(
-                gate, name, Outcome.ERROR, f"check {name} gave no verdict for this retrain; materialise {asset} again"
-            )
-            yield check_result(
-                verdict, asset=road.key(asset), owner=owner, fallback=fallback, overridden=overridden.get(name, "")
-            )
-
-    return hold_gate

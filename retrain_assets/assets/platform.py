@@ -1,15 +1,18 @@
 """The resource the assets and sensors work with: the home and the rooms that keep state in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.road import Road
+from retrain_assets.assets.road import STAGE_ASSETS, Road
 from retrain_assets.compute import LocalCompute, StageRequest, StageResult
+from retrain_assets.compute.on_spark import SparkCompute
+from retrain_assets.compute.place import ComputePlace
 from retrain_assets.contract import RetrainError
+from retrain_assets.contract.compute import StageName
 from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
@@ -64,26 +67,21 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise RetrainError(
                 f"stage {stage} of {model} {retrain} has no result",
                 where=str(path),
-                remedy=f"materialise the asset {model}/{stage} for this retrain first",
+                remedy=f"materialise the asset {model}/{STAGE_ASSETS.get(stage, stage)} for this retrain first",
             )
         return StageResult.read(path)
 
-    def run_stage(
+    def request(
         self,
         road: Road,
         retrain: str,
-        stage: str,
+        stage: StageName,
         *,
         inputs: Mapping[str, str] | None = None,
         parameters: Mapping[str, Any] | None = None,
-        run_id: str | None = None,
-    ) -> StageResult:
-        """Run one stage where the contract says, or give its stored result when nothing it rests on changed.
-
-        A stage that cannot produce its result is recorded in the ledger and ends the step without a retry. What a decided retrain
-        rests on stays as it was: its stages give the results it was decided on.
-        """
-        request = StageRequest(
+    ) -> StageRequest:
+        """A stage's request under a model's contract; its outputs go where the home keeps those of the retrain."""
+        return StageRequest(
             stage=stage,
             model=road.model,
             retrain=retrain,
@@ -93,17 +91,51 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             parameters=dict(parameters or {}),
             unit_key=self.home.unit_key(),
         )
+
+    def place(self, road: Road, stage: str) -> ComputePlace:
+        """Where the contract has a stage run: on Databricks, on a Spark session of this process, or in this process."""
+        if (settings := road.contract.databricks) is not None and road.is_on_databricks(stage):
+            from retrain_assets.compute.databricks import DatabricksCompute
+
+            return DatabricksCompute(settings, self.home)
+        return SparkCompute() if road.is_on_spark(stage) else LocalCompute()
+
+    def run_stage(
+        self,
+        road: Road,
+        request: StageRequest,
+        *,
+        context: dg.AssetExecutionContext | None = None,
+        ahead: Sequence[StageRequest] = (),
+    ) -> StageResult:
+        """Run one stage where the contract says, or give its stored result when nothing it rests on changed.
+
+        A stage that cannot produce its result is recorded in the ledger and ends the step without a retry. What a decided retrain
+        rests on stays as it was: its stages give the results it was decided on. An interruption goes on to Dagster.
+
+        Args:
+            road: the model's names.
+            request: what is asked.
+            context: of the asset that asks.
+            ahead: what the run asks next, see :func:`retrain_assets.assets.requests.requests_ahead`.
+        """
+        retrain, stage = request.retrain, request.stage
+        place = self.place(road, stage)
         known = self.controller.state(road.model).retrains.get(retrain)
         if known is not None and known.decision is not None:
-            if (kept := LocalCompute().kept(request)) is not None:
+            if (kept := place.kept(request)) is not None:
                 return kept
             what = f"{road.model} {retrain} is decided ({known.decision.decision}) and its stage {stage} has no intact result"
             raise dg.Failure(description=f"{what}; launch a new retrain", allow_retries=False)
         try:
-            return LocalCompute().run(request, run_id=run_id)
+            return place.run(request, run_id=context.run.run_id if context else None, context=context, ahead=ahead)
         except RetrainError as error:
-            self.controller.record_stage_failure(road.model, retrain, stage, error.line, SYSTEM)
-            raise dg.Failure(description=error.line, allow_retries=False) from error
+            raise self.failed(request, error) from error
+
+    def failed(self, request: StageRequest, error: RetrainError) -> dg.Failure:
+        """The failure of a stage, recorded in the ledger; to be raised. It is not retried."""
+        self.controller.record_stage_failure(request.model, request.retrain, request.stage, error.line, SYSTEM)
+        return dg.Failure(description=error.line, allow_retries=False)
 
     def stage_record(self, result: StageResult) -> dict[str, str]:
         """Keep what is recorded of a stage as evidence; its digest as a subject that the ledger names with the stage's gate."""

@@ -4,7 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table, verdict_table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 
@@ -25,7 +25,7 @@ def promotion_decision_asset(road: Road) -> dg.AssetsDefinition:
         "of this retrain and bundle; the asset graph is not trusted.",
         group_name=road.model,
         owners=road.owners("promotion_decision"),
-        kinds=KINDS["promotion_decision"],
+        kinds=road.kinds("promotion_decision"),
         tags=road.tags,
     )
     def promotion_decision(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -7,7 +7,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.contract import RetrainError
 from retrain_assets.ledger import SYSTEM, Event, EventKind
 from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
@@ -38,7 +38,7 @@ def release_review_asset(road: Road) -> dg.AssetsDefinition:
         "every ended retrain, and again when a promoted one is rolled back.",
         group_name=road.model,
         owners=road.owners("release_review"),
-        kinds=KINDS["release_review"],
+        kinds=road.kinds("release_review"),
         tags=road.tags,
     )
     def release_review(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]

@@ -19,6 +19,16 @@ FALLBACKS: Mapping[Gate, str] = {
 }
 """What happens when a gate does not open."""
 
+STAGE_ASSETS: Mapping[str, str] = {
+    "dataset": "dataset",
+    "features": "feature_snapshot",
+    "training": "candidate_model",
+    "evaluation": "evaluation_report",
+    "drift": "drift_report",
+    "canary": "canary_report",
+}
+"""The asset that each stage is the work of."""
+
 KINDS: Mapping[str, set[str]] = {
     "dataset": {"polars", "parquet"},
     "feature_snapshot": {"polars", "parquet"},
@@ -120,10 +130,41 @@ class Road:
         """Version of the code and policy that make an asset: package version and contract digest."""
         return f"{__version__}+{self.contract.digest[7:19]}"
 
+    def is_on_databricks(self, stage: str) -> bool:
+        """Whether the contract has a stage run on Databricks."""
+        return (there := self.contract.databricks) is not None and stage in there.stages
+
+    def is_on_spark(self, stage: str) -> bool:
+        """Whether the contract has a stage run on a Spark session, of this process or of Databricks."""
+        if self.is_on_databricks(stage):
+            return self.contract.databricks is not None and self.contract.databricks.engine == "spark"
+        return (session := self.contract.spark) is not None and stage in session.stages
+
+    def pool(self, asset: str) -> str | None:
+        """The pool that limits how many assets wait for Databricks at once; None for one that is made here."""
+        there = self.contract.databricks
+        return there.pool if there is not None and any(self.is_on_databricks(stage) for stage in _stages_of(asset)) else None
+
+    def kinds(self, asset: str) -> set[str]:
+        """What an asset is made with, as Dagster shows it."""
+        kinds = set(KINDS[asset])
+        if asset == "source" and self.contract.source.is_delta:
+            return kinds - {"parquet"} | {"delta"}
+        for stage in _stages_of(asset):
+            if self.is_on_spark(stage):
+                kinds = kinds - {"polars"} | {"spark"}
+            if self.is_on_databricks(stage):
+                kinds |= {"databricks"}
+        return kinds
+
     def gate_owner(self, gate: Gate) -> str:
         """Who answers for a gate."""
         role: str = getattr(self.contract.owners, GATE_ROLES[gate])
         return role
+
+
+def _stages_of(asset: str) -> list[str]:
+    return [stage for stage, made in STAGE_ASSETS.items() if made == asset]
 
 
 def cutoff_of(retrain: str) -> datetime:

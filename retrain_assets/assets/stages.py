@@ -8,9 +8,11 @@ import dagster as dg
 
 from retrain_assets.assets.faces import evidence_metadata, gate_metadata
 from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.requests import requests_ahead, retrain_request
 from retrain_assets.assets.road import FALLBACKS, Road
 from retrain_assets.compute import StageResult
 from retrain_assets.contract import Gate, RetrainError, Verdict
+from retrain_assets.contract.compute import StageName
 from retrain_assets.ledger import SYSTEM, Actor
 
 TRIGGER_TAG = "retrain/trigger"
@@ -38,6 +40,14 @@ def _trigger(tag: str) -> dict[str, Any]:
         remedy = 'write JSON such as {"kind": "person"}'
         raise RetrainError(f"{tag!r} is no trigger", where=f"run tag {TRIGGER_TAG}", remedy=remedy)
     return found
+
+
+def run_retrain_stage(context: dg.AssetExecutionContext, platform: Platform, road: Road, stage: StageName) -> StageResult:
+    """The result of one stage of the partition's retrain; what the run asks next is asked ahead, where that saves a start."""
+    retrain, selected = context.partition_key, context.job_def.asset_layer.selected_asset_keys
+    request = retrain_request(platform, road, retrain, stage)
+    ahead = requests_ahead(platform, road, retrain, stage, selected)
+    return platform.run_stage(road, request, context=context, ahead=ahead)
 
 
 def gate_of(road: Road, gate: Gate, verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import table
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.road import KINDS, Road
+from retrain_assets.assets.road import Road
 from retrain_assets.contract import digest_of
 from retrain_assets.ledger import EVERY_MODEL, timestamp
 from retrain_assets.release import (
@@ -48,7 +48,7 @@ def toggle_debt_asset(road: Road) -> dg.AssetsDefinition:
         "when it changes and once a day.",
         group_name=road.model,
         owners=[owner],
-        kinds=KINDS["toggle_debt"],
+        kinds=road.kinds("toggle_debt"),
         tags=road.tags,
         check_specs=[
             dg.AssetCheckSpec(

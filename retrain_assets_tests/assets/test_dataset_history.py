@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from retrain_assets.assets.dataset import earlier_datasets
 from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.requests import earlier_datasets, retrain_request
 from retrain_assets.assets.road import Road, cutoff_of
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.ledger import SYSTEM
@@ -31,8 +31,7 @@ class Retrains:
 
     def run(self, key: str, *, stopped: bool = False) -> dict[str, Any]:
         self.launch(key)
-        parameters = {"cutoff": cutoff_of(key).isoformat(), "history": self.history(key)}
-        result = self.platform.run_stage(self.road, key, "dataset", parameters=parameters)
+        result = self.platform.run_stage(self.road, retrain_request(self.platform, self.road, key, "dataset"))
         verdicts = result.verdicts_of(Gate.DATA)
         if stopped:
             verdicts[0] = Verdict(Gate.DATA, verdicts[0].check, Outcome.FAIL, "broken")
