@@ -128,19 +128,28 @@ def platform(as_json: bool) -> None:
     metavar="FILE.pub",
     help="The system's public key as you know it from elsewhere: the newest checkpoint must be signed by it.",
 )
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="SEQUENCE:HASH",
+    help="A head you kept elsewhere, as audit checkpoint printed it: the chain must hold it.",
+)
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, since_checkpoint: bool, system_keys: tuple[Path, ...], as_json: bool) -> None:
+def verify(
+    ctx: click.Context, since_checkpoint: bool, system_keys: tuple[Path, ...], anchors: tuple[str, ...], as_json: bool
+) -> None:
     """Verify that everything is what was recorded.
 
     Chain, checkpoints, approvals, evidence, bundles, flags.json, tokens.json, aliases and anchors; exits 0 only if everything
     holds. Repairs nothing.
     """
     from retrain_assets.cli.verify import verify_home
-    from retrain_assets.cli.verify.telling import public_keys, verdict_lines
+    from retrain_assets.cli.verify.telling import kept_heads, public_keys, verdict_lines
 
-    home = Home.from_environment()
-    found = verify_home(home, since_checkpoint=since_checkpoint, system_keys=public_keys(system_keys))
+    home, kept = Home.from_environment(), kept_heads(anchors)
+    found = verify_home(home, since_checkpoint=since_checkpoint, system_keys=public_keys(system_keys), kept=kept)
     if as_json:
         say_json({"home": str(home.root), **found.to_json()})
     else:

@@ -340,3 +340,33 @@ def test_many_faults_are_cut_in_words_and_whole_in_json(run: Run, ramping: World
     assert len(parsed(run("audit", "verify", "--json", code=4))["parts"][NAMES.index("evidence")]["faults"]) == 15
     text = run("audit", "verify", code=4).stdout
     assert (text.count("- evidence sha256:"), "- and 3 more; --json lists all" in text) == (12, True)
+
+
+def test_a_head_kept_elsewhere_is_found_in_the_chain(run: Run, ramping: World) -> None:
+    kept = run("audit", "checkpoint").stdout.split("keep elsewhere: ")[1].strip()
+    told = " ".join(run("audit", "verify", "--anchor", kept).stdout.split())
+    assert f"the head you kept of event {kept.split(':')[0]} is in it" in told
+
+
+def test_a_tail_that_was_cut_off_with_its_checkpoints_is_told_by_a_kept_head(run: Run, ramping: World) -> None:
+    """Without it nothing here knows what came after the last decision."""
+    ledger = Ledger(ramping.home.ledger_url)
+    sequence, digest = ledger.head()
+    before = ledger.hash_of(sequence - 1)
+    with tampered(ramping.home.root / "ledger.db") as database:
+        database.execute("DELETE FROM events WHERE sequence = ?", (sequence,))
+        database.execute("UPDATE head SET sequence = ?, hash = ?", (sequence - 1, before))
+    told = run("audit", "verify", "--anchor", f"{sequence}:{digest}", code=4).stdout
+    assert f"it ends at event {sequence - 1}, and you kept the head of event {sequence}: the end was cut off" in told
+
+
+def test_a_kept_head_of_another_history_breaks_the_chain(run: Run, ramping: World) -> None:
+    told = run("audit", "verify", "--anchor", f"2:{'ab' * 32}", "--json", code=4)
+    assert "event 2 has hash" in parsed(told)["first_broken"]["fault"]
+
+
+@pytest.mark.parametrize(
+    "written", ["2", "0:" + "ab" * 32, "2:AB", "2:" + "AB" * 32], ids=["bare", "zero", "short", "upper"]
+)
+def test_what_is_no_head_is_refused(run: Run, ramping: World, written: str) -> None:
+    assert "is no head" in run("audit", "verify", "--anchor", written, code=3).stderr

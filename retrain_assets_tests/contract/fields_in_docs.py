@@ -26,6 +26,7 @@ SECTIONS = {
     "toggles.md": ("toggle",),
     "approvals.md": ("approval",),
     "custody.md": ("retention",),
+    "databricks.md": ("compute",),
 }
 """Page to the parts of the contract whose fields it lists."""
 

@@ -16,29 +16,42 @@ from retrain_assets.ledger import Checkpoint, Event, Ledger, checkpoint_faults, 
 from retrain_assets.release.anchoring import ANCHORS, DECISIONS, MADE
 
 
-def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None) -> Part:
+def chain_part(home: Home, ledger: Ledger, since: Checkpoint | None = None, kept: Sequence[tuple[int, str]] = ()) -> Part:
     """The chain of hashes, the head and the database file itself.
 
     Args:
         home: whose.
         ledger: the chain.
         since: a checkpoint before which no event is read again.
+        kept: heads somebody kept elsewhere, as sequence and hash.
     """
     faults = [link.message for link in ledger.verify(since)]
     try:
         faults += foreign_faults(home)
         sequence, head = ledger.head()
+        faults += [fault for one in sorted(kept) if (fault := _kept_fault(ledger, sequence, *one))]
     except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, CustodyError, TypeError):
         if not faults:
             raise
         return Part("chain", "", tuple(faults))
+    told = tuple(f"the head you kept of event {one} is in it" for one, _ in sorted(kept)) if not faults else ()
     if since is None:
-        return Part("chain", f"{sequence} events, head {head[:12]}…", tuple(faults))
+        return Part("chain", f"{sequence} events, head {head[:12]}…", tuple(faults), notes=told)
     left_out = (
         f"events 1 to {since.sequence} were not read again: the checkpoint of {since.at:%Y-%m-%d %H:%M} UTC stands for them"
     )
     read = f"events {since.sequence + 1} to {sequence}" if sequence > since.sequence else "no event since the last checkpoint"
-    return Part("chain", f"{read}, head {head[:12]}…", tuple(faults), notes=(left_out,))
+    return Part("chain", f"{read}, head {head[:12]}…", tuple(faults), notes=(left_out, *told))
+
+
+def _kept_fault(ledger: Ledger, last: int, sequence: int, kept: str) -> str:
+    """What is wrong with the chain where it does not hold a head that somebody kept; empty where it does."""
+    if sequence > last:
+        return f"it ends at event {last}, and you kept the head of event {sequence}: the end was cut off"
+    found = ledger.hash_of(sequence)
+    if found == kept:
+        return ""
+    return f"event {sequence} has hash {(found or 'none')[:12]}…, the head you kept has {kept[:12]}…: the history was rewritten"
 
 
 def checkpoints_part(ledger: Ledger, events: list[Event], pinned: Sequence[str] | None = None, own: Path | None = None) -> Part:

@@ -79,6 +79,7 @@ def verify_home(
     *,
     since_checkpoint: bool = False,
     system_keys: Sequence[str] | None = None,
+    kept: Sequence[tuple[int, str]] = (),
     only: Sequence[str] = NAMES,
 ) -> Verification:
     """Verify every part of a home; nothing is repaired.
@@ -87,6 +88,7 @@ def verify_home(
         home: whose.
         since_checkpoint: read the chain again only from the last good checkpoint on.
         system_keys: lines of ``.pub`` files; the newest checkpoint has to be signed by one of them.
+        kept: heads somebody kept elsewhere, as sequence and hash; the chain has to hold them.
         only: names of the parts to verify.
 
     Raises:
@@ -111,7 +113,7 @@ def verify_home(
             if broken and name in FOLLOWING:
                 parts.append(Part(name, "", unchecked=f"the {broken} {'is' if broken == 'chain' else 'are'} broken"))
             else:
-                parts.append(_part(name, seen, since_checkpoint, system_keys))
+                parts.append(_part(name, seen, since_checkpoint, system_keys, kept))
         if not any(part.faults and part.name in DERIVED for part in parts) or not seen.moved:
             break
     return Verification(tuple(parts))
@@ -192,9 +194,11 @@ def folded(events: list[Event]) -> tuple[dict[str, ModelState], PlatformState]:
     return states, platform
 
 
-def _part(name: str, seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None) -> Part:
+def _part(
+    name: str, seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None, kept: Sequence[tuple[int, str]]
+) -> Part:
     if name == "chain":
-        return checked(name, lambda: _chain(seen, since_checkpoint, system_keys))
+        return checked(name, lambda: _chain(seen, since_checkpoint, system_keys, kept))
     if name == "checkpoints":
         return checked(name, lambda: checkpoints_part(seen.ledger, seen.events, system_keys, seen.home.system_key_path))
     if unread := seen.read[1] or (name in ("flags", "tokens", "aliases") and seen.derived[2]):
@@ -221,10 +225,10 @@ def _compared(name: str, seen: _Seen) -> Part:
     return bundles_part(home, registry, seen.recorded) if name == "bundles" else aliases_part(ledger, registry, states)
 
 
-def _chain(seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None) -> Part:
+def _chain(seen: _Seen, since_checkpoint: bool, system_keys: Sequence[str] | None, kept: Sequence[tuple[int, str]]) -> Part:
     """The chain; an event that gives its hash and says what no release writes breaks it as well."""
     since = trusted_checkpoint(seen.ledger, system_keys) if since_checkpoint else None
-    part = chain_part(seen.home, seen.ledger, since)
+    part = chain_part(seen.home, seen.ledger, since, kept)
     if not part.faults and not part.unchecked and seen.derived[2]:
         return Part(part.name, part.counted, (seen.derived[2],), notes=part.notes)
     return part

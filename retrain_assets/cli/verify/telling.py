@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from retrain_assets.cli.verify.home import Verification
 from retrain_assets.contract import RetrainError, allowed_signers
 
 _WIDTH = 13
+_HEAD = re.compile(r"([1-9]\d{0,17}):([0-9a-f]{64})")
 
 
 def verdict_lines(found: Verification) -> Iterable[str]:
@@ -31,6 +33,22 @@ def public_keys(files: Sequence[Path]) -> list[str] | None:
     if not files:
         return None
     return [_public_key(file) for file in files]
+
+
+def kept_heads(written: Sequence[str]) -> list[tuple[int, str]]:
+    """Heads that somebody kept elsewhere, as sequence and hash.
+
+    Raises:
+        RetrainError: naming the one that is no head.
+    """
+    found = []
+    for one in written:
+        if (match := _HEAD.fullmatch(one.strip())) is None:
+            raise RetrainError(
+                f"{one!r} is no head", where="--anchor", remedy="write SEQUENCE:HASH as retrain audit checkpoint printed it"
+            )
+        found.append((int(match[1]), match[2]))
+    return found
 
 
 def _public_key(file: Path) -> str:
