@@ -28,8 +28,32 @@ class Home:
 
     @property
     def mlflow_uri(self) -> str:
-        """Tracking and registry URI of MLflow (``MLFLOW_TRACKING_URI`` or SQLite in the home)."""
+        """Tracking URI of MLflow (``MLFLOW_TRACKING_URI`` or SQLite in the home)."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def registry_uri(self) -> str:
+        """Registry URI of MLflow (``MLFLOW_REGISTRY_URI`` where it names Databricks, else by the tracking URI).
+
+        A workspace that tracks has its registry in Unity Catalog; every other tracking server is the registry, too.
+        """
+        named, tracking = os.environ.get("MLFLOW_REGISTRY_URI") or "", self.mlflow_uri
+        if named.startswith("databricks"):
+            return named
+        scheme, _, profile = tracking.partition("://")
+        if scheme != "databricks":
+            return tracking
+        return f"databricks-uc://{profile}" if profile else "databricks-uc"
+
+    @property
+    def registry_schema(self) -> str | None:
+        """The schema of Unity Catalog that models are registered in, ``CATALOG.SCHEMA`` (``RETRAIN_REGISTRY_SCHEMA``)."""
+        return os.environ.get("RETRAIN_REGISTRY_SCHEMA") or None
+
+    @property
+    def experiment_folder(self) -> str:
+        """The workspace folder of the models' MLflow experiments (``RETRAIN_EXPERIMENT_FOLDER``); of Databricks only."""
+        return (os.environ.get("RETRAIN_EXPERIMENT_FOLDER") or "/Shared/retrain").rstrip("/")
 
     @property
     def mlflow_artifacts(self) -> Path:

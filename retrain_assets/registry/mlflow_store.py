@@ -17,8 +17,12 @@ _QUIET = {
 }
 
 
-def connect(tracking_uri: str) -> Any:
+def connect(tracking_uri: str, registry_uri: str | None = None) -> Any:
     """An ``MlflowClient`` of a tracking URI; the folder of a SQLite store is made.
+
+    Args:
+        tracking_uri: MLflow tracking URI.
+        registry_uri: MLflow registry URI; the tracking URI by default.
 
     Raises:
         RegistryUnavailable: when the store cannot be opened.
@@ -35,8 +39,9 @@ def connect(tracking_uri: str) -> Any:
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-        client.search_experiments(max_results=1)
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri or tracking_uri)
+        if not tracking_uri.startswith("databricks"):
+            client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError) as error:
         raise RegistryUnavailable(
             f"the MLflow store does not open ({error})", where=tracking_uri, remedy="set MLFLOW_TRACKING_URI or mend the store"

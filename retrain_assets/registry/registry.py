@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from retrain_assets.bundle import verify_bundle
 from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError, first_line
+from retrain_assets.home import Home
 from retrain_assets.registry.mlflow_store import connect
 from retrain_assets.registry.packaging import BUNDLE_PATH, package
 
@@ -56,6 +57,25 @@ class Registry:
     def __init__(self, tracking_uri: str, artifact_root: Path | None = None) -> None:
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root
+
+    @staticmethod
+    def of(home: Home) -> Registry:
+        """The registry of a home: Unity Catalog where its registry URI says so, else the tracking server's own."""
+        if home.registry_uri.startswith("databricks"):
+            from retrain_assets.registry.unity_catalog import UnityCatalogRegistry
+
+            return UnityCatalogRegistry(
+                home.mlflow_uri,
+                home.registry_uri,
+                home.registry_schema,
+                experiment_folder=home.experiment_folder,
+                artifact_root=None if home.mlflow_uri.startswith("databricks") else home.mlflow_artifacts,
+            )
+        return Registry(home.mlflow_uri, home.mlflow_artifacts)
+
+    def name_of(self, model: str) -> str:
+        """The name a model has in the registry, which serving systems beside this product know it by."""
+        return model
 
     def register(
         self,
