@@ -48,7 +48,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def registry(self) -> Registry:
         """The MLflow registry."""
-        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts)
+        return Registry.of(self.home)
 
     @property
     def controller(self) -> ReleaseController:

@@ -47,10 +47,10 @@ def databricks(
     Not sticky per unit: Databricks draws anew for every request.
     """
     from retrain_assets.cli.changes import say_events
-    from retrain_assets.cli.opening import known_model, open_controller
+    from retrain_assets.cli.opening import known_model, open_controller, registry_of
 
     limit, home, actor = _duration(wait), Home.from_environment(), order.actor
-    if entity is None and not home.mlflow_uri.startswith("databricks"):
+    if entity is None and not home.registry_uri.startswith("databricks"):
         raise Refused(
             "this home's registry is not Databricks', so its versions are not known there",
             where=home.mlflow_uri,
@@ -61,7 +61,7 @@ def databricks(
     from retrain_assets.serving.databricks_endpoint import export_split, open_workspace
     from retrain_assets.serving.databricks_split import NOT_STICKY, split_of
 
-    split = split_of(state, entity or model, controller.clock.now(), ignore_cohort=ignore_cohort)
+    split = split_of(state, entity or registry_of(home).name_of(model), controller.clock.now(), ignore_cohort=ignore_cohort)
     _require_recorded_bundles(home, split)
     tags = {"retrain_split": f"{split.toggle or model} revision {split.revision}", "retrain_by": str(actor)}
     tags["retrain_reason"] = order.reason[:TAG_LENGTH]

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from retrain_assets.registry import Registry
     from retrain_assets.release import ModelState, ReleaseController
 
-PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "30",
+}
 """How long a command waits for a tracking server where the environment does not say: somebody sits before it. MLflow's own
 measure, eight tries of 120 seconds with pauses, is for jobs."""
 
@@ -86,7 +90,7 @@ def registry_of(home: Home) -> Registry:
 
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
-    return Registry(home.mlflow_uri, home.mlflow_artifacts)
+    return Registry.of(home)
 
 
 def known_model(controller: ReleaseController, model: str) -> ModelState:

@@ -283,4 +283,4 @@ def _require_revision(state: ModelState, toggle: str, expected: int) -> None:
 def _open_registry(home: Home) -> RegistryProtocol:
     from retrain_assets.registry import Registry
 
-    return Registry(home.mlflow_uri, home.mlflow_artifacts)
+    return Registry.of(home)

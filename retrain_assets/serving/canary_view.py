@@ -43,7 +43,7 @@ def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, r
             contract,
             ExposureLog(home).scan_exposures(toggle.model, toggle.armed_at),
             ExposureLog(home).scan_outcomes(toggle.model, toggle.armed_at),
-            _references(home, toggle, registry or Registry(home.mlflow_uri, home.mlflow_artifacts)),
+            _references(home, toggle, registry or Registry.of(home)),
             toggle=toggle.name,
             revisions=toggle.stage_started,
             now=now,

@@ -216,8 +216,6 @@ class StoredBundles:
             from retrain_assets.registry import Registry
 
             try:
-                yield Registry(self._home.mlflow_uri, self._home.mlflow_artifacts).download(
-                    self._state.model, known.candidate.version
-                )
+                yield Registry.of(self._home).download(self._state.model, known.candidate.version)
             except RetrainError:
                 continue

@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     root, model, number, digest = arguments
     home = Home(Path(root))
     try:
-        copy_from(Registry(home.mlflow_uri, home.mlflow_artifacts), home, model, VersionRef(number, digest))
+        copy_from(Registry.of(home), home, model, VersionRef(number, digest))
     except CustodyError as error:
         sys.stderr.write(f"{error.line}\n")
         return REFUSED
