@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -111,3 +111,33 @@ class CanaryData:
     exposures: int = 0
     outcomes: int = 0
     problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict, from which the canary can be decided again; what is not finite is null."""
+        return {
+            **{one.name: getattr(self, one.name) for one in fields(self)},
+            "stages": [one.to_json() for one in self.stages],
+            "measures": {name: one.to_json() for name, one in self.measures.items()},
+            "segments": {name: {key: one.to_json() for key, one in of.items()} for name, of in self.segments.items()},
+            "segment_stages": {name: [one.to_json() for one in of] for name, of in self.segment_stages.items()},
+            **{name: moment and moment.isoformat() for name in _MOMENTS for moment in [getattr(self, name)]},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CanaryData:
+        """The inverse of :meth:`to_json`."""
+        read = MeasureStatistics.from_json
+        moments = {name: datetime.fromisoformat(value[name]) if value[name] else None for name in _MOMENTS}
+        return cls(
+            **{
+                **value,
+                **moments,
+                "stages": tuple(map(StageCounts.from_json, value["stages"])),
+                "measures": {name: read(one) for name, one in value["measures"].items()},
+                "segments": {name: {key: read(one) for key, one in of.items()} for name, of in value["segments"].items()},
+                "segment_stages": {name: tuple(map(StageCounts.from_json, of)) for name, of in value["segment_stages"].items()},
+            }
+        )
+
+
+_MOMENTS = ("first_traffic_at", "last_matured_at")

@@ -14,11 +14,7 @@ from uuid import uuid4
 import polars as pl
 
 from retrain_assets.compute.stages.canary_batch import Batch
-from retrain_assets.contract import SourceError, first_line
-from retrain_assets.home import Home
-from retrain_assets.serving.directories import made_directory, synchronised_directory
-from retrain_assets.serving.file_times import files_of_time, traffic_files
-from retrain_assets.serving.traffic_schema import (
+from retrain_assets.compute.traffic_schema import (
     EXPOSURE_COLUMNS,
     OUTCOME_COLUMNS,
     REQUEST,
@@ -28,6 +24,10 @@ from retrain_assets.serving.traffic_schema import (
     conform_exposures,
     conform_outcomes,
 )
+from retrain_assets.contract import SourceError, first_line
+from retrain_assets.home import Home
+from retrain_assets.serving.directories import made_directory, synchronised_directory
+from retrain_assets.serving.file_times import files_of_time, traffic_files
 
 Conform = Callable[[pl.LazyFrame, str], pl.LazyFrame]
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from retrain_assets.serving.traffic_schema import MOMENT, Dtype
+from retrain_assets.compute.traffic_schema import MOMENT, Dtype
 
 SUFFIX = ".parquet"
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from retrain_assets.compute.stages.canary import aggregate
+from retrain_assets.compute.stages.canary_aggregation import aggregate
 from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS, OUTCOME_COLUMNS
 from retrain_assets.contract import SourceError
 from retrain_assets.home import Home
 from retrain_assets.serving import ExposureLog
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, OUTCOME_COLUMNS
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,6 +50,15 @@ class Moments:
         first = [moment for moment in (self.first_traffic, other.first_traffic) if moment]
         last = [moment for moment in (self.last_matured, other.last_matured) if moment]
         return Moments(min(first, default=None), max(last, default=None))
+
+    def to_json(self) -> list[str | None]:
+        """A JSON-able list."""
+        return [moment.isoformat() if moment else None for moment in (self.first_traffic, self.last_matured)]
+
+    @classmethod
+    def from_json(cls, value: Sequence[str | None]) -> Moments:
+        """The inverse of :meth:`to_json`."""
+        return cls(*(datetime.fromisoformat(moment) if moment else None for moment in value))
 
 
 def canary_data(

@@ -47,6 +47,21 @@ class Sums:
     def __sub__(self, other: Sums) -> Sums:
         return self._with(other, sub)
 
+    def to_json(self) -> dict[str, list[Any]]:
+        """A JSON-able dict that keeps every bit; NaN and infinities stay what they are."""
+        return {
+            "numbers": [[list(key), [float(number) for number in numbers]] for key, numbers in self.numbers.items()],
+            "histograms": [[list(key), histogram.to_json()] for key, histogram in self.histograms.items()],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sums:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            {tuple(key): np.array(numbers) for key, numbers in value["numbers"]},
+            {tuple(key): RequestHistogram.from_json(histogram) for key, histogram in value["histograms"]},
+        )
+
     def _with(self, other: Sums, both: Callable[[Any, Any], Any]) -> Sums:
         numbers, counted = dict(self.numbers), dict(self.histograms)
         for key, value in other.numbers.items():

@@ -31,7 +31,6 @@ from retrain_assets.compute.stages.canary_sums import Sums
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import CanaryData
-from retrain_assets.experiment.estimation.quantiles import RequestHistogram
 
 CANCELLED = 1e6
 """How much smaller a sum of squares may become by taking units away before rounding shows; then everything is computed anew."""
@@ -63,7 +62,7 @@ class State:
 def tick(
     directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime, *, keep: bool = True
 ) -> CanaryData:
-    """What a canary has seen up to now, as :func:`canary.aggregate` gives it, from the files that came since the last tick.
+    """What a canary has seen up to now, as :func:`canary_aggregation.aggregate` gives it, from the files that came since the last tick.
 
     Args:
         directory: of this toggle alone; made when it is not there. What another version or other terms left in it is not used.
@@ -247,15 +246,9 @@ def _save(state: State, identity: str) -> None:
         "rows": state.rows,
         "labels": state.labels.of,
         "columns": sorted(state.labels.columns),
-        "numbers": [[list(key), [float(number) for number in numbers]] for key, numbers in state.sums.numbers.items()],
-        "histograms": [
-            [list(key), one.bins.tolist(), one.sums.tolist(), one.units, one.requests, one.squares]
-            for key, one in state.sums.histograms.items()
-        ],
+        **state.sums.to_json(),
         "counts": asdict(state.counts),
-        "moments": [
-            moment.isoformat() if moment else None for moment in (state.moments.first_traffic, state.moments.last_matured)
-        ],
+        "moments": state.moments.to_json(),
         "requests": state.known.requests,
         "cells": [asdict(one) for one in state.known.cell_files],
         "left": state.left,
@@ -331,7 +324,6 @@ def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]]
     except OSError:
         return None
     known = _nothing_known(directory, terms)
-    first, last = (datetime.fromisoformat(moment) if moment else None for moment in value["moments"])
     return State(
         replace(known, requests=value["requests"], cell_files=[CellFile(**one) for one in value["cells"]]),
         stamp,
@@ -340,17 +332,9 @@ def _load(directory: Path, identity: str, batches: Mapping[str, Sequence[Batch]]
         value["files"],
         value["rows"],
         Labels(value["labels"], set(value["columns"])),
-        Sums(
-            {tuple(key): np.array(numbers) for key, numbers in value["numbers"]},
-            {
-                tuple(key): RequestHistogram(
-                    np.array(bins, dtype=np.int64), np.array(sums, dtype=np.int64).reshape(3, -1), *totals
-                )
-                for key, bins, sums, *totals in value["histograms"]
-            },
-        ),
+        Sums.from_json(value),
         RowCounts(**value["counts"]),
-        Moments(first, last),
+        Moments.from_json(value["moments"]),
         value["left"],
         [datetime.fromisoformat(at) for at in value["ripening"]],
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype, repeated
 from retrain_assets.contract import SourceError, first_line
 from retrain_assets.home import Home
 from retrain_assets.serving.directories import synchronised_directory
@@ -16,7 +17,6 @@ from retrain_assets.serving.exposure_log import ExposureLog
 from retrain_assets.serving.journal.lines import Found
 from retrain_assets.serving.journal.segment import Segment, journal_directories, orphans
 from retrain_assets.serving.journal.values import TrafficKind
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, MOMENT, OUTCOME_COLUMNS, REQUEST, Dtype, repeated
 
 _LOG = logging.getLogger("retrain_assets.serving.journal")
 SHADOW_COLUMNS: dict[str, Dtype] = {"request_id": pl.String, "shadow_score": pl.Float64}

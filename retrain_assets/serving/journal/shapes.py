@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS, EXPOSURE_NULLABLE, MOMENT, OUTCOME_COLUMNS, Dtype
 from retrain_assets.contract import SourceError
 from retrain_assets.serving.journal.lines import Columns
 from retrain_assets.serving.journal.values import TrafficKind
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS, EXPOSURE_NULLABLE, MOMENT, OUTCOME_COLUMNS, Dtype
 
 _PYTHON: tuple[tuple[Dtype, str, tuple[type, ...]], ...] = (
     (pl.String, "text", (str,)),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrain_assets.bundle import Bundle
-from retrain_assets.serving.attempt import in_parts, one_score_a_row
+from retrain_assets.compute.attempt import in_parts, one_score_a_row
 from retrain_assets.serving.live.live_model import Seat
 from retrain_assets.serving.live.scoring_threads import Job, TooLate
 from retrain_assets.serving.live.values import Scalar

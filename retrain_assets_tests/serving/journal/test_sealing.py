@@ -10,13 +10,13 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets.contract import SourceError
 from retrain_assets.home import Home
 from retrain_assets.serving import ExposureLog
 from retrain_assets.serving.journal import TrafficJournal, recover
 from retrain_assets.serving.journal.lines import row_line, together
 from retrain_assets.serving.journal.segment import Segment
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets_tests.serving.journal.patience import until, until_then
 from retrain_assets_tests.serving.journal.rows import MODEL, NOON, exposure, exposures, outcome
 

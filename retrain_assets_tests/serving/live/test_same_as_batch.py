@@ -10,11 +10,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from retrain_assets.bundle import load_bundle
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets.routing import Router, compile_rule, rules_from_document
 from retrain_assets.serving import ExposureLog, Scorer
 from retrain_assets.serving.journal import recover
 from retrain_assets.serving.live import Prediction, Row
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets_tests.serving.live.conftest import Canary
 from retrain_assets_tests.serving.live.world import ENCODING, FRAME, MODEL, Served
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from retrain_assets.compute.attempt import Answers, Places, ScoringBundle, fill
+from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets.contract import CustodyError, Refused, StageError
 from retrain_assets.routing import Reason, RoutingRule, VersionRef, assign_frame
 from retrain_assets.routing.cohort import LIST_SEPARATOR
-from retrain_assets.serving.attempt import Answers, Places, ScoringBundle, fill
-from retrain_assets.serving.traffic_schema import EXPOSURE_COLUMNS
 
 REQUEST_COLUMNS = ("request_id", "unit_id", "exposed_at")
 

@@ -130,7 +130,7 @@ def test_the_champion_scores_beside_what_the_challenger_answered_when_the_contra
 
 def test_a_champion_that_fails_beside_the_challenger_costs_nobody_an_answer_and_no_latency(monkeypatch) -> None:
     seconds = itertools.count()
-    monkeypatch.setattr("retrain_assets.serving.attempt.time.perf_counter", lambda: float(next(seconds)))
+    monkeypatch.setattr("retrain_assets.compute.attempt.time.perf_counter", lambda: float(next(seconds)))
     requests, features = traffic()
     champion = Linear(CHAMPION.bundle, fails_on=0.5)
     rows = scorer(champion=champion, champion_scores_all=True, share=1.0, stage="100").score(requests, features)
