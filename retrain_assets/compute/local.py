@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from retrain_assets.compute.code import product_digest, source_digest
 from retrain_assets.compute.dispatch import run_stage
 from retrain_assets.compute.estimator import estimator_version
 from retrain_assets.compute.frames import read_tables
+from retrain_assets.compute.places import located
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.stages.source import source_fingerprint
 from retrain_assets.contract import CustodyError, StageError, digest_of, sha256_hex
@@ -31,7 +32,13 @@ class LocalCompute:
     """Runs stages in this process."""
 
     def run(
-        self, request: StageRequest, *, run_id: str | None = None, context: Any = None, ahead: Sequence[StageRequest] = ()
+        self,
+        request: StageRequest,
+        *,
+        run_id: str | None = None,
+        context: Any = None,
+        ahead: Sequence[StageRequest] = (),
+        digests: Mapping[str, str] | None = None,
     ) -> StageResult:
         """The stage's result: the stored one, with the facts of the run that made it, when nothing it rests on has changed,
         otherwise a new run.
@@ -45,11 +52,12 @@ class LocalCompute:
             run_id: the orchestrator's run, where its logs are; noted with a new run.
             context: not used here.
             ahead: not used here; a stage costs no start.
+            digests: of the inputs, where they are known; None: they are read.
 
         Raises:
             RetrainError: when the stage cannot produce its result.
         """
-        basis = self.basis(request)
+        basis = self.basis(request, digests)
         path = request.directory / RESULT
         if (stored := _stored(path, basis)) is not None:
             return stored
@@ -66,8 +74,16 @@ class LocalCompute:
         """The result a stage has given, whatever it would give now; None when its outputs are not as they were."""
         return _stored(request.directory / RESULT, None)
 
-    def basis(self, request: StageRequest) -> str:
-        """Digest of everything the stage's result rests on.
+    def input_digests(self, request: StageRequest) -> dict[str, str]:
+        """Content digest of every input.
+
+        Raises:
+            RetrainError: when one is not there, or damaged.
+        """
+        return {name: content_digest(request.input(name)) for name in sorted(request.inputs)}
+
+    def basis(self, request: StageRequest, digests: Mapping[str, str] | None = None) -> str:
+        """Digest of everything the stage's result rests on; ``digests`` are those of its inputs, where they are known.
 
         Raises:
             RetrainError: when an input, the source or the team's code is not there.
@@ -75,7 +91,7 @@ class LocalCompute:
         contract = request.parsed_contract()
         parts = {
             "request": request.digest,
-            "inputs": {name: content_digest(request.input(name)) for name in sorted(request.inputs)},
+            "inputs": dict(self.input_digests(request) if digests is None else digests),
             "source": source_fingerprint(contract.source) if request.stage in READS_SOURCE else None,
             "features": source_digest(contract.features, "features"),
             "estimator": estimator_version(contract.trainer) if request.stage in FITTING else None,
@@ -113,7 +129,7 @@ def _stored(path: Path, basis: str | None) -> StageResult | None:
         return None
     result = StageResult.from_json(record)
     try:
-        intact = all(content_digest(Path(output["uri"])) == output["digest"] for output in result.outputs.values())
+        intact = all(content_digest(located(output["uri"])) == output["digest"] for output in result.outputs.values())
     except (CustodyError, StageError):
         return None
     return result if intact else None

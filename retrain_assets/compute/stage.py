@@ -1,7 +1,8 @@
 """The entry point that every other place of computation calls: a request file in, a result file out.
 
 ``python -m retrain_assets.compute.stage REQUEST.json RESULT.json`` runs one stage in a process of its own; it exits 2 with
-one line on standard error when the stage cannot produce its result.
+one line on standard error when the stage cannot produce its result. ``retrain-stage ORDER STAGE`` is the task of a Databricks
+job: one stage of an order that lies on a volume; it exits 1 when there is no result.
 """
 
 from __future__ import annotations
@@ -13,6 +14,21 @@ from pathlib import Path
 from retrain_assets.compute.dispatch import run_stage
 from retrain_assets.compute.request import StageRequest
 from retrain_assets.contract import RetrainError
+
+
+def console() -> None:
+    """The task of a job, with the process's own arguments: folder of the order, name of the stage. A failed task exits 1.
+
+    A task that succeeds returns: a job takes any ``SystemExit`` for a failure.
+    """
+    from retrain_assets.compute.databricks.task import run_task
+
+    arguments = sys.argv[1:]
+    if len(arguments) != 2:
+        sys.stderr.write("usage: retrain-stage ORDER STAGE\n")
+        sys.exit(2)
+    if code := run_task(*arguments):
+        sys.exit(code)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,289 @@
+"""Stages on Databricks: a stored result, a run that is under way already, or a new run of the model's job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrain_assets.compute.databricks.answers import Answer, Answers
+from retrain_assets.compute.databricks.code_wheels import code_wheels
+from retrain_assets.compute.databricks.facts import run_facts
+from retrain_assets.compute.databricks.inputs import Inputs
+from retrain_assets.compute.databricks.job import job_of
+from retrain_assets.compute.databricks.mirror import Mirror
+from retrain_assets.compute.databricks.order import Order, code_digests, product_facts, token_of
+from retrain_assets.compute.databricks.outcomes import has_ended, latest, succeeded
+from retrain_assets.compute.databricks.pipes import Session
+from retrain_assets.compute.databricks.run import Watch, begin, cancel
+from retrain_assets.compute.databricks.under_way import UnderWay
+from retrain_assets.compute.databricks.volume import Volume
+from retrain_assets.compute.databricks.workspace import asking, connect, patiently
+from retrain_assets.compute.local import RESULT, content_digest
+from retrain_assets.compute.places import is_on_volume
+from retrain_assets.compute.request import StageRequest, StageResult
+from retrain_assets.contract import Contract, CustodyError, StageError, digest_of
+from retrain_assets.contract.compute import DatabricksCompute as Settings
+from retrain_assets.home import Home
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+
+BeforeSubmit = Callable[[Sequence[StageRequest]], None]
+
+
+class DatabricksCompute:
+    """Runs stages as tasks of a model's job. Host and credentials are those of the environment.
+
+    Args:
+        settings: the contract's ``compute.databricks``.
+        home: whose files the volume mirrors.
+        before_submit: is told of the requests of a run that is about to be begun; refuses it by a RetrainError.
+    """
+
+    def __init__(self, settings: Settings, home: Home, *, before_submit: BeforeSubmit | None = None) -> None:
+        self._settings = settings
+        self._home = home
+        self._before_submit = before_submit
+
+    def run(
+        self, request: StageRequest, *, run_id: str | None = None, context: Any = None, ahead: Sequence[StageRequest] = ()
+    ) -> StageResult:
+        """The stage's result: the stored one when nothing it rests on has changed; that of a run that was begun before, by an
+        earlier stage or a process that ended; otherwise that of a new run, in which the stages ahead follow.
+
+        What it rests on here: the request, the contents of its inputs, the team's feature and schema modules and the product's
+        code. The source itself is not looked at: a data set once taken stays. ``result.run["databricks"]`` has the facts of the
+        run, see :func:`retrain_assets.compute.databricks.facts.run_facts`, and ``there``: where each output is on the volume.
+
+        Args:
+            request: what is asked.
+            run_id: the orchestrator's run; a run of the job that it began counts for its later stages, however it ended.
+            context: the Dagster execution context: gets logs and check results, and its interruption cancels the run there.
+            ahead: further requests of the same run of the job.
+
+        Raises:
+            RetrainError: the stage's own, or what kept it from running, in one line.
+        """
+        basis = self._basis(request)
+        if (stored := self._stored(request, basis)) is not None:
+            return stored
+        session = Session(self._volume, context)
+        with session.open():
+            under_way = self._under_way(request, run_id)
+            if under_way is not None:
+                answer, facts = self._awaited(request, under_way, session)
+                if not self._is_of_these_inputs(request, answer):
+                    under_way = None
+            if under_way is None:
+                under_way = self._submit(request, ahead, run_id, session)
+                answer, facts = self._awaited(request, under_way, session)
+        _refuse_other_checks(answer.result, session.reported, facts["run_page_url"])
+        result, there = self._answers.home(answer, self._settings.fetch_up_to_mb)
+        told = {**facts, "there": there, "order": under_way.folder, "inputs": dict(answer.inputs)}
+        result = replace(result, run={**result.run, "dagster_run_id": run_id, "databricks": told})
+        _write(request.directory / RESULT, {**result.to_json(), "basis": basis})
+        return result
+
+    def kept(self, request: StageRequest) -> StageResult | None:
+        """The result a stage has given, whatever it would give now; None when its outputs are not as they were. Of an output that
+        stayed on the volume: when it is not there."""
+        return self._stored(request, None)
+
+    def cancel(self, model: str, retrain: str) -> list[int]:
+        """Cancel every run of a retrain that is under way, and wait until they have ended; gives their ids.
+
+        Raises:
+            StageError: when one may not be cancelled or does not end.
+        """
+        runs = [one.run_id for one in UnderWay.all(self._home.stage_dir(model, retrain, "").parent / retrain) if one.run_id]
+        active = [run_id for run_id in runs if (run := self._run(run_id)) is not None and not has_ended(run)]
+        for one in active:
+            cancel(self._client, one)
+        return active
+
+    @cached_property
+    def _client(self) -> WorkspaceClient:
+        return connect()
+
+    @cached_property
+    def _volume(self) -> Volume:
+        return Volume(self._client, self._settings.volume)
+
+    @cached_property
+    def _mirror(self) -> Mirror:
+        return Mirror(self._home.root, self._settings.volume)
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self._mirror, self._volume)
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self._mirror, self._volume)
+
+    def _basis(self, request: StageRequest) -> str:
+        contract = request.parsed_contract()
+        inputs = Inputs(self._mirror, None).digests(request)  # type: ignore[arg-type]
+        return digest_of({"request": request.digest, "inputs": inputs, "code": _code(contract)})
+
+    def _stored(self, request: StageRequest, basis: str | None) -> StageResult | None:
+        try:
+            record = json.loads((request.directory / RESULT).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        if basis is not None and record.get("basis") != basis:
+            return None
+        result = StageResult.from_json(record)
+        return result if all(self._is_intact(output["uri"], output["digest"]) for output in result.outputs.values()) else None
+
+    def _is_intact(self, uri: str, digest: str) -> bool:
+        if is_on_volume(uri):
+            return self._volume.has_folder(uri) or self._volume.has(uri)
+        try:
+            return content_digest(Path(uri)) == digest
+        except (CustodyError, StageError):
+            return False
+
+    def _under_way(self, request: StageRequest, run_id: str | None) -> UnderWay | None:
+        """The order that the stage's answer is to be had from; None when a new one is needed. A run that was begun for another
+        request of this stage is cancelled."""
+        noted = UnderWay.read(request.directory.parent, request.stage)
+        if noted is None:
+            return None
+        asked = noted.asks(request.stage, request.digest, _code(request.parsed_contract()))
+        if noted.run_id is None:
+            if not asked:
+                return None
+            noted = noted.begun(begin(self._client, noted.job_id, noted.stages, noted.folder, noted.token))
+            noted.write(request.directory.parent)
+        run = self._run(noted.run_id or 0)
+        if run is None:
+            return None
+        task = latest(run, request.stage)
+        if not asked:
+            if not has_ended(run):
+                cancel(self._client, run.run_id or 0)
+            return None
+        if run_id is not None and noted.dagster_run_id == run_id:
+            return noted
+        goes_on = task is not None and (succeeded(task) if has_ended(task) else not has_ended(run))
+        return noted if goes_on else None
+
+    def _run(self, run_id: int) -> Any:
+        """A run as it is now; None when the workspace knows it no more."""
+        from databricks.sdk.errors import InvalidParameterValue, NotFound
+
+        with asking("job", f"run {run_id}"):
+            try:
+                return patiently(lambda: self._client.jobs.get_run(run_id))
+            except (NotFound, InvalidParameterValue):
+                return None
+
+    def _submit(self, request: StageRequest, ahead: Sequence[StageRequest], run_id: str | None, session: Session) -> UnderWay:
+        """Begin a run of the job for a request and those ahead of it. Noted before it is begun, so that it is never begun twice."""
+        asked = [request, *(one for one in ahead if one.stage in self._settings.stages)]
+        if self._before_submit is not None:
+            self._before_submit(asked)
+        contract = request.parsed_contract()
+        job_id = job_of(self._client, contract, self._code_there(contract))
+        noted = UnderWay.read(request.directory.parent, request.stage)
+        attempt = 1 if noted is None else noted.attempt + 1
+        code = code_digests(contract)
+        token = token_of(asked, code, attempt)
+        order = Order(
+            folder=f"{self._mirror.orders(request.model, request.retrain)}/{token}",
+            requests={
+                one.stage: self._inputs.there(one, before=asked[:n], engine=self._settings.engine) for n, one in enumerate(asked)
+            },
+            inputs={one.stage: self._known_inputs(one, asked[:n]) for n, one in enumerate(asked)},
+            product=product_facts(),
+            code=code,
+            home=self._settings.volume,
+            pipes=session.context_data,
+            secret_scope=self._settings.secret_scope,
+        )
+        self._volume.write(order.path, json.dumps(order.to_json()).encode())
+        stages, digests = [one.stage for one in asked], [one.digest for one in asked]
+        under_way = UnderWay(order.folder, token, attempt, stages, digests, _code(contract), job_id, None, run_id)
+        under_way.write(request.directory.parent)
+        under_way = under_way.begun(begin(self._client, job_id, stages, order.folder, token))
+        under_way.write(request.directory.parent)
+        return under_way
+
+    def _known_inputs(self, request: StageRequest, before: Sequence[StageRequest]) -> dict[str, str]:
+        ahead = self._inputs.made_ahead(request, before)
+        known = replace(request, inputs={name: uri for name, uri in request.inputs.items() if name not in ahead})
+        return {name: digest for name, digest in self._inputs.digests(known).items() if digest}
+
+    def _code_there(self, contract: Contract) -> list[str]:
+        """Paths of the wheels on the volume, uploaded where they are not there yet; none for a job that brings its own."""
+        if self._settings.job is not None:
+            return []
+        paths = []
+        for wheel in code_wheels(contract):
+            path = f"{self._mirror.code}/{wheel.name}"
+            if not self._volume.has(path):
+                self._volume.write(path, wheel.content)
+            paths.append(path)
+        return paths
+
+    def _awaited(self, request: StageRequest, under_way: UnderWay, session: Session) -> tuple[Answer, dict[str, Any]]:
+        """The answer of the stage's task and the facts of its run. An interruption cancels the run."""
+        order = Order(under_way.folder, {}, {}, {}, {}, self._settings.volume)
+        stage, answers = request.stage, self._answers
+        session.listen(order.messages(stage))
+        watch = Watch(
+            client=self._client,
+            run_id=under_way.run_id or 0,
+            stage=stage,
+            order=under_way.folder,
+            settings=self._settings,
+            look=session.look,
+            own_error=lambda: answers.raise_error(order.error_path(stage)),
+        )
+        try:
+            task = watch.until_done()
+            answer = answers.read(order.result_path(stage), request, watch.page)
+        except _interruptions():
+            watch.stop()
+            raise
+        assert watch.run is not None
+        return answer, run_facts(self._client, request.parsed_contract(), under_way.job_id, watch.run, task)
+
+    def _is_of_these_inputs(self, request: StageRequest, answer: Answer) -> bool:
+        known = self._inputs.digests(request)
+        return all(answer.inputs.get(name) == digest for name, digest in known.items() if digest)
+
+
+def _code(contract: Contract) -> str:
+    return digest_of({"team": code_digests(contract), "product": product_facts()})
+
+
+def _refuse_other_checks(result: StageResult, reported: Sequence[Any], page: str) -> None:
+    """The checks that the job reported are the verdicts of its result, or something between is not what it seems."""
+    verdicts = {one["check"]: one["outcome"] == "pass" for found in result.verdicts.values() for one in found}
+    for check in reported:
+        if verdicts.get(check.check_name) is not check.passed:
+            raise StageError(
+                f"check {check.check_name} was reported as {'passed' if check.passed else 'not passed'}, the result says otherwise",
+                where=page,
+                remedy="launch the stage again",
+            )
+
+
+def _interruptions() -> tuple[type[BaseException], ...]:
+    """What stops a process from outside: a person's key, and Dagster's where Dagster is in the process."""
+    dagster = sys.modules.get("dagster")
+    return (KeyboardInterrupt,) if dagster is None else (KeyboardInterrupt, dagster.DagsterExecutionInterruptedError)
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".writing")
+    scratch.write_text(json.dumps(value))
+    scratch.replace(path)

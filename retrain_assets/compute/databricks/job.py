@@ -1,0 +1,48 @@
+"""A model's job in the workspace: found, made, or brought up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retrain_assets.compute.databricks.job_settings import SETTINGS_TAG, cloud_of, databricks_of, job_settings
+from retrain_assets.compute.databricks.workspace import asking, patiently
+from retrain_assets.contract import Contract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from databricks.sdk import WorkspaceClient
+
+
+def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -> int:
+    """Id of the model's job, whose settings are those of the contract and whose code is in the wheels.
+
+    A job that the contract names is taken as it is: it is somebody else's to keep.
+
+    Args:
+        client: of the workspace.
+        contract: of the model.
+        wheels: paths of the wheels on the volume.
+
+    Raises:
+        StageError: when it may not be made or changed.
+    """
+    if (named := databricks_of(contract).job) is not None:
+        return named
+    wanted = job_settings(contract, wheels, cloud_of(str(client.config.host)))
+    name, digest = str(wanted.name), (wanted.tags or {})[SETTINGS_TAG]
+    with asking("job", f"job {name!r}"):
+        known = patiently(lambda: [job for job in client.jobs.list(name=name) if job.settings and job.settings.name == name])
+        if not known:
+            made = client.jobs.create(**_arguments(wanted))
+            return int(made.job_id or 0)
+        first = min(known, key=lambda job: job.job_id or 0)
+        job_id = int(first.job_id or 0)
+        if ((first.settings and first.settings.tags) or {}).get(SETTINGS_TAG) != digest:
+            patiently(lambda: client.jobs.reset(job_id, wanted))
+        return job_id
+
+
+def _arguments(settings: object) -> dict[str, object]:
+    """Settings as the arguments of ``jobs.create``, which takes them one by one."""
+    return {name: value for name, value in vars(settings).items() if value is not None}

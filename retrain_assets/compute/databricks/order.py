@@ -1,0 +1,144 @@
+"""An order: what one run of a model's job is asked, as one file on the volume that every task of the run reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from retrain_assets import __version__
+from retrain_assets.compute.code import product_digest, source_digest
+from retrain_assets.compute.request import StageRequest
+from retrain_assets.contract import Contract, StageError, digest_of
+
+ORDER = "order.json"
+ORDER_SCHEMA = "retrain_assets.order/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The stages of one run of the job.
+
+    Args:
+        folder: of the order, ``VOLUME/orders/MODEL/RETRAIN/TOKEN``.
+        requests: what is asked, by stage, in the order of the road; places as they are called on the volume.
+        inputs: digests that inputs have, by stage and name, as far as they are known when the order is given.
+        product: version and digest of the product here.
+        code: digests of the team's modules here, by import path.
+        home: folder of the volume that mirrors the home.
+        pipes: the Dagster step's context for :mod:`dagster_pipes`; empty where nobody listens.
+        secret_scope: Databricks secret scope of the key that units are named with.
+    """
+
+    folder: str
+    requests: Mapping[str, StageRequest]
+    inputs: Mapping[str, Mapping[str, str]]
+    product: Mapping[str, str]
+    code: Mapping[str, str]
+    home: str
+    pipes: Mapping[str, Any] = field(default_factory=dict)
+    secret_scope: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The order's own file."""
+        return f"{self.folder}/{ORDER}"
+
+    def result_path(self, stage: str) -> str:
+        """Where a task puts its answer: ``{"result", "inputs", "files"}``."""
+        return f"{self.folder}/{stage}/result.json"
+
+    def error_path(self, stage: str) -> str:
+        """Where a task puts why it has no answer: ``{"what", "where", "remedy"}``."""
+        return f"{self.folder}/{stage}/error.json"
+
+    def messages(self, stage: str) -> str:
+        """Folder of a task's messages, numbered from 1."""
+        return f"{self.folder}/{stage}/messages"
+
+    def before(self, stage: str) -> list[str]:
+        """The stages of the order whose outputs a stage reads."""
+        read = self.requests[stage].inputs.values()
+        return [
+            name
+            for name, one in self.requests.items()
+            if name != stage and any(f"{uri}/".startswith(f"{one.output_dir}/") for uri in read)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able values; the unit key is in none of them."""
+        return {
+            "schema": ORDER_SCHEMA,
+            "requests": {name: one.to_json() for name, one in self.requests.items()},
+            "inputs": {stage: dict(digests) for stage, digests in self.inputs.items()},
+            "product": dict(self.product),
+            "code": dict(self.code),
+            "home": self.home,
+            "pipes": dict(self.pipes),
+            "secret_scope": self.secret_scope,
+        }
+
+    @classmethod
+    def parsed(cls, folder: str, text: str | bytes) -> Order:
+        """The order in a file's text.
+
+        Raises:
+            StageError: when it is cut off, or of another product's version.
+        """
+        where = f"{folder}/{ORDER}"
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise StageError("the order is not whole", where=where, remedy="launch the stage again") from error
+        if value.get("schema") != ORDER_SCHEMA:
+            raise StageError(
+                f"the order is written as {value.get('schema')!r}, the task here ({__version__}) reads {ORDER_SCHEMA!r}",
+                where=where,
+                remedy="deploy the orchestrator's version of retrain_assets to the job",
+            )
+        requests = {name: StageRequest.from_json(one) for name, one in value["requests"].items()}
+        rest = {name: value[name] for name in ("inputs", "product", "code", "home", "pipes", "secret_scope")}
+        return cls(folder=folder, requests=requests, **rest)
+
+
+def product_facts() -> dict[str, str]:
+    """Version and digest of the product in this process."""
+    return {"version": __version__, "digest": product_digest()}
+
+
+def code_digests(contract: Contract) -> dict[str, str]:
+    """Digests of the team's feature and schema modules in this process, by import path."""
+    return {
+        contract.features: source_digest(contract.features, "features"),
+        contract.source.schema_: source_digest(contract.source.schema_, "source.schema"),
+    }
+
+
+def refuse_skew(order: Order, contract: Contract) -> None:
+    """Refuse to compute with other code than the orchestrator has.
+
+    Raises:
+        StageError: naming both versions.
+    """
+    mine, theirs = product_facts(), order.product
+    if mine != theirs:
+        raise StageError(
+            f"the job has retrain_assets {mine['version']} ({mine['digest'][:19]}), "
+            f"the orchestrator {theirs['version']} ({theirs['digest'][:19]})",
+            where="wheel of the job",
+            remedy="deploy the bundle of the orchestrator's version, or remove compute.databricks.job",
+        )
+    here = code_digests(contract)
+    if other := sorted(path for path in here if here[path] != order.code.get(path)):
+        raise StageError(
+            f"{other[0]} is another text in the job than at the orchestrator",
+            where="wheel of the team's code",
+            remedy="deploy the bundle again, or remove compute.databricks.job",
+        )
+
+
+def token_of(requests: Sequence[StageRequest], code: Mapping[str, str], attempt: int) -> str:
+    """The name of an order and of its run, 40 characters: the same for what is asked with the same code at the same attempt."""
+    asked = [[one.stage, one.digest] for one in requests]
+    return digest_of({"asked": asked, "code": dict(code), "product": product_digest(), "attempt": attempt})[7:47]

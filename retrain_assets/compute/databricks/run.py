@@ -1,0 +1,206 @@
+"""One run of a model's job: begun, watched until a stage's task ends, tried again, stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from retrain_assets.compute.databricks.outcomes import (
+    has_ended,
+    is_fault_of_the_platform,
+    latest,
+    message_of,
+    refusal,
+    state_of,
+    succeeded,
+)
+from retrain_assets.compute.databricks.workspace import asking, patiently
+from retrain_assets.contract import StageError
+from retrain_assets.contract.compute import DatabricksCompute
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service import jobs
+
+LONGEST_CANCEL_SECONDS = 120
+VISIBLE_WITHIN_SECONDS = 60
+"""How long an answer may lag behind what was done: the platform is eventually consistent."""
+
+
+def begin(client: WorkspaceClient, job_id: int, stages: Sequence[str], order: str, token: str) -> int:
+    """Begin a run for some stages; with the same token it is the same run.
+
+    Raises:
+        StageError: when the job is not there or may not be run.
+    """
+    with asking("job", f"job {job_id}"):
+        begun = patiently(
+            lambda: client.jobs.run_now(job_id, only=list(stages), job_parameters={"order": order}, idempotency_token=token)
+        )
+    return int(begun.response.run_id or 0)
+
+
+@dataclass
+class Watch:
+    """One run, watched for one stage.
+
+    Args:
+        client: of the workspace.
+        run_id: the run.
+        stage: the stage, whose name is its task's key.
+        order: folder of the order, for tries again.
+        settings: the contract's ``compute.databricks``.
+        look: called between two looks at the run.
+        own_error: what the stage itself says about its end; raises that.
+    """
+
+    client: WorkspaceClient
+    run_id: int
+    stage: str
+    order: str
+    settings: DatabricksCompute
+    look: Callable[[], None]
+    own_error: Callable[[], None]
+    run: jobs.Run | None = None
+    tries: int = 0
+    _gone: set[int] = field(default_factory=set)
+    _last_repair: int | None = None
+
+    def until_done(self) -> jobs.RunTask:
+        """Wait for the stage's task; gives it as it ended, with success.
+
+        Raises:
+            StageError: when it ended otherwise, was cancelled or did not begin in time; the stage's own error first.
+        """
+        waits_since = repaired_at = monotonic()
+        poll = self.settings.poll.total_seconds()
+        while True:
+            run = self.seen()
+            task = latest(run, self.stage)
+            self.look()
+            if task is not None and has_ended(task) and task.run_id not in self._gone:
+                if succeeded(task):
+                    return task
+                self._try_again_or_refuse(run, task)
+                waits_since = repaired_at = monotonic()
+            elif (task is None or has_ended(task)) and monotonic() - repaired_at > VISIBLE_WITHIN_SECONDS + 2 * poll:
+                raise StageError(
+                    f"the run has no task {self.stage} that is under way", where=self.page, remedy="launch the stage again"
+                )
+            if any(state_of(one) in ("RUNNING", "TERMINATING") for one in run.tasks or []):
+                waits_since = monotonic()
+            elif monotonic() - waits_since > self.settings.start_timeout.total_seconds():
+                raise self._never_started(run, task)
+            sleep(poll)
+
+    def seen(self) -> jobs.Run:
+        """The run as it is now."""
+        with asking("job", f"run {self.run_id}"):
+            self.run = patiently(lambda: self.client.jobs.get_run(self.run_id))
+        return self.run
+
+    @property
+    def page(self) -> str:
+        """Address of the run's page, or its id."""
+        return (self.run.run_page_url if self.run is not None else None) or f"run {self.run_id}"
+
+    def stop(self) -> None:
+        """Cancel the run and wait until it has ended; a run that has ended stays as it is."""
+        cancel(self.client, self.run_id)
+
+    def _try_again_or_refuse(self, run: jobs.Run, task: jobs.RunTask) -> None:
+        self.own_error()
+        faults = [one for one in _last_of_each(run) if has_ended(one) and is_fault_of_the_platform(one)]
+        if faults and not any(_is_final(one) for one in _last_of_each(run)) and self.tries < self.settings.retries:
+            self.tries += 1
+            self._repair()
+            return
+        raise refusal(faults[0] if faults else task, self.settings, self.page, self._last_words(task))
+
+    def _repair(self) -> None:
+        """Run again what did not succeed, in the same run, once it has ended as a whole."""
+        from databricks.sdk.errors import BadRequest, DatabricksError, ResourceConflict
+        from requests import RequestException
+
+        run = self.seen()
+        while not has_ended(run):
+            sleep(self.settings.poll.total_seconds())
+            run = self.seen()
+        ended = _last_of_each(run)
+        again = [one for one in ended if not succeeded(one)]
+        with asking("job", self.page):
+            try:
+                begun = self.client.jobs.repair_run(
+                    self.run_id,
+                    rerun_tasks=[one.task_key for one in again],
+                    latest_repair_id=self._last_repair or _last_repair(run),
+                    job_parameters={"order": self.order},
+                )
+                self._last_repair = begun.response.repair_id
+            except (BadRequest, ResourceConflict, RequestException, TimeoutError, DatabricksError):
+                if has_ended(self.seen()):
+                    raise
+        self._gone |= {one.run_id for one in again if one.run_id is not None}
+
+    def _never_started(self, run: jobs.Run, task: jobs.RunTask | None) -> StageError:
+        minutes = self.settings.start_timeout.total_seconds() / 60
+        said = message_of(task) if task is not None else message_of(run)
+        self.stop()
+        return StageError(
+            f"no cluster within start_timeout ({minutes:g} min){f' ({said})' if said else ''}; the run is cancelled",
+            where=self.page,
+            remedy="look at the cluster's events; correct compute.databricks.cluster, use a pool, or raise start_timeout",
+        )
+
+    def _last_words(self, task: jobs.RunTask) -> str:
+        """What the task's process said at its end, in one line; empty where it said nothing that is kept."""
+        from databricks.sdk.errors import DatabricksError
+
+        if task.run_id is None:
+            return ""
+        task_run = task.run_id
+        try:
+            output = patiently(lambda: self.client.jobs.get_run_output(task_run))
+        except DatabricksError:
+            return ""
+        return " ".join(str(output.error or "").split())[:300]
+
+
+def cancel(client: WorkspaceClient, run_id: int) -> None:
+    """Cancel a run and wait until it has ended.
+
+    Raises:
+        StageError: when it may not be cancelled, or does not end.
+    """
+    with asking("job", f"run {run_id}"):
+        run = patiently(lambda: client.jobs.get_run(run_id))
+        if has_ended(run):
+            return
+        patiently(lambda: client.jobs.cancel_run(run_id))
+        since = monotonic()
+        while not has_ended(run):
+            if monotonic() - since > LONGEST_CANCEL_SECONDS:
+                raise StageError("the run does not end", where=f"run {run_id}", remedy="cancel it on its page")
+            sleep(0.5)
+            run = patiently(lambda: client.jobs.get_run(run_id))
+
+
+def _last_of_each(run: jobs.Run) -> list[jobs.RunTask]:
+    keys = dict.fromkeys(task.task_key for task in run.tasks or [])
+    return [task for task in (latest(run, key) for key in keys) if task is not None]
+
+
+def _is_final(task: jobs.RunTask) -> bool:
+    """Whether a task ended by itself or by a person, so that running it again would change nothing."""
+    from retrain_assets.compute.databricks.outcomes import NOT_REACHED, result_of
+
+    if not has_ended(task) or succeeded(task) or is_fault_of_the_platform(task):
+        return False
+    return result_of(task) not in NOT_REACHED
+
+
+def _last_repair(run: jobs.Run) -> int | None:
+    history = [item.id for item in run.repair_history or [] if item.type is not None and item.type.value == "REPAIR"]
+    return history[-1] if history else None
