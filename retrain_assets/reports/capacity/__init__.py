@@ -1,0 +1,8 @@
+"""What the next retrain will take: a forecast of rows, time and cost per stage from those before it."""
+
+from retrain_assets.reports.capacity.budget import over_budget
+from retrain_assets.reports.capacity.forecast import NEEDED, Forecast, StageForecast, forecast
+from retrain_assets.reports.capacity.history import Measured, StageRun, measured
+from retrain_assets.reports.capacity.trend import Estimate
+
+__all__ = ["NEEDED", "Estimate", "Forecast", "Measured", "StageForecast", "StageRun", "forecast", "measured", "over_budget"]
