@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from retrain_assets.compute.code import import_path
+from retrain_assets.compute.delta import VersionedTable, pinned_table
 from retrain_assets.compute.frames import Tables, write_tables
 from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.source import bounds, read_source, rows_without_time
+from retrain_assets.compute.stages.source import bounds, expected_columns, read_source, rows_without_time, table_columns
 from retrain_assets.contract import Contract, Gate, SourceError, StageError, Verdict, canonical_json
 from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
+
+if TYPE_CHECKING:
+    import pandera.polars
 
 _LEFT_OUT = ("too_young", "unlabelled", "group_in_training")
 _COUNTS = "counts.json"
@@ -51,7 +55,9 @@ def dataset(request: StageRequest) -> StageResult:
     """Snapshot the source.
 
     Parameters: ``cutoff`` (ISO-8601 with offset): nothing at or after it is read; ``history`` (optional): the ``as_history`` of
-    earlier retrains, for the gate.
+    earlier retrains, for the gate; ``source_version`` (optional): the version of a Delta source to read. Otherwise its version
+    is found out once, before the first row is read, and kept beside the outputs: a later try of the same retrain reads the same.
+    Metadata ``source``: that version, the table's id, when it was committed and by what operation.
 
     Output ``dataset``: folder with ``train.parquet`` and ``holdout.parquet``: the schema's columns of rows whose label is known
     at the cut-off, sorted by event time and unit. Its digest, the data set version, is of contents and windows alone. Output
@@ -68,8 +74,10 @@ def dataset(request: StageRequest) -> StageResult:
     windows = Windows.of(contract, _cutoff(request))
     history = _history(request)
     schema = import_path(contract.source.schema_, "source.schema")
-    source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff)
-    rows = split(source_rows, contract, windows, without_time=rows_without_time(contract.source), names=request.unit_names)
+    table = pinned(request, contract, schema)
+    source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff, table=table)
+    without_time = rows_without_time(contract.source, table=table)
+    rows = split(source_rows, contract, windows, without_time=without_time, names=request.unit_names)
 
     tables = Tables(rows.train, rows.holdout, {"window": windows.to_json()})
     folder = request.directory / "dataset"
@@ -79,6 +87,7 @@ def dataset(request: StageRequest) -> StageResult:
     verdicts = data_gate(rows, schema=schema, history=history)
     metadata: dict[str, Any] = {
         "window": windows.to_json(),
+        **({"source": table.at.to_json()} if table is not None else {}),
         "rows": {"train": rows.train.height, "holdout": rows.holdout.height},
         "left_out": {
             "label_not_known_yet": rows.left_out.too_young.height,
@@ -92,6 +101,20 @@ def dataset(request: StageRequest) -> StageResult:
     }
     outputs = {"dataset": (folder, tables.digest), "left_out": (left_out, content_digest(left_out))}
     return answer(request, outputs, metadata, {Gate.DATA: verdicts})
+
+
+def pinned(request: StageRequest, contract: Contract, schema: type[pandera.polars.DataFrameModel]) -> VersionedTable | None:
+    """The version of a Delta source that this retrain reads; None for a source of files.
+
+    Raises:
+        SourceError: as :func:`retrain_assets.compute.delta.pinned_table`, or when the version is not as the schema says.
+    """
+    source = contract.source
+    if not source.is_delta:
+        return None
+    expected = expected_columns(source, schema)
+    version = request.parameters.get("source_version")
+    return pinned_table(request.directory, source, version, usable=lambda table: table_columns(table, expected))
 
 
 def judged_dataset(

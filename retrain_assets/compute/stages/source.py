@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import difflib
 import glob
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from retrain_assets.compute.delta import VersionedTable, open_table
+from retrain_assets.compute.moments import bounds as bounds
+from retrain_assets.compute.places import located, uri_of
+from retrain_assets.compute.source_uri import expand
 from retrain_assets.contract import Source, SourceError, digest_of
-from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     import pandera.polars
 
+Expected = dict[str, tuple[pl.DataType | None, bool]]
+
 _UNREADABLE = (pl.exceptions.ComputeError, OSError)
 _KEPT: ContextVar[Callable[[Path], bool] | None] = ContextVar("files of the source that are read", default=None)
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 @contextmanager
@@ -40,14 +42,15 @@ def source_files(uri: str) -> list[Path]:
     """The files a source URI names, sorted.
 
     Args:
-        uri: Parquet file or glob; ``$NAME`` and ``${NAME}`` are environment variables, ``RETRAIN_HOME`` falls back to the
-            default home.
+        uri: Parquet file or glob, also on a volume; ``$NAME`` and ``${NAME}`` are environment variables, ``RETRAIN_HOME`` falls
+            back to the default home.
 
     Raises:
         SourceError: when a variable is not set or no file is there.
     """
-    expanded = _expand(uri)
-    files = sorted(Path(path) for path in glob.glob(expanded, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    expanded = expand(uri)
+    found = glob.glob(str(located(expanded)), recursive=True)  # noqa: PTH207
+    files = sorted(Path(path) for path in found if Path(path).is_file())
     if (keep := _KEPT.get()) is not None:
         files = [path for path in files if keep(path)]
     if not files:
@@ -58,16 +61,37 @@ def source_files(uri: str) -> list[Path]:
 
 
 def source_fingerprint(source: Source) -> str:
-    """Digest of names, sizes and modification times of the source's files: whether anything may have changed since.
+    """Digest of what says whether a result that rests on the source is of the same source.
+
+    Of files: names, sizes and modification times, so whether anything may have changed since. Of a Delta table: its place and the
+    contract's version, and not the newest one: a data set once taken stays, whatever is written to the table later.
 
     Raises:
         SourceError: as :func:`source_files`.
     """
-    states = [(str(path), path.stat()) for path in source_files(source.place)]
+    if source.is_delta:
+        return digest_of({"delta": source.place, "version": source.version})
+    states = [(uri_of(path), path.stat()) for path in source_files(source.place)]
     return digest_of([[path, state.st_size, str(state.st_mtime_ns)] for path, state in states])
 
 
-def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], start: datetime, end: datetime) -> pl.DataFrame:
+def source_table(source: Source) -> VersionedTable | None:
+    """The source's Delta table at the contract's version or the newest; None for a source of files.
+
+    Raises:
+        SourceError: as :func:`retrain_assets.compute.delta.open_table`.
+    """
+    return open_table(source) if source.is_delta else None
+
+
+def read_source(
+    source: Source,
+    schema: type[pandera.polars.DataFrameModel],
+    start: datetime,
+    end: datetime,
+    *,
+    table: VersionedTable | None = None,
+) -> pl.DataFrame:
     """Source rows with ``start <= event_time < end``, sorted by event time, unit and every other column.
 
     Args:
@@ -75,25 +99,53 @@ def read_source(source: Source, schema: type[pandera.polars.DataFrameModel], sta
         schema: pandera model of one source row; columns it does not name are left out.
         start: first moment, timezone-aware.
         end: moment after the last, timezone-aware.
+        table: the version of a Delta source to read; None: as :func:`source_table`.
 
     Raises:
         SourceError: when no file is there or none has rows, or a file is truncated or has a column missing, renamed or of
-            another type; the message names the file, the column and what the schema expects.
+            another type; the message names the file or table version, the column and what the schema expects.
     """
-    expected = _expected_columns(source, schema)
-    columns = {path: _columns(path, expected) for path in source_files(source.place)}
-    rows = _read(columns, source.event_time, start, end)
+    expected = expected_columns(source, schema)
+    if (version := table or source_table(source)) is not None:
+        rows = _read_table(version, expected, source.event_time, start, end)
+    else:
+        rows = _read(file_columns(source, expected), source.event_time, start, end)
+    return rows.sort(sort_columns(source, rows.schema), nulls_last=True)
+
+
+def sort_columns(source: Source, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """The columns a snapshot is sorted by, nulls last: event time, unit, then every other in order; nested ones cannot be."""
     keys = [source.event_time, source.unit]
-    others = [name for name, dtype in rows.schema.items() if name not in keys and not dtype.is_nested()]
-    return rows.sort([*keys, *others], nulls_last=True)
+    return [*keys, *(name for name, dtype in schema.items() if name not in keys and not dtype.is_nested())]
 
 
-def rows_without_time(source: Source) -> int:
-    """Rows of all files without an event time. They belong to no period, so that :func:`read_source` never gives them.
+def file_columns(source: Source, expected: Expected) -> dict[Path, tuple[str, ...]]:
+    """The columns to read of each file of a source.
+
+    Raises:
+        SourceError: when no file is there, or one is not as the schema says.
+    """
+    return {path: _columns(path, expected) for path in source_files(source.place)}
+
+
+def table_columns(table: VersionedTable, expected: Expected) -> list[str]:
+    """The columns to read of a Delta table at a version.
+
+    Raises:
+        SourceError: when it is not as the schema says.
+    """
+    return _check_columns(table.name, table.schema(), expected)
+
+
+def rows_without_time(source: Source, *, table: VersionedTable | None = None) -> int:
+    """Rows of all files, or of a Delta table's version, without an event time. They belong to no period, so that
+    :func:`read_source` never gives them.
 
     Raises:
         SourceError: when no file is there or one cannot be read.
     """
+    if (version := table or source_table(source)) is not None:
+        return version.count(null=source.event_time)
     paths = source_files(source.place)
     try:
         counts = pl.scan_parquet(paths, glob=False, extra_columns="ignore").select(pl.col(source.event_time).null_count())
@@ -102,29 +154,13 @@ def rows_without_time(source: Source) -> int:
         raise _damaged(_first_damaged(paths, (source.event_time,)), error) from error
 
 
-def bounds(dtype: pl.DataType, *moments: datetime) -> list[pl.Expr]:
-    """Moments as literals comparable with an event time of this type; a type without a timezone is taken as UTC."""
-    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
-    plain = [moment.astimezone(UTC) for moment in moments]
-    if zone is None:
-        return [pl.lit(moment.replace(tzinfo=None)) for moment in plain]
-    return [pl.lit(moment).dt.convert_time_zone(zone) for moment in plain]
+def expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel]) -> Expected:
+    """Type (None: any) and whether it must be there, by name, of every column of the schema.
 
-
-def _expand(uri: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1) or match.group(2)
-        if name in os.environ:
-            return os.environ[name]
-        if name == "RETRAIN_HOME":
-            return str(Home.from_environment().root)
-        raise SourceError(f"environment variable {name} is not set", where=f"source.uri {uri}", remedy=f"set {name}")
-
-    return _VARIABLE.sub(value, uri)
-
-
-def _expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel]) -> dict[str, tuple[pl.DataType | None, bool]]:
-    columns: dict[str, tuple[pl.DataType | None, bool]] = {
+    Raises:
+        SourceError: when a role of the source is no column of it, or the event time is no time.
+    """
+    columns: Expected = {
         name: (column.dtype.type if column.dtype is not None else None, bool(column.required))
         for name, column in schema.to_schema().columns.items()
     }
@@ -146,7 +182,7 @@ def _expected_columns(source: Source, schema: type[pandera.polars.DataFrameModel
     return columns
 
 
-def _columns(path: Path, expected: Mapping[str, tuple[pl.DataType | None, bool]]) -> tuple[str, ...]:
+def _columns(path: Path, expected: Expected) -> tuple[str, ...]:
     """The columns to read of a file that is as the schema says."""
     if path.stat().st_size == 0:
         raise SourceError("is empty (0 bytes)", where=str(path), remedy="write the Parquet file again")
@@ -154,7 +190,7 @@ def _columns(path: Path, expected: Mapping[str, tuple[pl.DataType | None, bool]]
         found = pl.read_parquet_schema(path)
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
-    return tuple(_check_columns(path, found, expected))
+    return tuple(_check_columns(str(path), found, expected))
 
 
 def _read(columns: Mapping[Path, tuple[str, ...]], event_time: str, start: datetime, end: datetime) -> pl.DataFrame:
@@ -168,9 +204,20 @@ def _read(columns: Mapping[Path, tuple[str, ...]], event_time: str, start: datet
         rows += found
         frames.append(frame)
     if rows == 0:
-        where = ", ".join(str(path) for path in columns)
-        raise SourceError("has no rows", where=where, remedy="write the Parquet file again, with its rows")
+        raise no_rows(", ".join(str(path) for path in columns))
     return pl.concat(frames, how="diagonal")
+
+
+def _read_table(table: VersionedTable, expected: Expected, event_time: str, start: datetime, end: datetime) -> pl.DataFrame:
+    rows = table.rows(table_columns(table, expected), event_time, start, end)
+    if rows.is_empty() and table.count() == 0:
+        raise no_rows(table.name)
+    return rows
+
+
+def no_rows(where: str) -> SourceError:
+    """The error of a source without any row."""
+    return SourceError("has no rows", where=where, remedy="write the source again, with its rows")
 
 
 def _scan(
@@ -198,22 +245,20 @@ def _damaged(path: Path, error: Exception) -> SourceError:
     )
 
 
-def _check_columns(
-    path: Path, found: Mapping[str, pl.DataType], expected: Mapping[str, tuple[pl.DataType | None, bool]]
-) -> list[str]:
+def _check_columns(where: str, found: Mapping[str, pl.DataType], expected: Expected) -> list[str]:
     for name, (dtype, required) in expected.items():
         if name not in found:
             if not required:
                 continue
             raise SourceError(
                 f"column {name!r} is missing{_renamed(name, found, expected)}",
-                where=str(path),
+                where=where,
                 remedy=f"the schema expects {name}: {dtype}; write the column under that name or change the schema",
             )
         if dtype is not None and found[name] != dtype:
             raise SourceError(
                 f"column {name!r} is {found[name]}",
-                where=str(path),
+                where=where,
                 remedy=f"the schema expects {name}: {dtype}; write the column with that type or change the schema",
             )
     return [name for name in expected if name in found]
