@@ -12,6 +12,7 @@ from retrain_assets.cli.approval import approve, bootstrap, reject, withdraw
 from retrain_assets.cli.audit import audit
 from retrain_assets.cli.canary import canary
 from retrain_assets.cli.completion import completion
+from retrain_assets.cli.databricks import databricks
 from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export
 from retrain_assets.cli.follow_up import follow_up
@@ -40,7 +41,7 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, review, runbook)
+LOOKING = (status, canary, plan, route, audit, review, runbook, databricks)
 ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
 BESIDE = (serve, demo, completion)
 

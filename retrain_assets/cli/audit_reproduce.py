@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +39,9 @@ def reproduce(ctx: click.Context, model: str, retrain: str, fast: bool, full: bo
 
     home = Home.from_environment()
     require_record(home)
-    _project_on_path()
+    from retrain_assets.cli.contracts import project_on_path
+
+    project_on_path()
     found: list[Result] = []
     for result in reproduced(home, model, retrain, Depth.FAST if fast else Depth.FULL if full else Depth.USUAL):
         found.append(result)
@@ -62,14 +62,6 @@ def reproduce(ctx: click.Context, model: str, retrain: str, fast: bool, full: bo
         ctx.exit(
             tell(f"{where}: {len(missing)} steps cannot be recomputed, what they rest on is not stored here", ExitCode.INPUT)
         )
-
-
-def _project_on_path() -> None:
-    """The team's code is imported from the project one stands in, as Dagster does."""
-    folder = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / "pyproject.toml").is_file()), Path.cwd())
-    base = folder / "src" if (folder / "src").is_dir() else folder
-    if str(base) not in sys.path:
-        sys.path.insert(0, str(base))
 
 
 def _say(result: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,14 @@ def project_or_recorded(home: Home, model: str) -> Contract:
         if not error.what.startswith("there is no contract") or (recorded := _recorded(home, model)) is None:
             raise
         return recorded
+
+
+def project_on_path() -> None:
+    """The team's code is imported from the project one stands in, as Dagster does."""
+    folder = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / "pyproject.toml").is_file()), Path.cwd())
+    base = folder / "src" if (folder / "src").is_dir() else folder
+    if str(base) not in sys.path:
+        sys.path.insert(0, str(base))
 
 
 def _definitions_folder(start: Path) -> tuple[Path, str]:

@@ -27,6 +27,7 @@ SECTIONS = {
     "approvals.md": ("approval",),
     "custody.md": ("retention",),
     "databricks.md": ("compute",),
+    "sources.md": ("source",),
 }
 """Page to the parts of the contract whose fields it lists."""
 

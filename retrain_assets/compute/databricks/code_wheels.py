@@ -1,4 +1,4 @@
-"""Wheels of this product and of the team's packages, made from the importable source itself: the same text gives the same bytes."""
+"""Wheels of this product and of the team's packages, made from the importable source: the same text gives the same bytes."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def code_wheels(contract: Contract) -> list[Wheel]:
 
 
 def product_wheel() -> Wheel:
-    """The product as a job needs it, with the entry point of its stages."""
-    points = f"[console_scripts]\n{ENTRY_POINT} = retrain_assets.compute.stage:console\n"
+    """The product as a job needs it, with the entry points of its stages and of the volume's housekeeping."""
+    tidying = "retrain-tidy = retrain_assets.compute.databricks.tidying:console"
+    points = f"[console_scripts]\n{ENTRY_POINT} = retrain_assets.compute.stage:console\n{tidying}\n"
     return _wheel(PRODUCT, __version__, _files(PRODUCT), pinned(), {"entry_points.txt": points})
 
 
