@@ -185,7 +185,7 @@ class DatabricksCompute:
                 return None
 
     def _submit(self, request: StageRequest, ahead: Sequence[StageRequest], run_id: str | None, session: Session) -> UnderWay:
-        """Begin a run of the job for a request and those ahead of it. Noted before it is begun, so that it is never begun twice."""
+        """Begin a run of the job for a request and those ahead of it. Noted first, so that it is never begun twice."""
         asked = [request, *(one for one in ahead if one.stage in self._settings.stages)]
         if self._before_submit is not None:
             self._before_submit(asked)
@@ -241,6 +241,7 @@ class DatabricksCompute:
             client=self._client,
             run_id=under_way.run_id or 0,
             stage=stage,
+            stages=under_way.stages,
             order=under_way.folder,
             settings=self._settings,
             look=session.look,
@@ -270,7 +271,7 @@ def _refuse_other_checks(result: StageResult, reported: Sequence[Any], page: str
     for check in reported:
         if verdicts.get(check.check_name) is not check.passed:
             raise StageError(
-                f"check {check.check_name} was reported as {'passed' if check.passed else 'not passed'}, the result says otherwise",
+                f"check {check.check_name} was reported with passed={check.passed}, the result says otherwise",
                 where=page,
                 remedy="launch the stage again",
             )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.workspace import patiently
 from retrain_assets.contract import Contract
-from retrain_assets.contract.compute import Autoscale
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -59,9 +58,8 @@ def cost_estimate(contract: Contract, seconds_there: float) -> dict[str, Any] | 
         return {"amount": amount, "currency": currency, "nodes": None, "per_hour": price, "at_most": False}
     if settings.cluster is None or settings.cluster.price_per_node_hour is None:
         return None
-    workers = settings.cluster.workers
-    grows = isinstance(workers, Autoscale)
-    nodes = 1 + (workers.max if isinstance(workers, Autoscale) else workers)
+    most = settings.cluster.max_workers
+    grows, nodes = most is not None, 1 + (settings.cluster.workers if most is None else most)
     price = settings.cluster.price_per_node_hour
     amount = price * nodes * seconds_there / 3600
     return {"amount": amount, "currency": currency, "nodes": nodes, "per_hour": price * nodes, "at_most": grows}
@@ -72,7 +70,7 @@ def cluster_events(client: WorkspaceClient, cluster: str) -> dict[str, Any] | st
     where they may not be read."""
     from itertools import islice
 
-    from databricks.sdk.errors import DatabricksError
+    from databricks.sdk.errors.base import DatabricksError
 
     try:
         found = patiently(lambda: list(islice(client.clusters.events(cluster, limit=LAST_EVENTS), LAST_EVENTS)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.job_settings import SETTINGS_TAG, cloud_of, databricks_of, job_settings
 from retrain_assets.compute.databricks.workspace import asking, patiently
@@ -43,6 +43,6 @@ def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -
         return job_id
 
 
-def _arguments(settings: object) -> dict[str, object]:
+def _arguments(settings: object) -> dict[str, Any]:
     """Settings as the arguments of ``jobs.create``, which takes them one by one."""
     return {name: value for name, value in vars(settings).items() if value is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from retrain_assets.compute.databricks.code_wheels import ENTRY_POINT, PRODUCT
 from retrain_assets.contract import Contract, StageError, digest_of
-from retrain_assets.contract.compute import RETRAIN_STAGES, Autoscale, DatabricksCompute, JobCluster
+from retrain_assets.contract.compute import RETRAIN_STAGES, DatabricksCompute, JobCluster
 
 if TYPE_CHECKING:
     from databricks.sdk.service import compute, jobs
@@ -121,15 +121,15 @@ def _library(named: str) -> compute.Library:
 def _cluster(cluster: JobCluster, cloud: Cloud) -> compute.ClusterSpec:
     from databricks.sdk.service import compute
 
-    workers = cluster.workers
-    alone = workers == 0
+    grows = cluster.max_workers is not None
+    alone = cluster.workers == 0 and not grows
     single = {"spark.databricks.cluster.profile": "singleNode", "spark.master": "local[*]"} if alone else {}
     spec = compute.ClusterSpec(
         spark_version=cluster.spark_version,
         node_type_id=cluster.node_type,
         driver_node_type_id=cluster.driver_node_type,
-        num_workers=None if isinstance(workers, Autoscale) else workers,
-        autoscale=compute.AutoScale(min_workers=workers.min, max_workers=workers.max) if isinstance(workers, Autoscale) else None,
+        num_workers=None if grows else cluster.workers,
+        autoscale=compute.AutoScale(min_workers=cluster.workers, max_workers=cluster.max_workers) if grows else None,
         instance_pool_id=cluster.instance_pool,
         policy_id=cluster.policy,
         data_security_mode=compute.DataSecurityMode.SINGLE_USER,

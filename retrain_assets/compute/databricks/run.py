@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.outcomes import (
+    NOT_REACHED,
     has_ended,
     is_fault_of_the_platform,
     latest,
     message_of,
     refusal,
+    result_of,
     state_of,
     succeeded,
 )
@@ -39,7 +41,7 @@ def begin(client: WorkspaceClient, job_id: int, stages: Sequence[str], order: st
         begun = patiently(
             lambda: client.jobs.run_now(job_id, only=list(stages), job_parameters={"order": order}, idempotency_token=token)
         )
-    return int(begun.response.run_id or 0)
+    return int(begun.bind()["run_id"])
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Watch:
         client: of the workspace.
         run_id: the run.
         stage: the stage, whose name is its task's key.
+        stages: all stages the run was begun for.
         order: folder of the order, for tries again.
         settings: the contract's ``compute.databricks``.
         look: called between two looks at the run.
@@ -59,6 +62,7 @@ class Watch:
     client: WorkspaceClient
     run_id: int
     stage: str
+    stages: Sequence[str]
     order: str
     settings: DatabricksCompute
     look: Callable[[], None]
@@ -112,8 +116,9 @@ class Watch:
 
     def _try_again_or_refuse(self, run: jobs.Run, task: jobs.RunTask) -> None:
         self.own_error()
-        faults = [one for one in _last_of_each(run) if has_ended(one) and is_fault_of_the_platform(one)]
-        if faults and not any(_is_final(one) for one in _last_of_each(run)) and self.tries < self.settings.retries:
+        asked = self._asked(run)
+        faults = [one for one in asked if has_ended(one) and is_fault_of_the_platform(one)]
+        if faults and not any(_is_final(one) for one in asked) and self.tries < self.settings.retries:
             self.tries += 1
             self._repair()
             return
@@ -121,15 +126,15 @@ class Watch:
 
     def _repair(self) -> None:
         """Run again what did not succeed, in the same run, once it has ended as a whole."""
-        from databricks.sdk.errors import BadRequest, DatabricksError, ResourceConflict
+        from databricks.sdk.errors import BadRequest, ResourceConflict
+        from databricks.sdk.errors.base import DatabricksError
         from requests import RequestException
 
         run = self.seen()
         while not has_ended(run):
             sleep(self.settings.poll.total_seconds())
             run = self.seen()
-        ended = _last_of_each(run)
-        again = [one for one in ended if not succeeded(one)]
+        again = [one for one in self._asked(run) if not succeeded(one)]
         with asking("job", self.page):
             try:
                 begun = self.client.jobs.repair_run(
@@ -138,11 +143,16 @@ class Watch:
                     latest_repair_id=self._last_repair or _last_repair(run),
                     job_parameters={"order": self.order},
                 )
-                self._last_repair = begun.response.repair_id
+                response: Any = begun.response
+                self._last_repair = response.repair_id
             except (BadRequest, ResourceConflict, RequestException, TimeoutError, DatabricksError):
                 if has_ended(self.seen()):
                     raise
         self._gone |= {one.run_id for one in again if one.run_id is not None}
+
+    def _asked(self, run: jobs.Run) -> list[jobs.RunTask]:
+        """The last attempt of each task that the run was asked for."""
+        return [task for task in (latest(run, stage) for stage in self.stages) if task is not None]
 
     def _never_started(self, run: jobs.Run, task: jobs.RunTask | None) -> StageError:
         minutes = self.settings.start_timeout.total_seconds() / 60
@@ -156,7 +166,7 @@ class Watch:
 
     def _last_words(self, task: jobs.RunTask) -> str:
         """What the task's process said at its end, in one line; empty where it said nothing that is kept."""
-        from databricks.sdk.errors import DatabricksError
+        from databricks.sdk.errors.base import DatabricksError
 
         if task.run_id is None:
             return ""
@@ -187,15 +197,8 @@ def cancel(client: WorkspaceClient, run_id: int) -> None:
             run = patiently(lambda: client.jobs.get_run(run_id))
 
 
-def _last_of_each(run: jobs.Run) -> list[jobs.RunTask]:
-    keys = dict.fromkeys(task.task_key for task in run.tasks or [])
-    return [task for task in (latest(run, key) for key in keys) if task is not None]
-
-
 def _is_final(task: jobs.RunTask) -> bool:
     """Whether a task ended by itself or by a person, so that running it again would change nothing."""
-    from retrain_assets.compute.databricks.outcomes import NOT_REACHED, result_of
-
     if not has_ended(task) or succeeded(task) or is_fault_of_the_platform(task):
         return False
     return result_of(task) not in NOT_REACHED

@@ -121,7 +121,7 @@ def _unit_key(order: Order) -> bytes:
     if order.secret_scope is None:
         return b""
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.errors import DatabricksError
+    from databricks.sdk.errors.base import DatabricksError
 
     where = f"secret scope {order.secret_scope}, key {UNIT_KEY}"
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 COMPLETE = ".complete.json"
-"""Ending of the file beside an uploaded folder that says which files, sizes and digests it has, written last: the folder is whole."""
+"""Ending of the file beside an uploaded folder that says which files, sizes and digests it has; written last."""
 
 CHUNK = 1 << 20
 
@@ -99,7 +99,7 @@ class Volume:
         return path
 
     def mirror(self, source: Path, path: str) -> str:
-        """Make a folder there as the one here, by the files that are new, changed or gone since the last time; gives its path there.
+        """Make a folder there as the one here, by the files that are new, changed or gone; gives its path there.
 
         For what grows, such as traffic: only the increment travels.
         """

@@ -79,7 +79,8 @@ def asking(subject: Subject, where: str) -> Iterator[None]:
     Raises:
         StageError: for everything the workspace refuses or does not answer.
     """
-    from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied, Unauthenticated
+    from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
+    from databricks.sdk.errors.base import DatabricksError
     from requests import RequestException
 
     try:

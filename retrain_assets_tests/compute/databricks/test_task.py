@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from retrain_assets.compute import LocalCompute
+from retrain_assets.compute.databricks.code_wheels import code_wheels
+from retrain_assets.compute.databricks.mirror import Mirror
+from retrain_assets.compute.databricks.order import Order, code_digests, product_facts
+from retrain_assets.contract import Contract
+from retrain_assets_tests.compute.databricks.world import VOLUME, World, make_world, read_json, run_task
+
+ORDER = f"{VOLUME}/orders/parcel_delay/2024-03-01/t"
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory, team: Path) -> list[Path]:
+    """The wheels of the parcels' contract, unpacked as a job has them."""
+    found = []
+    for wheel in code_wheels(Contract.recorded(make_world(tmp_path_factory.mktemp("w")).contract)):
+        folder = tmp_path_factory.mktemp("wheel")
+        (folder / wheel.name).write_bytes(wheel.content)
+        with ZipFile(folder / wheel.name) as archive:
+            archive.extractall(folder / "unpacked")
+        found.append(folder / "unpacked")
+    return found
+
+
+class There:
+    """A volume's mount, with the source, an order for two stages, and the wheels of a job."""
+
+    def __init__(self, home: Path, mount: Path, wheels: list[Path]) -> None:
+        self.world: World = make_world(home)
+        self.mount = mount
+        self.wheels = wheels
+        self.state = mount / "main" / "retrain" / "state"
+        make_world(self.state)
+        mirror = Mirror(home, VOLUME)
+        contract = Contract.recorded(self.world.contract)
+        asked = self.world.road()[:2]
+        requests = {
+            one.stage: replace(
+                one,
+                output_dir=mirror.there(one.directory),
+                inputs={name: mirror.there(Path(uri)) for name, uri in one.inputs.items()},
+                unit_key=b"",
+            )
+            for one in asked
+        }
+        self.order = Order(ORDER, requests, {}, product_facts(), code_digests(contract), VOLUME)
+
+    def run(self, stage: str, order: Order | None = None) -> tuple[int, str]:
+        given = order or self.order
+        path = self.path(given.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(given.to_json()))
+        done = run_task(given.folder, stage, {"RETRAIN_VOLUMES": str(self.mount)}, self.wheels)
+        return done.returncode, done.stderr
+
+    def path(self, uri: str) -> Path:
+        return self.mount / uri.removeprefix("/Volumes/")
+
+
+@pytest.fixture
+def there(tmp_path: Path, retrain_home: Path, wheels: list[Path]) -> There:
+    return There(retrain_home, tmp_path / "mount", wheels)
+
+
+def test_a_task_answers_as_this_machine_does_and_a_second_time_computes_nothing(there: There) -> None:
+    code, said = there.run("dataset")
+    assert code == 0, said
+    answer = read_json(there.path(there.order.result_path("dataset")))
+    here = LocalCompute().run(there.world.request("dataset", unit_key=b""))
+    assert answer["result"]["metadata"] == here.to_json()["metadata"]
+    assert answer["result"]["verdicts"] == here.to_json()["verdicts"]
+    assert answer["result"]["request_digest"] == here.request_digest
+    assert {name: one["digest"] for name, one in answer["result"]["outputs"].items()} == {
+        name: one["digest"] for name, one in here.outputs.items()
+    }
+    assert answer["result"]["outputs"]["dataset"]["uri"] == f"{VOLUME}/stages/parcel_delay/2024-03-01/dataset/dataset"
+    made = there.state / "stages" / "parcel_delay" / "2024-03-01" / "dataset" / "dataset" / "train.parquet"
+    stamp = made.stat().st_mtime_ns
+    assert there.run("dataset")[0] == 0
+    assert made.stat().st_mtime_ns == stamp
+    assert read_json(there.path(there.order.result_path("dataset"))) == answer
