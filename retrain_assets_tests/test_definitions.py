@@ -70,6 +70,7 @@ ROAD: dict[str, tuple[list[str], str, list[str], str | None]] = {
     "promotion_decision": (["canary_report", "evaluation_report"], "team:release", ["mlflow"], RETRAINS),
     "audit_record": (["promotion_decision"], "team:release", ["html"], RETRAINS),
     "release_review": (["audit_record"], "team:release", ["html"], RETRAINS),
+    "capacity_forecast": (["audit_record"], "team:ml-engineering", ["table"], None),
     "drift_report": (["live_traffic", "source"], "team:data-science", ["polars"], None),
     "toggle_debt": ([], "team:release", ["table"], None),
 }

@@ -5,6 +5,7 @@ import dagster as dg
 from retrain_assets.assets.audit_record import audit_record_asset
 from retrain_assets.assets.canary_report import canary_report_asset
 from retrain_assets.assets.candidate_model import candidate_model_asset
+from retrain_assets.assets.capacity_forecast import capacity_forecast_asset
 from retrain_assets.assets.dataset import dataset_asset
 from retrain_assets.assets.drift_report import drift_report_asset, external_assets
 from retrain_assets.assets.evaluation_report import evaluation_report_asset
@@ -29,7 +30,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
     jobs = {
         road.retrain_job: retrain,
         road.canary_job: ("canary_report",),
-        road.decision_job: ("promotion_decision", "audit_record", "release_review"),
+        road.decision_job: ("promotion_decision", "audit_record", "release_review", "capacity_forecast"),
         road.drift_job: ("drift_report",),
         road.debt_job: ("toggle_debt",),
     }
@@ -44,6 +45,7 @@ def road_definitions(contract: Contract) -> dg.Definitions:
             promotion_decision_asset(road),
             audit_record_asset(road),
             release_review_asset(road),
+            capacity_forecast_asset(road),
             drift_report_asset(road),
             toggle_debt_asset(road),
         ],

@@ -1,22 +1,23 @@
 """The resource the assets and sensors work with: the home and the rooms that keep state in it."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.road import STAGE_ASSETS, Road
+from retrain_assets.assets.road import STAGE_ASSETS, Road, cutoff_of
 from retrain_assets.compute import LocalCompute, StageRequest, StageResult
 from retrain_assets.compute.on_spark import SparkCompute
 from retrain_assets.compute.place import ComputePlace
-from retrain_assets.contract import RetrainError
+from retrain_assets.contract import Contract, RetrainError
 from retrain_assets.contract.compute import StageName
 from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
 from retrain_assets.release import ReleaseController
+from retrain_assets.reports.capacity import forecast, measured, over_budget
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -97,7 +98,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         if (settings := road.contract.databricks) is not None and road.is_on_databricks(stage):
             from retrain_assets.compute.databricks import DatabricksCompute
 
-            return DatabricksCompute(settings, self.home)
+            return DatabricksCompute(settings, self.home, before_submit=partial(self._refuse_over_budget, road.contract))
         return SparkCompute() if road.is_on_spark(stage) else LocalCompute()
 
     def run_stage(
@@ -136,6 +137,15 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The failure of a stage, recorded in the ledger; to be raised. It is not retried."""
         self.controller.record_stage_failure(request.model, request.retrain, request.stage, error.line, SYSTEM)
         return dg.Failure(description=error.line, allow_retries=False)
+
+    def _refuse_over_budget(self, contract: Contract, requests: Sequence[StageRequest]) -> None:
+        """Refuse a submission that fits a model where the fit is expected to go beyond what gate training allows."""
+        if "training" not in {request.stage for request in requests}:
+            return
+        retrain = requests[0].retrain
+        known = measured(self.ledger.events(model=contract.model), self.evidence, before=retrain)
+        if (refusal := over_budget(forecast(known, contract, cutoff_of(retrain)), contract)) is not None:
+            raise refusal
 
     def stage_record(self, result: StageResult) -> dict[str, str]:
         """Keep what is recorded of a stage as evidence; its digest as a subject that the ledger names with the stage's gate."""

@@ -73,13 +73,6 @@ def requests_ahead(
     return [retrain_request(platform, road, retrain, later) for later in _after(road, stage, selected)]
 
 
-def is_first_there(road: Road, stage: StageName, selected: Collection[dg.AssetKey]) -> bool:
-    """Whether no earlier stage of the run asks for this one ahead."""
-    earlier = RETRAIN_STAGES[: RETRAIN_STAGES.index(stage)]
-    asking = (one for one in earlier if _is_made_there(road, one, selected))
-    return not any(stage in _after(road, one, selected) for one in asking)
-
-
 def _after(road: Road, stage: StageName, selected: Collection[dg.AssetKey]) -> Iterator[StageName]:
     if not road.is_on_databricks(stage):
         return

@@ -39,6 +39,7 @@ KINDS: Mapping[str, set[str]] = {
     "audit_record": {"html"},
     "release_review": {"html"},
     "drift_report": {"polars"},
+    "capacity_forecast": {"table"},
     "live_traffic": {"parquet"},
     "source": {"parquet"},
     "toggle_debt": {"table"},
@@ -50,6 +51,7 @@ ROLES: Mapping[str, str] = {
     "dataset": "data",
     "feature_snapshot": "data",
     "candidate_model": "training",
+    "capacity_forecast": "training",
     "evaluation_report": "evaluation",
     "drift_report": "evaluation",
     "live_traffic": "experiment",
@@ -103,7 +105,7 @@ class Road:
 
     @property
     def decision_job(self) -> str:
-        """Job that decides about a retrain, writes its audit record, and reviews it when it has ended."""
+        """Job that decides about a retrain, writes its audit record, reviews an ended one, and tells what the next will take."""
         return f"{self.model}_decision"
 
     @property

@@ -1,8 +1,20 @@
 """What the next retrain will take: a forecast of rows, time and cost per stage from those before it."""
 
 from retrain_assets.reports.capacity.budget import over_budget
-from retrain_assets.reports.capacity.forecast import NEEDED, Forecast, StageForecast, forecast
+from retrain_assets.reports.capacity.forecast import NEEDED, Forecast, StageForecast, forecast, next_cutoff, stage_rows
 from retrain_assets.reports.capacity.history import Measured, StageRun, measured
 from retrain_assets.reports.capacity.trend import Estimate
 
-__all__ = ["NEEDED", "Estimate", "Forecast", "Measured", "StageForecast", "StageRun", "forecast", "measured", "over_budget"]
+__all__ = [
+    "NEEDED",
+    "Estimate",
+    "Forecast",
+    "Measured",
+    "StageForecast",
+    "StageRun",
+    "forecast",
+    "measured",
+    "next_cutoff",
+    "over_budget",
+    "stage_rows",
+]

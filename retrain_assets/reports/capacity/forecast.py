@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from retrain_assets.contract import Contract, digest_of
@@ -156,6 +156,19 @@ def forecast(known: Measured, contract: Contract, cutoff: datetime) -> Forecast:
     )
 
 
+def next_cutoff(contract: Contract, now: datetime) -> datetime:
+    """The cut-off of the next retrain: the day of the next tick of ``cadence.cron``, else today.
+
+    Args:
+        contract: the release contract.
+        now: aware.
+    """
+    from cronsim import CronSim
+
+    at = now if contract.cadence.cron is None else next(CronSim(contract.cadence.cron, now.astimezone(UTC)))
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def price_per_hour(contract: Contract, stage: str) -> tuple[float, float] | None:
     """What an hour of a stage costs, at least and at most, by the contract's prices of nodes, else
     ``economics.training_cost_per_hour``; None where it writes neither."""
@@ -169,6 +182,24 @@ def price_per_hour(contract: Contract, stage: str) -> tuple[float, float] | None
     if economics is not None and economics.training_cost_per_hour:
         return economics.training_cost_per_hour, economics.training_cost_per_hour
     return None
+
+
+def stage_rows(found: Forecast) -> list[dict[str, Any]]:
+    """A row for each stage of a forecast: where, how long, for how much, and what that rests on."""
+    rows = []
+    for stage in found.stages:
+        time, cost = stage.seconds, stage.cost
+        rows.append(
+            {
+                "stage": stage.stage,
+                "where": stage.where,
+                "time": duration(time.expected) if time else None,
+                "interval": f"{duration(time.low)} to {duration(time.high)}" if time else None,
+                "cost": f"{cost.expected:,.2f} {found.currency}".strip() if cost else None,
+                "note": stage.note,
+            }
+        )
+    return rows
 
 
 def duration(seconds: float) -> str:
