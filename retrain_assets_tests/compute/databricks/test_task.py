@@ -87,3 +87,71 @@ def test_a_task_answers_as_this_machine_does_and_a_second_time_computes_nothing(
     assert there.run("dataset")[0] == 0
     assert made.stat().st_mtime_ns == stamp
     assert read_json(there.path(there.order.result_path("dataset"))) == answer
+
+
+def test_a_stage_is_not_computed_after_a_closed_gate(there: There) -> None:
+    strict = json.loads(json.dumps(dict(there.world.contract)))
+    strict["gates"]["data"]["min_rows"] = 1_000_000
+    requests = {stage: replace(one, contract=strict) for stage, one in there.order.requests.items()}
+    order = replace(there.order, requests=requests)
+    assert there.run("dataset", order)[0] == 0
+    code, said = there.run("features", order)
+    assert code == 1
+    assert "gate data is not open after dataset (" in said
+    assert "so features was not computed" in said
+    assert not (there.state / "stages" / "parcel_delay" / "2024-03-01" / "features").exists()
+    assert read_json(there.path(order.error_path("features")))["kind"] == "StageError"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"product": {"version": "9.0.0", "digest": "sha256:other"}}, "the job has retrain_assets 0.1.0 (sha256:"),
+        ({"code": {}}, "parcel_team.features.Parcels is another text in the job than at the orchestrator"),
+        ({"inputs": {"features": {"dataset": "sha256:0"}}}, "input 'dataset' is sha256:"),
+    ],
+)
+def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There, changed: dict[str, object], said: str) -> None:
+    assert there.run("dataset")[0] == 0
+    code, told = there.run("features", replace(there.order, **changed))
+    assert code == 1
+    assert said in told
+    assert not there.path(there.order.result_path("features")).exists()
+
+
+def test_the_stages_own_error_is_left_with_what_where_and_remedy(there: There) -> None:
+    for file in (there.state / "source").iterdir():
+        file.write_bytes(b"broken")
+    code, said = there.run("dataset")
+    left = read_json(there.path(there.order.error_path("dataset")))
+    assert code == 1
+    assert left["kind"] == "SourceError"
+    assert "not a readable Parquet file" in left["what"]
+    assert said.splitlines()[-1] == f"{left['where']}: {left['what']}" + (f"; {left['remedy']}" if left["remedy"] else "")
+
+
+def test_what_a_task_says_is_in_numbered_files_and_a_second_try_continues_them(there: There) -> None:
+    there.run("dataset")
+    first = sorted(there.path(there.order.messages("dataset")).iterdir())
+    there.run("dataset")
+    second = sorted(there.path(there.order.messages("dataset")).iterdir(), key=lambda file: int(file.stem))
+    assert len(second) > len(first)
+    messages = [json.loads(line) for file in first for line in file.read_text().splitlines()]
+    assert messages[0]["method"] == "opened"
+    assert messages[-1]["method"] == "closed"
+    checks = [one["params"] for one in messages if one["method"] == "report_asset_check"]
+    verdicts = read_json(there.path(there.order.result_path("dataset")))["result"]["verdicts"]["data"]
+    assert [(one["check_name"], one["passed"]) for one in checks] == [
+        (one["check"], one["outcome"] == "pass") for one in verdicts
+    ]
+
+
+def test_a_job_has_no_dagster(there: There) -> None:
+    """Where the module cannot be imported at all, the task does its work as well."""
+    for wheel in there.wheels[:1]:
+        (wheel / "dagster.py").write_text("raise ImportError('no Dagster in a job')\n")
+    try:
+        code, said = there.run("dataset")
+    finally:
+        (there.wheels[0] / "dagster.py").unlink()
+    assert code == 0, said
