@@ -16,6 +16,7 @@ from retrain_assets.compute.stages.source import read_source, rows_without_time,
 from retrain_assets.contract import Gate, Source, SourceError
 from retrain_assets_tests.compute.conftest import Road
 from retrain_assets_tests.compute.parcels import CUTOFF, Parcels, contract_values, parcels, source_values
+from retrain_assets_tests.compute.test_drift_stage import reported, traffic
 
 START, END = CUTOFF - timedelta(days=10), CUTOFF - timedelta(days=3)
 ROWS = parcels()
@@ -217,3 +218,15 @@ def test_a_table_on_a_volume_is_found_where_volumes_are_mounted(tmp_path: Path, 
     source = Source.model_validate(delta_values(Path("x"), uri="/Volumes/main/s/v/t"))
     assert open_table(source).at.place == "/Volumes/main/s/v/t"
     assert read_source(source, Parcels, START, END).height == 7 * 60
+
+
+def test_a_drift_report_reads_the_newest_version_and_says_which(tmp_path: Path, road: Road) -> None:
+    table = table_of(tmp_path / "t", ROWS.head(10), ROWS)
+    inputs = traffic(road, tmp_path / "traffic")
+    plain, delta = (
+        reported(road, tmp_path / name, inputs, **changes)
+        for name, changes in (("files", {}), ("delta", {"source": delta_values(table)}))
+    )
+    assert delta.metadata["source"]["version"] == 2
+    assert delta.metadata["report"] == plain.metadata["report"]
+    assert "source" not in plain.metadata

@@ -18,7 +18,7 @@ from retrain_assets.compute.stages.drift_reasons import undefined_metrics
 from retrain_assets.compute.stages.live_rows import REQUEST, LiveRows, live_rows, read_traffic, served_rows
 from retrain_assets.compute.stages.reference import estimates_of, score_frame
 from retrain_assets.compute.stages.segment_losses import against_reference, losses_by_segment, row_losses, segment_columns
-from retrain_assets.compute.stages.source import read_source
+from retrain_assets.compute.stages.source import read_source, source_table
 from retrain_assets.contract import Contract, DriftRule, StageError, canonical_json, sha256_hex
 from retrain_assets.drift import (
     DriftReport,
@@ -48,7 +48,8 @@ def drift(request: StageRequest) -> StageResult:
     measures are compared with the champion's own first window of service, and have no value before that window has passed.
 
     Outputs: ``report``, the report's JSON, and ``window``, the sketches of the window over the reference's edges. Metadata:
-    ``report``; ``undefined``, why a metric has no value; ``histograms``, both sketches of the scores and of the worst features.
+    ``report``; ``undefined``, why a metric has no value; ``histograms``, both sketches of the scores and of the worst features;
+    ``source``, the version of a Delta source that was read, the newest unless the contract names one.
 
     Raises:
         SourceError: when the source is not what the contract says.
@@ -65,7 +66,8 @@ def drift(request: StageRequest) -> StageResult:
     start, since = now - rule.window, datetime.fromisoformat(request.parameter("since"))
     bundle = load_bundle(request.input("bundle"), request.parameters.get("bundle_digest"))
     reference = Reference.of(bundle)
-    rows = read_source(contract.source, import_path(contract.source.schema_, "source.schema"), start, now)
+    table = source_table(contract.source)
+    rows = read_source(contract.source, import_path(contract.source.schema_, "source.schema"), start, now, table=table)
     built = _features(rows, bundle, contract)
     served = served_rows(request.input("exposures"), bundle.digest, since, now, segment_columns(contract))
     window = served.filter(pl.col("exposed_at") >= start)
@@ -91,6 +93,7 @@ def drift(request: StageRequest) -> StageResult:
         "undefined": undefined_metrics(report, contract, live, reference.facts),
         "histograms": _histograms(report, reference, features, predictions),
         "bundle_digest": bundle.digest,
+        **({"source": table.at.to_json()} if table is not None else {}),
     }
     outputs = {"report": _written(request, "drift.json", document), "window": _written(request, "window_sketch.json", sketches)}
     return answer(request, outputs, metadata)
