@@ -71,7 +71,7 @@ def succeeded(one: jobs.Run | jobs.RunTask) -> bool:
 
 def is_cancelled(one: jobs.Run | jobs.RunTask) -> bool:
     """Whether somebody stopped it."""
-    return result_of(one) == "CANCELED" or code_of(one) in ("USER_CANCELED", "CANCELED")
+    return result_of(one) == "CANCELED" or (code_of(one) == "USER_CANCELED" and result_of(one) != "TIMEDOUT")
 
 
 def is_fault_of_the_platform(one: jobs.Run | jobs.RunTask) -> bool:

@@ -41,7 +41,9 @@ class Finding:
         return {"subject": self.subject, "holds": self.holds, "said": self.said}
 
 
-def preflight(contract: Contract, settings: DatabricksCompute, client: WorkspaceClient, unit_key: bytes) -> Iterator[Finding]:
+def preflight(
+    contract: Contract, settings: DatabricksCompute, client: WorkspaceClient, unit_key: bytes, registry: str | None = None
+) -> Iterator[Finding]:
     """Ask a workspace for everything that a contract needs of it; nothing is left behind there.
 
     Args:
@@ -49,6 +51,7 @@ def preflight(contract: Contract, settings: DatabricksCompute, client: Workspace
         settings: its ``compute.databricks``.
         client: the workspace, as the orchestrator reaches it.
         unit_key: the secret that this home names units with.
+        registry: schema of Unity Catalog that models are registered in; None where they are registered elsewhere.
     """
     yield from _asked("identity", "workspace", lambda: _identity(client))
     yield from _asked(f"volume {settings.volume}", "volume", lambda: _volume(settings.volume, client))
@@ -67,6 +70,8 @@ def preflight(contract: Contract, settings: DatabricksCompute, client: Workspace
     if settings.warehouse is not None:
         warehouse = settings.warehouse
         yield from _asked(f"warehouse {warehouse}", "workspace", lambda: str(client.warehouses.get(warehouse).name))
+    if registry is not None:
+        yield from _asked(f"registry {registry}", "workspace", lambda: f"schema of {client.schemas.get(registry).owner}")
 
 
 def _asked(subject: str, kind: Subject, ask: Callable[[], str]) -> Iterator[Finding]:

@@ -95,3 +95,13 @@ def test_a_secret_of_another_home_is_told_as_units_would_be_called_otherwise(wor
 def test_a_fault_that_passes_is_no_finding(workspace: Workspace) -> None:
     workspace.misbehave(ServerError(500), on="*spark-versions*")
     assert all(one.holds for one in findings(workspace, contract_on()).values())
+
+
+def test_the_schema_of_the_registry_is_asked_for(workspace: Workspace) -> None:
+    workspace.parts["unity_catalog"].add_schema("main.models")
+    contract = contract_on()
+    settings = contract.databricks
+    assert settings is not None
+    for schema, holds in (("main.models", True), ("main.nothing", False)):
+        found = list(preflight(contract, settings, workspace.client(), UNIT_KEY, schema))
+        assert [one.holds for one in found if one.subject == f"registry {schema}"] == [holds]
