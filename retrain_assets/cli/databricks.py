@@ -31,13 +31,15 @@ def databricks() -> None:
 def check(ctx: click.Context, model: str, as_json: bool) -> None:
     """Ask the workspace for everything MODEL's contract needs of it.
 
-    Identity, volume, table, cluster, job, secret, warehouse: a line each; exits 0 only if a retrain can rely on all of them.
+    Identity, volume, table, cluster, job, secret, warehouse, registry: a line each; exits 0 only if a retrain can rely on all of them.
     """
     from retrain_assets.compute.databricks.preflight import preflight
     from retrain_assets.compute.databricks.workspace import connect
 
     contract, settings = _settings(model)
-    found = list(preflight(contract, settings, connect(), Home.from_environment().unit_key()))
+    home = Home.from_environment()
+    registry = home.registry_schema if home.registry_uri.startswith("databricks") else None
+    found = list(preflight(contract, settings, connect(), home.unit_key(), registry))
     if as_json:
         say_json({"model": model, "holds": all(one.holds for one in found), "findings": [one.to_json() for one in found]})
     else:
