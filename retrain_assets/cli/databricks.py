@@ -31,7 +31,7 @@ def databricks() -> None:
 def check(ctx: click.Context, model: str, as_json: bool) -> None:
     """Ask the workspace for everything MODEL's contract needs of it.
 
-    Identity, volume, table, cluster, job, secret, warehouse, registry: a line each; exits 0 only if a retrain can rely on all of them.
+    Identity, volume, table, cluster, job, secret, warehouse, registry: a line each. Exits 0 only if a retrain can rely on all.
     """
     from retrain_assets.compute.databricks.preflight import preflight
     from retrain_assets.compute.databricks.workspace import connect

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"{USAGE} ({error})\n")
         return 2
-    sys.stdout.write(f"{len(gone)} orders removed\n" + "".join(f"{order}\n" for order in gone))
+    sys.stdout.write(f"{len(gone)} order{'s'[: len(gone) != 1]} removed\n" + "".join(f"{order}\n" for order in gone))
     return 0
 
 
