@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrain_assets.registry import Registry
+from retrain_assets_tests.workspace.fixtures import workspace  # noqa: F401
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,11 +27,12 @@ class Volume:
 
 
 class Volumes:
-    """All volumes of the workspace."""
+    """All volumes of the workspace; ``elsewhere`` locates what the Files API serves below another first part."""
 
     def __init__(self, mount: Path) -> None:
         self.mount = mount
         self.all: dict[str, Volume] = {}
+        self.elsewhere: dict[str, Callable[[str, str, str], Path]] = {}
 
     def add(self, name: str, *, permissions: Mapping[str, set[str]] | None = None) -> Volume:
         """Make a volume, or change who may use it."""
@@ -44,6 +45,8 @@ class Volumes:
     def located(self, uri: str, user: str, need: str) -> Path:
         """The path of a place on a volume; refuses a volume that is not there or not allowed, and paths that leave it."""
         parts = PurePosixPath(uri).parts
+        if len(parts) > 1 and parts[1] in self.elsewhere and ".." not in parts:
+            return self.elsewhere[parts[1]](uri, user, need)
         if len(parts) < 5 or parts[:2] != ("/", "Volumes") or ".." in parts:
             raise ApiError(
                 400, "INVALID_PARAMETER_VALUE", f"Invalid path: {uri}. Use /Volumes/<catalog>/<schema>/<volume>/<path>"
