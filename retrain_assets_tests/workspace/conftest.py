@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from .fixtures import workspace
+from retrain_assets_tests.workspace.fixtures import workspace
 
 __all__ = ["workspace"]

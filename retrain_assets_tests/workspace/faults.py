@@ -140,6 +140,8 @@ class Faults:
 
     def ask(self, fault: Fault, *, on: str, times: int, after: int) -> Asked:
         """Note a fault that is to come."""
+        if not isinstance(fault, Fault):
+            raise TypeError(f"{fault!r} is no Fault of this workspace; import it from retrain_assets_tests.workspace")
         asked = Asked(fault, on, times, after)
         with self._lock:
             self.asked.append(asked)

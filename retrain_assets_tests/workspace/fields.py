@@ -29,10 +29,15 @@ def known_fields(accepts: Any) -> dict[str, Any]:
     """Names and types of the fields that a method, a dataclass or a mapping of them allows."""
     if isinstance(accepts, frozenset):
         return dict(accepts)
-    if dataclasses.is_dataclass(accepts):
+    if is_record(accepts):
         return _hints(accepts)
     hints = get_type_hints(accepts)
     return {name: hints.get(name, Any) for name in inspect.signature(accepts).parameters if name != "self"}
+
+
+def is_record(kind: Any) -> bool:
+    """Whether a type is a dataclass of the SDK."""
+    return dataclasses.is_dataclass(kind)
 
 
 @functools.cache
@@ -59,7 +64,7 @@ def _mismatch(value: Any, kind: Any, where: str) -> str | None:
 
 
 def _flat_mismatch(value: Any, kind: Any, where: str) -> str | None:
-    if dataclasses.is_dataclass(kind):
+    if is_record(kind):
         if not isinstance(value, dict):
             return f"Field '{where}' must be an object, not {type(value).__name__}"
         hints = _hints(kind)

@@ -1,6 +1,7 @@
 """The pytest fixture: an emulated workspace with the volume ``main.retrain.state``.
 
-A conftest that needs it writes ``from ..workspace.fixtures import workspace  # noqa: F401``.
+A conftest that needs it writes ``from retrain_assets_tests.workspace.fixtures import workspace`` and names it in ``__all__``.
+Always import by the whole name: pytest knows this folder by a shorter one too, and two copies do not fit together.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import io
 import pytest
 from databricks.sdk.errors import NotFound
 
-from . import Workspace
+from retrain_assets_tests.workspace import Workspace
 
 STATE = "/Volumes/main/retrain/state"
 

@@ -16,6 +16,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.config import Config
 
 from .faults import Asked, Fault, Faults
+from .machines import ClusterStart
 from .routes import Routes
 from .server import serve
 from .volumes import Volume, Volumes
@@ -30,7 +31,6 @@ class Workspace:
     Args:
         folder: where volumes, DBFS, logs and the scratch directories of tasks are.
         runtime_version: what tasks see as DATABRICKS_RUNTIME_VERSION; None leaves it out.
-        poll_seconds: how often waiting states are looked at inside; not seen from outside.
 
     Attributes:
         url: address of the workspace. token: a personal access token that it takes.
@@ -119,3 +119,9 @@ class Workspace:
     def count(self, method: str, path: str) -> int:
         """How often a method and path were asked for."""
         return self.requests.count((method, path))
+
+    @property
+    def cluster_starts(self) -> list[ClusterStart]:
+        """Every start of a cluster so far: which, for which run and job cluster key."""
+        starts: list[ClusterStart] = self.parts["clusters"].starts
+        return starts
