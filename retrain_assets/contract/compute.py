@@ -53,7 +53,7 @@ class JobCluster(Part):
     spot: bool = Field(default=False, description="Workers on spot capacity; a lost cluster is tried again, see retries.")
     spark_conf: dict[str, str] = Field(default_factory=dict, description="Spark settings of the cluster.")
     env: dict[str, str] = Field(
-        default_factory=dict, description="Environment variables of the cluster; secrets as {{secrets/SCOPE/KEY}}."
+        default_factory=dict, description="Environment variables of the cluster; a secret is written secret:SCOPE/KEY."
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags for cost reports.")
     price_per_node_hour: Price | None = Field(

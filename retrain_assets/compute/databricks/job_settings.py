@@ -134,7 +134,7 @@ def _cluster(cluster: JobCluster, cloud: Cloud) -> compute.ClusterSpec:
         policy_id=cluster.policy,
         data_security_mode=compute.DataSecurityMode.SINGLE_USER,
         spark_conf={**single, **cluster.spark_conf} or None,
-        spark_env_vars=dict(cluster.env) or None,
+        spark_env_vars={name: _secret(value) for name, value in cluster.env.items()} or None,
         custom_tags={**({"ResourceClass": "SingleNode"} if alone else {}), **cluster.tags} or None,
     )
     if cluster.spot and cloud == "aws":
@@ -146,6 +146,11 @@ def _cluster(cluster: JobCluster, cloud: Cloud) -> compute.ClusterSpec:
     elif cluster.spot:
         spec.gcp_attributes = compute.GcpAttributes(availability=compute.GcpAvailability.PREEMPTIBLE_WITH_FALLBACK_GCP)
     return spec
+
+
+def _secret(value: str) -> str:
+    """A reference to a secret as a cluster takes it; in a contract two braces would be a template."""
+    return f"{{{{secrets/{value.removeprefix('secret:')}}}}}" if value.startswith("secret:") else value
 
 
 def cloud_of(host: str) -> Cloud:

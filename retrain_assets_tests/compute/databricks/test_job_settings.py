@@ -119,3 +119,9 @@ def test_a_contract_whose_stages_run_here_has_no_job() -> None:
     values["compute"] = "local"
     with pytest.raises(StageError, match="do not run on Databricks"):
         job_settings(Contract.recorded(values), WHEELS)
+
+
+def test_a_secret_of_the_environment_is_a_reference_that_the_cluster_resolves() -> None:
+    found = settings(cluster={**CLUSTER, "env": {"INDEX": "secret:retrain/index", "A": "b"}})
+    (cluster,) = found.job_clusters or []
+    assert cluster.new_cluster.spark_env_vars == {"INDEX": "{{secrets/retrain/index}}", "A": "b"}
