@@ -1,12 +1,11 @@
 """Asset ``candidate_model``: the fitted bundle, registered straight away as a candidate version."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from retrain_assets.assets.faces import evidence_metadata
 from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
+from retrain_assets.assets.requests import retrain_request
 from retrain_assets.assets.road import Road
 from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
 from retrain_assets.contract import Gate
@@ -37,7 +36,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         verdicts = result.verdicts_of(Gate.TRAINING)
         bundle = result.outputs["bundle"]
         version = platform.registry.register(
-            Path(bundle["uri"]),
+            platform.output_here(retrain_request(platform, road, retrain, "training"), result, "bundle"),
             result.metadata["manifest"],
             bundle["digest"],
             metrics=result.metadata["holdout_metrics"],

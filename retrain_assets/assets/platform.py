@@ -11,7 +11,8 @@ from retrain_assets.assets.road import STAGE_ASSETS, Road, cutoff_of
 from retrain_assets.compute import LocalCompute, StageRequest, StageResult
 from retrain_assets.compute.on_spark import SparkCompute
 from retrain_assets.compute.place import ComputePlace
-from retrain_assets.contract import Contract, RetrainError
+from retrain_assets.compute.places import located
+from retrain_assets.contract import Contract, RetrainError, StageError
 from retrain_assets.contract.compute import StageName
 from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
@@ -132,6 +133,19 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             return place.run(request, run_id=context.run.run_id if context else None, context=context, ahead=ahead)
         except RetrainError as error:
             raise self.failed(request, error) from error
+
+    def output_here(self, request: StageRequest, result: StageResult, output: str) -> Path:
+        """Where an output can be read in this process.
+
+        Raises:
+            Failure: recorded as the stage's, when it stayed on a volume that is not mounted here.
+        """
+        uri = result.outputs[output]["uri"]
+        if (path := located(uri)).exists():
+            return path
+        what = f"the {output} stayed on the volume, and the orchestrator needs it"
+        remedy = "raise compute.databricks.fetch_up_to_mb, or mount the volume here and set RETRAIN_VOLUMES"
+        raise self.failed(request, StageError(what, where=uri, remedy=remedy))
 
     def failed(self, request: StageRequest, error: RetrainError) -> dg.Failure:
         """The failure of a stage, recorded in the ledger; to be raised. It is not retried."""

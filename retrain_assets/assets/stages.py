@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from retrain_assets.assets.faces import evidence_metadata, gate_metadata
+from retrain_assets.assets.place_faces import place_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.requests import requests_ahead, retrain_request
 from retrain_assets.assets.road import FALLBACKS, Road
@@ -56,8 +57,9 @@ def gate_of(road: Road, gate: Gate, verdicts: Sequence[Verdict]) -> dict[str, An
 
 
 def metadata_of(result: StageResult) -> dict[str, Any]:
-    """A stage's metadata and the digests of its outputs, for the asset page."""
+    """A stage's metadata, facts of where it ran, and the digests of its outputs, for the asset page."""
     shown = evidence_metadata(result.metadata)
+    shown |= place_metadata(result)
     shown["outputs"] = dg.MetadataValue.table(
         records=[
             dg.TableRecord({"output": name, "digest": item["digest"], "uri": item["uri"]})

@@ -73,7 +73,9 @@ class Bench:
         """A stored output against its recorded digest."""
         path = self.stored.output(stage, file or stage)
         if not path.exists():
-            return skipped(step, what, f"{path} is not there", recorded, missing=True)
+            left = self.stored.left_on_volume(stage, file or stage)
+            why = f"{left} stayed on the volume, which is not mounted here (RETRAIN_VOLUMES)" if left else f"{path} is not there"
+            return skipped(step, what, why, recorded, missing=True)
         try:
             here = content_digest(path)
         except (RetrainError, OSError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain_assets.bundle import Manifest
+from retrain_assets.compute.places import is_on_volume, located
 from retrain_assets.compute.request import StageResult
 from retrain_assets.contract import Contract, CustodyError, Gate, RetrainError
 from retrain_assets.home import Home
@@ -131,8 +132,17 @@ class Stored:
         return found.get("basis") if isinstance(found, dict) else None
 
     def output(self, stage: str, name: str) -> Path:
-        """Where an output of a stage lies in this home, wherever the home was when the stage ran."""
-        return self.home.stage_dir(self.model, self.retrain, stage) / name
+        """Where an output of a stage lies in this home, wherever the home was when the stage ran; of one that stayed on a volume,
+        where that is mounted."""
+        here = self.home.stage_dir(self.model, self.retrain, stage) / name
+        left = self.left_on_volume(stage, name)
+        return located(left) if left is not None and not here.exists() else here
+
+    def left_on_volume(self, stage: str, name: str) -> str | None:
+        """The place of an output that was not brought home; None where there is none."""
+        result = self.stage(stage)
+        uris = [output["uri"] for output in result.outputs.values()] if result is not None else []
+        return next((uri for uri in uris if is_on_volume(uri) and uri.endswith(f"/{name}")), None)
 
     @cached_property
     def unit_key(self) -> bytes:
