@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.jobs import BaseJob
 
 
 def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -> int:
     """Id of the model's job, whose settings are those of the contract and whose code is in the wheels.
 
-    A job that the contract names is taken as it is: it is somebody else's to keep.
+    A job that the contract names, or that a bundle deployed under the model's name, is taken as it is: somebody else keeps it.
 
     Args:
         client: of the workspace.
@@ -36,11 +37,17 @@ def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -
         if not known:
             made = client.jobs.create(**_arguments(wanted))
             return int(made.job_id or 0)
-        first = min(known, key=lambda job: job.job_id or 0)
+        first = next((job for job in known if _is_deployed(job)), min(known, key=lambda job: job.job_id or 0))
         job_id = int(first.job_id or 0)
-        if ((first.settings and first.settings.tags) or {}).get(SETTINGS_TAG) != digest:
+        if not _is_deployed(first) and ((first.settings and first.settings.tags) or {}).get(SETTINGS_TAG) != digest:
             patiently(lambda: client.jobs.reset(job_id, wanted))
         return job_id
+
+
+def _is_deployed(job: BaseJob) -> bool:
+    """Whether an Asset Bundle keeps the job."""
+    deployment = job.settings.deployment if job.settings else None
+    return deployment is not None and deployment.kind.value == "BUNDLE"
 
 
 def _arguments(settings: object) -> dict[str, Any]:
