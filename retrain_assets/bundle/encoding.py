@@ -49,6 +49,11 @@ class Encoding:
         """Positions of the categorical columns in the matrix."""
         return [index for index, name in enumerate(self.names) if self.kinds[name] == CATEGORICAL]
 
+    @property
+    def feature_types(self) -> list[str]:
+        """What XGBoost is told of the features: ``c`` for categories, ``q`` for the others."""
+        return ["c" if self.kinds[name] == CATEGORICAL else "q" for name in self.names]
+
     def matrix(self, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
         """The (rows, features) matrix: missing values and categories unseen in training become NaN.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -92,10 +92,18 @@ class Manifest:
         return cls(**{**value, **tuples})
 
 
-def environment(threads: int | None = None, lock: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-    """Python, platform, the versions of the packages that can change what a bundle computes, threads of the fit, lock file."""
+def environment(
+    threads: int | None = None, lock: Mapping[str, str | None] | None = None, packages: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Python, platform, the versions of the packages that can change what a bundle computes, threads of the fit, lock file.
+
+    Args:
+        threads: of the fit.
+        lock: the project's lock file.
+        packages: what this bundle's estimator is made of besides :data:`RECORDED_PACKAGES`.
+    """
     versions: dict[str, str] = {}
-    for name in RECORDED_PACKAGES:
+    for name in (*RECORDED_PACKAGES, *packages):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

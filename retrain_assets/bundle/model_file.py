@@ -1,4 +1,5 @@
-"""The fitted model as a file and back: LightGBM in its own text format, scikit-learn estimators as skops; never a pickle."""
+"""The fitted model as a file and back, never a pickle: LightGBM and XGBoost in their own formats, scikit-learn estimators as
+skops, Spark ML models as their coefficients or trees."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from retrain_assets.bundle.skops_file import read_skops, skops_bytes
+from retrain_assets.bundle.spark_file import SPARK_FILE, read_spark
+from retrain_assets.bundle.xgboost_file import XGBOOST_FILE, read_xgboost
 from retrain_assets.contract import CustodyError
 
 Floats = npt.NDArray[np.float64]
 
 LIGHTGBM_FILE, SKOPS_FILE = "model.txt", "model.skops"
+MODEL_FILES = (LIGHTGBM_FILE, SKOPS_FILE, XGBOOST_FILE, SPARK_FILE)
 _FEW_ROWS = 500
 
 
@@ -97,9 +101,10 @@ def read_model(directory: Path, task: str, threads: int | None = None) -> Predic
     Args:
         directory: the bundle's directory.
         task: its task.
-        threads: threads a LightGBM model scores with; see :class:`LightGBMPredictor`.
+        threads: threads a LightGBM or XGBoost model scores with; see :class:`LightGBMPredictor`.
 
     Raises:
+        StageError: when it is a model of XGBoost, which is not installed here.
         CustodyError: when there is no model file or it is not one this product wrote.
     """
     if (path := directory / LIGHTGBM_FILE).exists():
@@ -111,6 +116,10 @@ def read_model(directory: Path, task: str, threads: int | None = None) -> Predic
             raise CustodyError(f"is not a LightGBM model ({error})", where=str(path)) from error
     if (path := directory / SKOPS_FILE).exists():
         return EstimatorPredictor(read_skops(path.read_bytes(), str(path)), task)
+    if (path := directory / XGBOOST_FILE).exists():
+        return read_xgboost(path.read_bytes(), str(path), threads)
+    if (path := directory / SPARK_FILE).exists():
+        return read_spark(path.read_bytes(), str(path), task)
     raise CustodyError(
-        f"has neither {LIGHTGBM_FILE} nor {SKOPS_FILE}", where=str(directory), remedy="take the bundle from the registry again"
+        f"has none of {', '.join(MODEL_FILES)}", where=str(directory), remedy="take the bundle from the registry again"
     )

@@ -7,33 +7,62 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import numpy as np
 
+from retrain_assets.bundle import require_xgboost
 from retrain_assets.compute.code import import_path, source_digest
 from retrain_assets.compute.side_by_side import usable_cores, workers_for
 from retrain_assets.contract import StageError, Trainer
 
-LIGHTGBM_THREADS = 2
-"""Threads of a LightGBM fit where the contract sets none: fixed, because their number is part of the model file."""
+FIXED_THREADS = 2
+"""Threads of a LightGBM or XGBoost fit where the contract sets none: fixed, because their number can change the model file."""
 
 _THREADS = ("n_jobs", "num_threads", "num_thread", "nthread", "nthreads")
-_DISTRIBUTIONS = {"lightgbm": "lightgbm", "sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {
+    "lightgbm": ("lightgbm",),
+    "sklearn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "pyspark": ("pyspark", "pyspark-client", "databricks-connect"),
+}
+
+_CLASSIFICATION = ("LogisticRegression", "DecisionTreeClassifier", "RandomForestClassifier", "GBTClassifier")
+_REGRESSION = ("LinearRegression", "DecisionTreeRegressor", "RandomForestRegressor", "GBTRegressor")
+
+FITTED_BY_SPARK = (
+    "xgboost.spark.SparkXGBClassifier",
+    "xgboost.spark.SparkXGBRegressor",
+    *(f"pyspark.ml.classification.{name}" for name in _CLASSIFICATION),
+    *(f"pyspark.ml.regression.{name}" for name in _REGRESSION),
+)
+"""Estimators that a Spark session fits, whose models are stored and scored without Spark."""
 
 
-def make_estimator(trainer: Trainer) -> Any:
+def make_estimator(trainer: Trainer, **more: Any) -> Any:
     """The unfitted estimator.
+
+    Args:
+        trainer: estimator and its parameters.
+        more: parameters that say how it is given its rows.
 
     Raises:
         StageError: when it cannot be imported or does not take its parameters.
     """
+    if is_fitted_by_spark(trainer) and trainer.estimator not in FITTED_BY_SPARK:
+        raise StageError(
+            "is no estimator whose model can be stored and scored without Spark",
+            where=f"trainer.estimator {trainer.estimator}",
+            remedy=f"write one of {', '.join(FITTED_BY_SPARK)}, or one that fits on one machine",
+        )
+    if trainer.estimator.startswith("xgboost."):
+        require_xgboost(f"trainer.estimator {trainer.estimator}")
     factory = import_path(trainer.estimator, "trainer.estimator")
-    params = keyword_arguments(trainer)
+    params = keyword_arguments(trainer) | more
     try:
         return factory(**params)
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise StageError(
             f"cannot be made with {', '.join(params)}: {error}",
             where=f"trainer.estimator {trainer.estimator}",
@@ -53,7 +82,10 @@ def complete_params(trainer: Trainer) -> dict[str, Any]:
         StageError: as :func:`make_estimator`.
     """
     estimator = make_estimator(trainer)
-    defaults = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    if is_fitted_by_spark(trainer):
+        defaults = {param.name: value for param, value in estimator.extractParamMap().items()}
+    else:
+        defaults = estimator.get_params() if hasattr(estimator, "get_params") else {}
     return {name: _plain(value) for name, value in {**defaults, **keyword_arguments(trainer)}.items()}
 
 
@@ -67,7 +99,10 @@ def threads_of(trainer: Trainer) -> int:
 
 
 def fits_at_once(trainer: Trainer) -> int:
-    """How many fits may run at the same time: what the cores hold, and one where fits could meet in a global generator."""
+    """How many fits may run at the same time: what the cores hold, and one where fits could meet in a global generator, or each
+    have the whole Spark session."""
+    if is_fitted_by_spark(trainer):
+        return 1
     return workers_for(threads_of(trainer)) if _draws_from_its_own(trainer) else 1
 
 
@@ -103,10 +138,9 @@ def estimator_version(trainer: Trainer) -> str:
         StageError: when it is of no package and has no source file.
     """
     root = trainer.estimator.partition(".")[0]
-    names = [_DISTRIBUTIONS[root]] if root in _DISTRIBUTIONS else packages_distributions().get(root, [])
-    released = [f"{name} {version(name)}" for name in names[:1]]
     if root in _DISTRIBUTIONS:
-        return released[0]
+        return " ".join(_release(root))
+    released = [f"{name} {version(name)}" for name in packages_distributions().get(root, [])[:1]]
     try:
         source = [f"source {source_digest(trainer.estimator, 'trainer.estimator')}"]
     except StageError:
@@ -116,9 +150,40 @@ def estimator_version(trainer: Trainer) -> str:
     return ", ".join(released + source)
 
 
+def scoring_packages(trainer: Trainer) -> list[str]:
+    """Packages that score the estimator's model, beyond those every bundle names."""
+    if not trainer.estimator.startswith("xgboost."):
+        return []
+    return [_release("xgboost")[0]]
+
+
 def is_lightgbm(estimator: Any) -> bool:
     """Whether an estimator is LightGBM's own."""
     return type(estimator).__module__.startswith("lightgbm.")
+
+
+def is_xgboost(estimator: Any) -> bool:
+    """Whether an estimator is XGBoost's own, for one machine."""
+    return type(estimator).__module__ == "xgboost.sklearn"
+
+
+def is_fitted_by_spark(trainer: Trainer) -> bool:
+    """Whether the contract names an estimator that needs a Spark session."""
+    return trainer.estimator.startswith(("pyspark.", "xgboost.spark."))
+
+
+def _release(root: str) -> tuple[str, str]:
+    """Distribution and version of a known library; its import name where no distribution is recorded, as on Databricks.
+
+    Raises:
+        StageError: when it is not installed.
+    """
+    for name in _DISTRIBUTIONS[root]:
+        try:
+            return name, version(name)
+        except PackageNotFoundError:
+            continue
+    return root, str(import_path(f"{root}.__version__", "trainer.estimator"))
 
 
 def _draws_from_its_own(trainer: Trainer) -> bool:
@@ -131,10 +196,18 @@ def _repeatable(trainer: Trainer) -> dict[str, Any]:
     if trainer.estimator.startswith("lightgbm."):
         fixed = {"random_state": trainer.seed, "deterministic": True, "force_row_wise": True, "verbosity": -1}
         if not set(_THREADS) & set(trainer.params):
-            fixed["n_jobs"] = LIGHTGBM_THREADS
+            fixed["n_jobs"] = FIXED_THREADS
+    elif trainer.estimator.startswith("xgboost.spark."):
+        fixed = {"random_state": trainer.seed, "verbose": False, "verbosity": 0}
+    elif trainer.estimator.startswith("xgboost."):
+        require_xgboost(f"trainer.estimator {trainer.estimator}")
+        fixed = {"random_state": trainer.seed, "verbosity": 0}
+        if not set(_THREADS) & set(trainer.params):
+            fixed["n_jobs"] = FIXED_THREADS
     else:
         accepted = inspect.signature(import_path(trainer.estimator, "trainer.estimator")).parameters
-        fixed = {"random_state": trainer.seed} if "random_state" in accepted else {}
+        seed = "seed" if is_fitted_by_spark(trainer) else "random_state"
+        fixed = {seed: trainer.seed} if seed in accepted else {}
     return {name: value for name, value in fixed.items() if name not in trainer.params}
 
 

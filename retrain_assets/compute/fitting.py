@@ -6,13 +6,29 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.bundle import Calibration, Encoding, EstimatorPredictor, LightGBMPredictor, Predictor, fit_calibration
-from retrain_assets.compute.estimator import is_lightgbm, make_estimator, repeatable_draws, threads_of
+from retrain_assets.bundle import (
+    Calibration,
+    Encoding,
+    EstimatorPredictor,
+    LightGBMPredictor,
+    Predictor,
+    XGBoostPredictor,
+    fit_calibration,
+)
+from retrain_assets.compute.estimator import (
+    is_fitted_by_spark,
+    is_lightgbm,
+    is_xgboost,
+    make_estimator,
+    repeatable_draws,
+    threads_of,
+)
 from retrain_assets.contract import Contract, StageError
 
 Floats = npt.NDArray[np.float64]
@@ -115,10 +131,14 @@ def fit_model(contract: Contract, encoding: Encoding, matrix: Floats, labels: La
     """
     trainer = contract.trainer
     targets = labels.values if contract.task == "regression" else labels.codes
+    if is_fitted_by_spark(trainer):
+        return _fit_on_spark(contract, encoding, matrix, targets)
     try:
         with repeatable_draws(trainer):
             estimator = make_estimator(trainer)
             options = {"categorical_feature": encoding.categorical_positions} if is_lightgbm(estimator) else {}
+            if is_xgboost(estimator) and encoding.categorical_positions and "feature_types" not in trainer.params:
+                estimator.set_params(feature_types=encoding.feature_types, enable_categorical=True)
             fitted = estimator.fit(matrix, targets, **options)
     except StageError:
         raise
@@ -126,6 +146,8 @@ def fit_model(contract: Contract, encoding: Encoding, matrix: Floats, labels: La
         raise _wrong(f"fit raised {type(error).__name__}: {error}", contract) from error
     if is_lightgbm(fitted):
         return LightGBMPredictor(fitted.booster_, threads=threads_of(trainer))
+    if is_xgboost(fitted):
+        return XGBoostPredictor(fitted.get_booster(), threads=threads_of(trainer))
     return EstimatorPredictor(fitted, contract.task)
 
 
@@ -169,6 +191,15 @@ def quiet_fits() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _fit_on_spark(contract: Contract, encoding: Encoding, matrix: Floats, targets: npt.NDArray[Any]) -> Predictor:
+    """A fit of rows that the driver holds, by the session of the stage."""
+    from retrain_assets.compute.spark.fits import examples_of_matrix, fit_on_spark
+    from retrain_assets.compute.spark.under_way import session_under_way
+
+    session, folder = session_under_way(f"trainer.estimator {contract.trainer.estimator}")
+    return fit_on_spark(contract, encoding, examples_of_matrix(session, matrix, targets), folder)
 
 
 def _wrong(what: str, contract: Contract) -> StageError:
