@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -40,18 +40,25 @@ OUTCOME_COLUMNS: Mapping[str, Dtype] = {"request_id": pl.String, "unit_id": pl.S
 """Columns every outcome has; every further column is a measure."""
 
 
-def conform_exposures(frame: pl.LazyFrame, where: str) -> pl.LazyFrame:
+def conform_exposures(frame: pl.LazyFrame, where: str, needed: Collection[str] = EXPOSURE_COLUMNS) -> pl.LazyFrame:
     """The frame with exactly the documented types, documented columns first.
+
+    Args:
+        frame: exposures.
+        where: for messages.
+        needed: the documented columns that have to be there; a reader of some columns names these.
 
     Raises:
         SourceError: naming every column that is missing or has a type that cannot be taken without loss.
     """
-    return _conform(frame, EXPOSURE_COLUMNS, EXPOSURE_NULLABLE, where, measures=False)
+    columns = {name: kind for name, kind in EXPOSURE_COLUMNS.items() if name in needed}
+    return _conform(frame, columns, EXPOSURE_NULLABLE, where, measures=False)
 
 
-def conform_outcomes(frame: pl.LazyFrame, where: str) -> pl.LazyFrame:
+def conform_outcomes(frame: pl.LazyFrame, where: str, needed: Collection[str] = OUTCOME_COLUMNS) -> pl.LazyFrame:
     """As :func:`conform_exposures`, for outcomes; every measure becomes a 64-bit float."""
-    return _conform(frame, OUTCOME_COLUMNS, frozenset(), where, measures=True)
+    columns = {name: kind for name, kind in OUTCOME_COLUMNS.items() if name in needed}
+    return _conform(frame, columns, frozenset(), where, measures=True)
 
 
 def check_exposures(frame: pl.DataFrame, model: str, where: str) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
+from retrain_assets.compute import StageRequest
+from retrain_assets.compute.place import ComputePlace
+from retrain_assets.compute.places import located
+from retrain_assets.compute.stages.canary_inputs import TABLES
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick
 from retrain_assets.contract import CustodyError, Gate, RetrainError, first_line
+from retrain_assets.contract.compute import Engine
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse
 from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
@@ -18,7 +26,15 @@ from retrain_assets.release import RetrainState, ToggleState
 from retrain_assets.serving.exposure_log import ExposureLog
 
 
-def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: float | None = None, keep: bool = True) -> Look:
+def look_at(
+    home: Home,
+    toggle: ToggleState,
+    now: datetime,
+    *,
+    training_hours: float | None = None,
+    keep: bool = True,
+    elsewhere: Elsewhere | None = None,
+) -> Look:
     """Champion against challenger as of ``now``, from the exposures and outcomes of one toggle.
 
     Records that cannot be read or summed give a look that says so: its health fails, and nothing can be promoted on it.
@@ -30,6 +46,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         training_hours: time the retrain's training took, for its net value; None when it is not known.
         keep: whether the next look counts on from what this one read. Only one that is recorded does, so that each recorded look
             can be computed again to the last bit.
+        elsewhere: where the stage ``canary`` runs; None: here, from what came since the last look.
 
     Raises:
         RetrainError: when the toggle has not been armed.
@@ -40,7 +57,7 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
         raise RetrainError(f"toggle {toggle.name} has not been armed", remedy="wait for the gates before traffic")
     plan, before = Plan.from_contract(toggle.terms), look_before(home, toggle)
     return analyse(
-        _seen(home, toggle, toggle.armed_at, now, keep=keep),
+        _seen(home, toggle, toggle.armed_at, now, keep=keep, elsewhere=elsewhere),
         plan if toggle.active else replace(plan, outcome_window=None),  # where it ended, no traffic is missed
         stage=toggle.stage,
         revision=toggle.stage_revision,
@@ -52,7 +69,52 @@ def look_at(home: Home, toggle: ToggleState, now: datetime, *, training_hours: f
     )
 
 
-def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime, *, keep: bool) -> CanaryData:
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another place where exposures and outcomes are counted and summed, in full at every look.
+
+    Args:
+        place: runs the stage ``canary``.
+        engine: with one process or by the executors of Spark.
+        parameters: further parameters of the stage: tables by name, the meaning of an inference table.
+        run_id: the orchestrator's run.
+        context: the Dagster execution context of the asset that looks.
+    """
+
+    place: ComputePlace
+    engine: Engine = "spark"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
+    context: Any = None
+
+    def seen(self, home: Home, toggle: ToggleState, terms: Terms, now: datetime) -> CanaryData:
+        """What the stage gives.
+
+        Raises:
+            RetrainError: when it cannot give it.
+            OSError: when its answer cannot be read.
+        """
+        traffic = {"exposures": home.exposures_dir(toggle.model), "outcomes": home.outcomes_dir(toggle.model)}
+        tables = self.parameters.get(TABLES, {})
+        for path in traffic.values():
+            path.mkdir(parents=True, exist_ok=True)
+        request = StageRequest(
+            "canary",
+            toggle.model,
+            toggle.retrain,
+            toggle.contract,
+            {name: str(path) for name, path in traffic.items() if "table" not in tables.get(name, {})},
+            str(home.stage_dir(toggle.model, toggle.retrain, "canary")),
+            {**terms.parameters, "now": now.isoformat(), **self.parameters},
+            engine=self.engine,
+        )
+        result = self.place.run(request, run_id=self.run_id, context=self.context)
+        return CanaryData.from_json(json.loads(located(result.outputs["data"]["uri"]).read_bytes()))
+
+
+def _seen(
+    home: Home, toggle: ToggleState, armed_at: datetime, now: datetime, *, keep: bool, elsewhere: Elsewhere | None
+) -> CanaryData:
     """What the toggle's experiment has seen, matured units only; with ``problem`` where the records cannot be read or summed.
 
     Reads files that came since the last time; what is known from before is a cache below the home that may be deleted any time.
@@ -60,6 +122,8 @@ def _seen(home: Home, toggle: ToggleState, armed_at: datetime, now: datetime, *,
     log = ExposureLog(home)
     try:
         terms = Terms(toggle.terms, toggle.name, toggle.stage_started, toggle.shares, armed_at)
+        if elsewhere is not None:
+            return elsewhere.seen(home, toggle, terms, now)
         exposures, outcomes = log.exposure_batches(toggle.model), log.outcome_batches(toggle.model)
         return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now, keep=keep)
     except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:

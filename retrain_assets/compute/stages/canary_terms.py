@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from retrain_assets.contract import Contract, Guardrail, StageError, Success
 from retrain_assets.contract.experiment import EXPOSURE_MEASURES
 
 CHAMPION_SCORE = "champion_score"
 PRE_PERIOD = "pre_period"
+PARAMETERS = ("toggle", "stage_started", "shares", "armed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,51 @@ class Terms:
             raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
         if missing := sorted(set(self.stage_started) - set(self.shares)):
             raise StageError(f"revision {missing[0]} has no share", where="canary shares", remedy="pass one share per revision")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        return {"contract": self.contract.to_json(), **self.parameters}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Terms:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            StageError: for a revision or time that is none.
+        """
+        return cls.of(Contract.recorded(value["contract"]), value)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of them a stage request says beside its contract, JSON-able."""
+        return {
+            "toggle": self.toggle,
+            "stage_started": {str(revision): moment.isoformat() for revision, moment in sorted(self.stage_started.items())},
+            "shares": {str(revision): share for revision, share in sorted(self.shares.items())},
+            "armed_at": self.armed_at.isoformat(),
+        }
+
+    @classmethod
+    def of(cls, contract: Contract, parameters: Mapping[str, Any]) -> Terms:
+        """The terms of a contract and of :attr:`parameters`.
+
+        Raises:
+            StageError: for a parameter that is missing, a revision or time that is none.
+        """
+        try:
+            return cls(
+                contract,
+                parameters["toggle"],
+                {int(revision): datetime.fromisoformat(moment) for revision, moment in parameters["stage_started"].items()},
+                {int(revision): float(share) for revision, share in parameters["shares"].items()},
+                datetime.fromisoformat(parameters["armed_at"]),
+            )
+        except KeyError as error:
+            raise StageError(f"{error} is missing", where="canary parameters", remedy=f"pass {', '.join(PARAMETERS)}") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StageError(
+                f"cannot be read ({error})", where="canary parameters", remedy="write revisions as numbers, times as ISO-8601"
+            ) from error
 
     @property
     def window(self) -> timedelta:

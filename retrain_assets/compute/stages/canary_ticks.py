@@ -62,7 +62,7 @@ class State:
 def tick(
     directory: Path, exposures: Sequence[Batch], outcomes: Sequence[Batch], terms: Terms, now: datetime, *, keep: bool = True
 ) -> CanaryData:
-    """What a canary has seen up to now, as :func:`canary_aggregation.aggregate` gives it, from the files that came since the last tick.
+    """What a canary has seen up to now, as :func:`canary_aggregation.aggregate` gives it, from the files since the last tick.
 
     Args:
         directory: of this toggle alone; made when it is not there. What another version or other terms left in it is not used.

@@ -1,0 +1,27 @@
+"""Stage ``canary`` on Spark: the executors count and sum, the driver adds."""
+
+from __future__ import annotations
+
+from retrain_assets.compute.request import StageRequest, StageResult
+from retrain_assets.compute.spark.canary_aggregation import aggregate_spark
+from retrain_assets.compute.spark.canary_inputs import frames_of
+from retrain_assets.compute.stages.canary import answered, terms_of
+from retrain_assets.compute.stages.canary_inputs import Place
+
+
+def canary(request: StageRequest) -> StageResult:
+    """As :func:`retrain_assets.compute.stages.canary.canary`, by the executors of a Spark session.
+
+    Metadata also has ``moved``: rows, parts, bytes that executors gave each other, bytes of sums that came to the driver.
+
+    Raises:
+        StageError: as there.
+        SourceError: as there.
+    """
+    from retrain_assets.compute.spark.session import session_of
+
+    terms, now = terms_of(request)
+    session = session_of(terms.contract.spark)
+    exposures, outcomes = (frames_of(session, Place.of(request, name)) for name in ("exposures", "outcomes"))
+    data, moved = aggregate_spark(exposures, outcomes, terms, now)
+    return answered(request, data, {"moved": moved.to_json()})

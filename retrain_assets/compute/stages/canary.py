@@ -1,0 +1,76 @@
+"""Stage ``canary``: from exposures and outcomes to the sufficient statistics that a look starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from retrain_assets.compute.request import StageRequest, StageResult, answer
+from retrain_assets.compute.stages.canary_aggregation import aggregate
+from retrain_assets.compute.stages.canary_inputs import Place, record_batches
+from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.contract import StageError, canonical_json, sha256_hex
+from retrain_assets.experiment import CanaryData
+
+DATA = "canary.json"
+"""File with the data, canonical JSON."""
+
+
+def canary(request: StageRequest) -> StageResult:
+    """Count and sum what a canary has seen.
+
+    Inputs: ``exposures`` and ``outcomes``, each a Parquet file, a folder of them, or a Delta table's folder
+    (docs/data-formats.md); or by name in the parameter ``tables``. Parameters: ``toggle``, ``stage_started`` and ``shares`` (by
+    toggle revision), ``armed_at`` and ``now`` (ISO-8601 with offset); ``inference_table`` where ``exposures`` is an inference
+    table of Databricks Model Serving (:class:`~retrain_assets.compute.stages.canary_inference.InferenceTable`).
+
+    Outputs: ``data``, the JSON of a :class:`~retrain_assets.experiment.CanaryData`. Metadata: rows read and left out.
+
+    Raises:
+        StageError: for a missing column, a wrong type, an unknown arm, or a revision without a share.
+        SourceError: for a file that cannot be read or has not the documented columns.
+    """
+    terms, now = terms_of(request)
+    data = aggregate(
+        record_batches(Place.of(request, "exposures")),
+        record_batches(Place.of(request, "outcomes")),
+        contract=terms.contract,
+        toggle=terms.toggle,
+        stage_started=terms.stage_started,
+        shares=terms.shares,
+        now=now,
+        armed_at=terms.armed_at,
+    )
+    return answered(request, data, {})
+
+
+def terms_of(request: StageRequest) -> tuple[Terms, datetime]:
+    """What is counted, and the time of the look, UTC.
+
+    Raises:
+        StageError: for a parameter that is missing or cannot be read.
+    """
+    terms, text = Terms.of(request.parsed_contract(), request.parameters), request.parameter("now")
+    try:
+        now = datetime.fromisoformat(text)
+    except (ValueError, TypeError) as error:
+        raise StageError(f"now is {text!r}", where="canary parameters", remedy="write a time as ISO-8601 with offset") from error
+    if now.tzinfo is None:
+        raise StageError("now has no time zone", where="canary parameters", remedy="write a time as ISO-8601 with offset")
+    return terms, now.astimezone(UTC)
+
+
+def answered(request: StageRequest, data: CanaryData, facts: Mapping[str, Any]) -> StageResult:
+    """The result: the data as canonical JSON, its digest, and facts beside the counts of rows."""
+    request.directory.mkdir(parents=True, exist_ok=True)
+    path, text = request.directory / DATA, canonical_json(data.to_json())
+    path.write_bytes(text)
+    counts = {
+        name: getattr(data, name)
+        for name in (
+            *("exposures", "outcomes", "future_rows", "unknown_revisions", "cross_arm_units", "duplicate_exposures"),
+            *("duplicate_outcomes", "unknown_outcomes", "outcomes_before_exposure", "late_outcomes"),
+        )
+    }
+    return answer(request, {"data": (path, "sha256:" + sha256_hex(text))}, {**counts, **facts})
