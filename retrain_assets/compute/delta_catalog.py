@@ -74,7 +74,10 @@ def has_delta(session: SparkSession) -> bool:
 
     try:
         _ = session.read.format("delta").load("/no/such/table").schema
-    except PySparkException as error:
+    except Exception as error:
+        # Spark 4.3 hands on what the JVM raises for a data source it has not, instead of an error of its own.
+        if not isinstance(error, PySparkException) and "DATA_SOURCE_NOT_FOUND" not in str(error):
+            raise
         return "DATA_SOURCE_NOT_FOUND" not in str(error)
     return True
 
