@@ -100,7 +100,9 @@ def _reader(session: Session) -> PipesMessageReader:
     from dagster import PipesMessageReader
 
     class Messages(PipesMessageReader):
-        """Hands the session's messages to Dagster's handler."""
+        """Hands the session's messages to Dagster's handler. One task writes them; Dagster warns of its own default of that."""
+
+        expected_writer_count = 1
 
         @contextmanager
         def read_messages(self, handler: Any) -> Iterator[dict[str, Any]]:
