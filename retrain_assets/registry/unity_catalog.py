@@ -97,23 +97,28 @@ class UnityCatalogRegistry(Registry):
     def _settled(self, versions: Versions, version: str, digest: str) -> str:
         """The version, once the catalog shows it; an older one of the same bundle where another process was faster."""
         deadline, pause = time.monotonic() + VISIBLE_SECONDS, 0.1
-        while int(version) not in versions.listed() and time.monotonic() < deadline:
+        while True:
+            own = _of_bundle(versions, digest)
+            first = _first_ready(own)
+            if first is not None and int(version) in versions.listed():
+                break
+            if time.monotonic() > deadline:
+                remedy = "run the step again; the version is found then"
+                raise RegistryUnavailable(
+                    f"version {version} does not show within {VISIBLE_SECONDS} s", where=versions.name, remedy=remedy
+                )
             time.sleep(pause)
             pause = min(2 * pause, 5.0)
-        own = _of_bundle(versions, digest)
-        first = _first_ready(own)
-        if first is None:
-            raise RegistryUnavailable(
-                f"version {version} does not show within {VISIBLE_SECONDS} s", where=versions.name, remedy="run the step again"
-            )
         if int(first) < int(version):
-            versions.delete(next(found for found in own if str(found.version) == version))
+            for found in own:
+                if str(found.version) == version:
+                    versions.delete(found)
         return first
 
     def download(self, model: str, version: str) -> Path:
         """The bundle directory of a version, as :meth:`Registry.download`; fetched once a process, and gone with it."""
         found = self.version(model, version)
-        place = _scratch() / sha256_hex(f"{self.registry_uri} {self.name_of(model)} {version} {found.bundle}".encode())[:32]
+        place = _scratch() / sha256_hex(f"{self._workspace.address} {self.name_of(model)} {version} {found.bundle}".encode())[:32]
         if not place.exists():
             with self._answering():
                 self._fetch(model, version, place)

@@ -41,6 +41,11 @@ class Workspace:
         """The profile of ``~/.databrickscfg`` that the URI names."""
         return self.registry_uri.partition("://")[2] or None
 
+    @property
+    def address(self) -> str:
+        """Which workspace this is, by profile or by host."""
+        return self.profile or os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE") or ""
+
     def client(self) -> Any:
         """An ``MlflowClient``; the first one of a process asks for the schema, so that a wrong setting has its own line.
 
@@ -87,9 +92,9 @@ class Workspace:
 
     def refusal(self, error: BaseException) -> RetrainError:
         """The line for an error of MLflow, of the SDK or of the network."""
-        text, code = first_line(error), str(getattr(error, "error_code", "") or "")
+        text, code = _said(error), str(getattr(error, "error_code", "") or "")
         where = f"{self.registry_uri} {self.schema}"
-        if code == "UNAUTHENTICATED" or "access token" in text.lower():
+        if code == "UNAUTHENTICATED" or _about_token(text):
             return _token(text)
         if code == "PERMISSION_DENIED":
             remedy = f"the caller needs {PRIVILEGES} on RETRAIN_REGISTRY_SCHEMA={self.schema} and edit rights on the experiment"
@@ -117,26 +122,35 @@ def _reach(profile: str | None, schema: str, host: str | None, token: str) -> No
     except ValueError as error:
         raise _setting(
             setting,
-            f"nothing says which workspace this is ({first_line(error)})",
+            f"nothing says which workspace this is ({_said(error)})",
             "set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile: MLFLOW_TRACKING_URI=databricks://PROFILE",
         ) from error
     named = f"RETRAIN_REGISTRY_SCHEMA={schema}"
     try:
         WorkspaceClient(config=config).schemas.get(schema)
     except Unauthenticated as error:
-        raise _token(first_line(error)) from error
+        raise _token(_said(error)) from error
     except NotFound as error:
-        raise _setting(named, f"there is no such schema ({first_line(error)})", "create it, or name another") from error
+        raise _setting(named, f"there is no such schema ({_said(error)})", "create it, or name another") from error
     except PermissionDenied as error:
-        if "token" in str(error).lower():
-            raise _token(first_line(error)) from error
-        raise _setting(named, f"it may not be used ({first_line(error)})", f"grant the caller {PRIVILEGES} on it") from error
+        if _about_token(_said(error)):
+            raise _token(_said(error)) from error
+        raise _setting(named, f"it may not be used ({_said(error)})", f"grant the caller {PRIVILEGES} on it") from error
     except (DatabricksError, requests.RequestException, OSError, ValueError) as error:
         raise _setting(
             f"{setting}{'' if profile else f'={config.host}'}",
-            f"does not answer as a Databricks workspace ({first_line(error)})",
+            f"does not answer as a Databricks workspace ({_said(error)})",
             "set it to the address of the workspace, such as https://adb-1234567890.7.azuredatabricks.net",
         ) from error
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, without the settings that the SDK adds to it."""
+    return first_line(error).partition(". Config: ")[0]
+
+
+def _about_token(text: str) -> bool:
+    return bool(re.search(r"access token|token is expired|credential was not sent", text, re.IGNORECASE))
 
 
 def _setting(where: str, what: str, remedy: str) -> RegistryUnavailable:

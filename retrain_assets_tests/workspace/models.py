@@ -126,6 +126,10 @@ class Models:
 
         return answer
 
+    def hide(self, name: str, number: str, *, searches: int) -> None:
+        """The next searches for versions do not show this one."""
+        self._hidden[name, number] = searches
+
     def model(self, user: str, name: str, *privileges: str) -> Model:
         """A model that the user may see; refuses short names, schemas that may not be used, and what is not there."""
         self.require_place(user, name)

@@ -1,4 +1,4 @@
-"""The files of model versions and of MLflow's logged models and runs: below ``/Models`` and ``/WorkspaceInternal`` of the Files API.
+"""The files of model versions, logged models and runs: below ``/Models`` and ``/WorkspaceInternal`` of the Files API.
 
 MLflow's client takes signed addresses for a catalog in default storage, and the Files API where the workspace says so.
 """
