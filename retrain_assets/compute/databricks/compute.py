@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.answers import Answer, Answers
@@ -84,6 +85,8 @@ class DatabricksCompute:
                 answer, facts = self._awaited(request, under_way, session)
         _refuse_other_checks(answer.result, session.reported, facts["run_page_url"])
         result, there = self._answers.home(answer, self._settings.fetch_up_to_mb)
+        ended = facts.pop("ended_at_ms")
+        facts["after_end_seconds"] = round(time() - ended / 1000, 3) if ended else None
         told = {**facts, "there": there, "order": under_way.folder, "inputs": dict(answer.inputs)}
         result = replace(result, run={**result.run, "dagster_run_id": run_id, "databricks": told})
         _write(request.directory / RESULT, {**result.to_json(), "basis": basis})

@@ -36,6 +36,7 @@ def run_facts(client: WorkspaceClient, contract: Contract, job_id: int, run: job
         "queue_seconds": seconds(task.queue_duration),
         "setup_seconds": setup,
         "execution_seconds": execution,
+        "ended_at_ms": task.end_time,
         "cost": cost_estimate(contract, setup + execution),
     }
 

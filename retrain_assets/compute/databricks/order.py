@@ -103,8 +103,8 @@ class Order:
 
 
 def product_facts() -> dict[str, str]:
-    """Version and digest of the product in this process."""
-    return {"version": __version__, "digest": product_digest()}
+    """Version and digest of the product as its files are now: those that go into its wheel."""
+    return {"version": __version__, "digest": product_digest.__wrapped__()}
 
 
 def code_digests(contract: Contract) -> dict[str, str]:
@@ -141,4 +141,4 @@ def refuse_skew(order: Order, contract: Contract) -> None:
 def token_of(requests: Sequence[StageRequest], code: Mapping[str, str], attempt: int) -> str:
     """The name of an order and of its run, 40 characters: the same for what is asked with the same code at the same attempt."""
     asked = [[one.stage, one.digest] for one in requests]
-    return digest_of({"asked": asked, "code": dict(code), "product": product_digest(), "attempt": attempt})[7:47]
+    return digest_of({"asked": asked, "code": dict(code), "product": product_facts(), "attempt": attempt})[7:47]

@@ -41,7 +41,7 @@ class UnderWay:
         """Whether it asks for a stage with this digest and this code."""
         return code == self.code and (stage, digest) in zip(self.stages, self.digests, strict=True)
 
-    def begun(self, run_id: int) -> UnderWay:
+    def begun(self, run_id: int | None) -> UnderWay:
         """The same with its run."""
         return replace(self, run_id=run_id)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,10 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def environment(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The orchestrator knows the workspace; it has no volume mounted."""
+    """The orchestrator knows the workspace and has no volume mounted; tasks calculate with the same instructions of the processor."""
     monkeypatch.setenv("DATABRICKS_HOST", workspace.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.token)
+    workspace.task_environment |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
 
 
 @pytest.fixture

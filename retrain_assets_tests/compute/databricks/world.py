@@ -17,6 +17,7 @@ from retrain_assets.contract.compute import RETRAIN_STAGES
 from retrain_assets.home import Home
 from retrain_assets_tests.compute import parcels
 from retrain_assets_tests.compute.parcels import CUTOFF, contract_values, write_source
+from retrain_assets_tests.workspace import Workspace
 
 VOLUME = "/Volumes/main/retrain/state"
 TEAM = "parcel_team"
@@ -37,7 +38,7 @@ def contract_there(**changes: Any) -> dict[str, Any]:
     values = contract_values(Path("unused"))
     values["source"] |= {"uri": "${RETRAIN_HOME}/source/*.parquet", "schema": f"{TEAM}.features.Parcels"}
     values["features"] = f"{TEAM}.features.build"
-    settings = {"volume": VOLUME, "cluster": CLUSTER, "poll": "1s", "start_timeout": "60s"}
+    settings = {"volume": VOLUME, "cluster": CLUSTER, "poll": "0.2s", "start_timeout": "60s"}
     values["compute"] = {"databricks": {**settings, **changes}}
     return Contract.model_validate(values).to_json()
 
@@ -97,3 +98,8 @@ def run_task(folder: str, stage: str, environment: Mapping[str, str], path: Sequ
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def run_ids(workspace: Workspace) -> list[int]:
+    """Ids of all runs that were begun."""
+    return sorted(int(run.run_id or 0) for run in workspace.client().jobs.list_runs(expand_tasks=False))
