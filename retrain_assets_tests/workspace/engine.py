@@ -27,6 +27,7 @@ from .processes import TaskProcess, command_of, environment_of
 from .records import ENDED, SUCCEEDED, Attempt, Life, Outcome, RunRecord, Told
 from .references import UnknownReference, resolved
 from .routes import ApiError
+from .spark_settings import write_spark_settings
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -165,7 +166,9 @@ class Engine:
         scratch = self._workspace.folder / "scratch" / str(attempt.run_id)
         cluster = attempt.cluster
         given: Mapping[str, str] = {} if cluster is None else cluster.environment
-        environment = environment_of(self._workspace, given, wheels, scratch, self._task_token)
+        environment = environment_of(
+            self._workspace, given, wheels, scratch, write_spark_settings(scratch, cluster), self._task_token
+        )
         fault = self._workspace.faults.take(DuringTask, attempt.key)
         limit = task.timeout_seconds or 0
         with run.changed:

@@ -7,6 +7,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
+from zlib import crc32
 
 from databricks.sdk.oauth import OidcEndpoints
 from databricks.sdk.service.iam import ComplexValue, Name, User
@@ -50,7 +51,7 @@ class Identity:
     def me(self, request: Request) -> Payload:
         """The user or service principal of the token; the workspace's id is in a header."""
         user = User(
-            id=str(abs(hash(request.user)) % 10**15),
+            id=str(crc32(request.user.encode())),
             user_name=request.user,
             display_name=request.user.partition("@")[0],
             active=True,

@@ -133,13 +133,19 @@ def command_of(workspace: Workspace, task: Task) -> list[str]:
 
 
 def environment_of(
-    workspace: Workspace, cluster_environment: Mapping[str, str], wheels: Sequence[Path], scratch: Path, token: str
+    workspace: Workspace,
+    cluster_environment: Mapping[str, str],
+    wheels: Sequence[Path],
+    scratch: Path,
+    spark_settings: Path,
+    token: str,
 ) -> dict[str, str]:
     """What a process sees on a Databricks node, and nothing of the process that the workspace runs in."""
     runtime = {} if workspace.runtime_version is None else {"DATABRICKS_RUNTIME_VERSION": workspace.runtime_version}
     return {
         **workspace.passed_on(),
         "HOME": str(scratch),
+        "SPARK_CONF_DIR": str(spark_settings),
         "TMPDIR": str(scratch),
         "DO_NOT_TRACK": "true",
         "PYTHONUNBUFFERED": "1",

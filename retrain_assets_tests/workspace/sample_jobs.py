@@ -49,6 +49,10 @@ def tell():
     told = {"environment": dict(os.environ), "cwd": os.getcwd(), "arguments": sys.argv[1:], "file": __file__}
     (volume / "told.json").write_text(json.dumps(told))
 
+def tell_and_wait():
+    tell()
+    time.sleep(60)
+
 def fail_first_time():
     marker = pathlib.Path(os.environ["RETRAIN_VOLUMES"], "main/retrain/state/tried")
     if not marker.exists():

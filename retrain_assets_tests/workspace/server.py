@@ -135,6 +135,7 @@ class _Connection(BaseHTTPRequestHandler):
             _after(fault)
         if not isinstance(answer, Payload):
             sent = {} if answer is None else answer.as_dict()
+            workspace.answers[route.method, route.pattern] = (type(answer), sent)
             answer = Payload(json.dumps(sent).encode(), headers={"Content-Type": "application/json"})
         return _truncated(answer, fault) if isinstance(fault, TruncatedDownload) else answer
 

@@ -37,6 +37,7 @@ class Workspace:
         root: folder that volumes are mounted at (RETRAIN_VOLUMES); ``/Volumes/a/b/c`` is ``root/a/b/c``.
         dbfs: folder that DBFS is mounted at.
         requests: method and path of every request so far, tasks' own requests included.
+        answers: the last answer of each route (method and pattern): type and JSON object.
         environment: what a process needs in its environment to speak to the workspace and see its volumes.
         task_environment: what tasks get on top of a runtime's environment.
         parts: state of each API by name (``jobs``, ``clusters``, ``secrets``, ...).
@@ -54,6 +55,7 @@ class Workspace:
         self.token = f"dapi{secrets.token_hex(16)}"
         self.tokens: dict[str, str] = {self.token: self.user}
         self.requests: list[tuple[str, str]] = []
+        self.answers: dict[tuple[str, str], tuple[type, dict[str, Any]]] = {}
         self.task_environment: dict[str, str] = {}
         self.faults = Faults()
         self.routes = Routes()
