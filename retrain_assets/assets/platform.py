@@ -130,7 +130,9 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
             what = f"{road.model} {retrain} is decided ({known.decision.decision}) and its stage {stage} has no intact result"
             raise dg.Failure(description=f"{what}; launch a new retrain", allow_retries=False)
         try:
-            return place.run(request, run_id=context.run.run_id if context else None, context=context, ahead=ahead)
+            if context is None:
+                return place.run(request, ahead=ahead)
+            return place.run(request, run_id=context.run.run_id, context=context.op_execution_context, ahead=ahead)
         except RetrainError as error:
             raise self.failed(request, error) from error
 
