@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.contract import StageError, canonical_json, digest_of
+from retrain_assets.compute.parts import StoredTable, about_metadata, remove_parts
+from retrain_assets.contract import StageError, digest_of
 
-ABOUT = "retrain_assets"
-"""Key of the facts about a table in its Parquet file's metadata."""
+WINDOWS = ("train", "holdout")
+"""The tables of a snapshot; each is a file ``NAME.parquet``, or a folder of that name with its parts."""
 
 
 def frame_digest(frame: pl.DataFrame) -> str:
@@ -29,13 +30,28 @@ def frame_digest(frame: pl.DataFrame) -> str:
     Raises:
         StageError: for a nested or otherwise unsupported column type.
     """
+    return pieces_digest(frame.schema, frame.height, lambda name: [frame[name]])
+
+
+def pieces_digest(schema: Mapping[str, pl.DataType], rows: int, pieces: Callable[[str], Iterable[pl.Series]]) -> str:
+    """What :func:`frame_digest` gives, of a table in pieces: one column at a time, each piece seen two or three times.
+
+    Args:
+        schema: type by name, in order.
+        rows: number of rows.
+        pieces: the pieces of a column in the order of the rows; asked anew for each pass.
+
+    Raises:
+        StageError: as :func:`frame_digest`.
+    """
     columns = []
-    for name, dtype in frame.schema.items():
-        hasher = hashlib.sha256(frame[name].is_not_null().to_numpy().astype(np.uint8).tobytes())
-        for part in _value_bytes(frame[name]):
-            hasher.update(part)
+    for name, dtype in schema.items():
+        hasher = hashlib.sha256()
+        for written in (_validity_bytes, *_value_bytes(name, dtype)):
+            for piece in pieces(name):
+                hasher.update(written(piece))
         columns.append({"name": name, "type": str(_content_type(dtype)), "sha256": hasher.hexdigest()})
-    return digest_of({"rows": frame.height, "columns": columns})
+    return digest_of({"rows": rows, "columns": columns})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,58 +77,97 @@ class Tables:
 def write_tables(folder: Path, tables: Tables) -> None:
     """Write ``train.parquet`` and ``holdout.parquet``, the facts in the metadata of each file."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = canonical_json(dict(tables.about)).decode()
-    for name, frame in (("train", tables.train), ("holdout", tables.holdout)):
-        frame.write_parquet(folder / f"{name}.parquet", compression="zstd", row_group_size=100_000, metadata={ABOUT: text})
+    for name, frame in zip(WINDOWS, (tables.train, tables.holdout), strict=True):
+        path = folder / f"{name}.parquet"
+        remove_parts(path)
+        frame.write_parquet(path, compression="zstd", row_group_size=100_000, metadata=about_metadata(tables.about))
 
 
 def read_tables(folder: Path) -> Tables:
-    """What :func:`write_tables` wrote.
+    """What :func:`write_tables` or a Spark session wrote, all rows of it.
 
     Raises:
         StageError: when a file is missing or unreadable, or the two do not belong together.
     """
-    frames: dict[str, pl.DataFrame] = {}
-    facts: dict[str, Any] = {}
-    for name in ("train", "holdout"):
-        path = folder / f"{name}.parquet"
-        try:
-            facts[name] = json.loads(pl.read_parquet_metadata(path).get(ABOUT, "null"))
-            frames[name] = pl.read_parquet(path, glob=False)
-        except (OSError, pl.exceptions.ComputeError) as error:
-            raise StageError(f"cannot be read ({error})", where=str(path), remedy="run the stage that writes it again") from error
-    if facts["train"] is None or facts["train"] != facts["holdout"]:
+    about = read_about(folder)
+    train, holdout = (stored.read() for stored in _stored(folder))
+    return Tables(train, holdout, about)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The facts about stored tables, without their rows.
+
+    Raises:
+        StageError: as :func:`read_tables`.
+    """
+    facts = [stored.about for stored in _stored(folder)]
+    if facts[0] is None or facts[0] != facts[1]:
         raise StageError(
             "train and holdout do not belong together", where=str(folder), remedy="run the stage that writes them again"
         )
-    return Tables(frames["train"], frames["holdout"], facts["train"])
+    found: dict[str, Any] = facts[0]
+    return found
+
+
+def stored_digest(folder: Path) -> str:
+    """The digest of stored tables, as :attr:`Tables.digest`; in memory at most one column of one part at a time.
+
+    Raises:
+        StageError: as :func:`read_tables`.
+    """
+    about, tables = read_about(folder), dict(zip(WINDOWS, _stored(folder), strict=True))
+    digests = {name: pieces_digest(stored.schema, stored.rows, stored.pieces) for name, stored in tables.items()}
+    return digest_of({**digests, "about": about})
+
+
+def _stored(folder: Path) -> list[StoredTable]:
+    return [StoredTable.at(folder / f"{name}.parquet") for name in WINDOWS]
 
 
 def _content_type(dtype: pl.DataType) -> pl.DataType:
     return pl.String() if isinstance(dtype, (pl.Categorical, pl.Enum)) else dtype
 
 
-def _value_bytes(series: pl.Series) -> list[bytes]:
-    dtype = series.dtype
+def _validity_bytes(series: pl.Series) -> bytes:
+    return series.is_not_null().to_numpy().astype(np.uint8).tobytes()
+
+
+def _value_bytes(name: str, dtype: pl.DataType) -> tuple[Callable[[pl.Series], bytes], ...]:
+    """What is hashed of a column's values, one pass after the other."""
     if dtype == pl.Null:
-        return []
+        return ()
     if dtype == pl.Boolean:
-        return [series.fill_null(False).to_numpy().astype(np.uint8).tobytes()]
+        return (lambda series: series.fill_null(False).to_numpy().astype(np.uint8).tobytes(),)
     if dtype.is_float():
-        values = series.fill_null(0.0).to_numpy().copy()
-        values[np.isnan(values)] = np.nan
-        return [values.astype(values.dtype.newbyteorder("<")).tobytes()]
+        return (_float_bytes,)
     if dtype.is_integer():
-        values = series.fill_null(0).to_numpy()
-        return [values.astype(values.dtype.newbyteorder("<")).tobytes()]
+        return (lambda series: _little(series.fill_null(0).to_numpy()),)
     if dtype.is_temporal():
-        return [series.to_physical().cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes()]
+        return (lambda series: series.to_physical().cast(pl.Int64).fill_null(0).to_numpy().astype("<i8").tobytes(),)
     if dtype == pl.Binary:
-        raw = series.fill_null(b"")
-        return [raw.bin.size().to_numpy().astype("<i8").tobytes(), b"".join(raw.to_list())]
+        return (
+            lambda series: series.fill_null(b"").bin.size().to_numpy().astype("<i8").tobytes(),
+            lambda series: b"".join(series.fill_null(b"").to_list()),
+        )
     if dtype == pl.String or dtype.is_decimal() or isinstance(dtype, (pl.Categorical, pl.Enum)):
-        text = series.cast(pl.String).fill_null("")
-        return [text.str.len_bytes().to_numpy().astype("<i8").tobytes(), "".join(text.to_list()).encode()]
+        return (
+            lambda series: _text(series).str.len_bytes().to_numpy().astype("<i8").tobytes(),
+            lambda series: "".join(_text(series).to_list()).encode(),
+        )
     raise StageError(
-        f"type {dtype} has no content digest", where=f"column {series.name}", remedy="flatten it into plain columns in the source"
+        f"type {dtype} has no content digest", where=f"column {name}", remedy="flatten it into plain columns in the source"
     )
+
+
+def _float_bytes(series: pl.Series) -> bytes:
+    values = series.fill_null(0.0).to_numpy().copy()
+    values[np.isnan(values)] = np.nan
+    return _little(values)
+
+
+def _little(values: npt.NDArray[Any]) -> bytes:
+    return values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _text(series: pl.Series) -> pl.Series:
+    return series.cast(pl.String).fill_null("")

@@ -12,7 +12,7 @@ from retrain_assets.bundle import verify_bundle
 from retrain_assets.compute.code import product_digest, source_digest
 from retrain_assets.compute.dispatch import run_stage
 from retrain_assets.compute.estimator import estimator_version
-from retrain_assets.compute.frames import read_tables
+from retrain_assets.compute.frames import stored_digest
 from retrain_assets.compute.places import located
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.stages.source import source_fingerprint
@@ -115,7 +115,7 @@ def content_digest(path: Path) -> str:
     if (path / "manifest.json").exists():
         return verify_bundle(path).digest
     if (path / "train.parquet").exists():
-        return read_tables(path).digest
+        return stored_digest(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest_of([[str(file.relative_to(path)), sha256_hex(file.read_bytes())] for file in files])
 

@@ -17,7 +17,7 @@ from retrain_assets.compute.frames import Tables, write_tables
 from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.source import bounds, expected_columns, read_source, rows_without_time, table_columns
-from retrain_assets.contract import Contract, Gate, SourceError, StageError, Verdict, canonical_json
+from retrain_assets.contract import Contract, Gate, Source, SourceError, StageError, Verdict, canonical_json
 from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
 
@@ -70,37 +70,76 @@ def dataset(request: StageRequest) -> StageResult:
         SourceError: when the source is not what the contract says.
         StageError: when the cut-off is missing or has no offset, or the history is not one.
     """
-    contract = request.parsed_contract()
-    windows = Windows.of(contract, _cutoff(request))
-    history = _history(request)
-    schema = import_path(contract.source.schema_, "source.schema")
-    table = pinned(request, contract, schema)
-    source_rows = read_source(contract.source, schema, windows.train_start, windows.cutoff, table=table)
-    without_time = rows_without_time(contract.source, table=table)
+    asked = Asked.of(request)
+    contract, windows = asked.contract, asked.windows
+    source_rows = read_source(contract.source, asked.schema, windows.train_start, windows.cutoff, table=asked.table)
+    without_time = rows_without_time(contract.source, table=asked.table)
     rows = split(source_rows, contract, windows, without_time=without_time, names=request.unit_names)
-
-    tables = Tables(rows.train, rows.holdout, {"window": windows.to_json()})
+    tables = Tables(rows.train, rows.holdout, asked.about)
     folder = request.directory / "dataset"
     write_tables(folder, tables)
-    left_out = request.directory / "left_out"
-    _write_left_out(left_out, rows.left_out)
-    verdicts = data_gate(rows, schema=schema, history=history)
+    return judged(asked, rows, tables.digest, folder)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks of the stage, whichever engine does it."""
+
+    request: StageRequest
+    contract: Contract
+    windows: Windows
+    history: list[EarlierDataset]
+    schema: type[pandera.polars.DataFrameModel]
+    table: VersionedTable | None
+
+    @classmethod
+    def of(cls, request: StageRequest) -> Asked:
+        """Read a request; the version of a Delta source is pinned.
+
+        Raises:
+            SourceError: when the version of a Delta source cannot be read or is not as the schema says.
+            StageError: when the cut-off is missing or has no offset, or the history is not one.
+        """
+        contract = request.parsed_contract()
+        windows, history = Windows.of(contract, _cutoff(request)), _history(request)
+        schema = import_path(contract.source.schema_, "source.schema")
+        return cls(request, contract, windows, history, schema, pinned(request, contract, schema))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The facts that are kept with the tables and are part of their digest."""
+        return {"window": self.windows.to_json()}
+
+
+def judged(asked: Asked, rows: SourceRows, digest: str, folder: Path) -> StageResult:
+    """The stage's result, once the snapshot is written: what was left out is written beside it, and gate data judges both.
+
+    Args:
+        asked: what was asked.
+        rows: the snapshot and what it leaves out.
+        digest: of the snapshot.
+        folder: where it is.
+    """
+    contract, windows, left = asked.contract, asked.windows, rows.left_out
+    left_out = asked.request.directory / "left_out"
+    _write_left_out(left_out, left)
     metadata: dict[str, Any] = {
         "window": windows.to_json(),
-        **({"source": table.at.to_json()} if table is not None else {}),
+        **({"source": asked.table.at.to_json()} if asked.table is not None else {}),
         "rows": {"train": rows.train.height, "holdout": rows.holdout.height},
         "left_out": {
-            "label_not_known_yet": rows.left_out.too_young.height,
-            "label_missing": rows.left_out.unlabelled.height,
-            **({"no_event_time": rows.left_out.without_time} if rows.left_out.without_time else {}),
-            **({"group_in_training": rows.left_out.group_in_training.height} if contract.source.group is not None else {}),
+            "label_not_known_yet": left.too_young.height,
+            "label_missing": left.unlabelled.height,
+            **({"no_event_time": left.without_time} if left.without_time else {}),
+            **({"group_in_training": left.group_in_training.height} if contract.source.group is not None else {}),
         },
         "label_mean": dict(rows.label_mean),
-        "as_history": rows.as_history(request.retrain).to_json(),
-        "compared_with": [earlier.retrain for earlier in history],
+        "as_history": rows.as_history(asked.request.retrain).to_json(),
+        "compared_with": [earlier.retrain for earlier in asked.history],
     }
-    outputs = {"dataset": (folder, tables.digest), "left_out": (left_out, content_digest(left_out))}
-    return answer(request, outputs, metadata, {Gate.DATA: verdicts})
+    verdicts = data_gate(rows, schema=asked.schema, history=asked.history)
+    outputs = {"dataset": (folder, digest), "left_out": (left_out, content_digest(left_out))}
+    return answer(asked.request, outputs, metadata, {Gate.DATA: verdicts})
 
 
 def pinned(request: StageRequest, contract: Contract, schema: type[pandera.polars.DataFrameModel]) -> VersionedTable | None:
@@ -177,13 +216,22 @@ def split(
     train, holdout = known.filter(moment < train_end), known.filter(moment >= train_end)
     shared = holdout.clear()
     if source.group is not None:
-        if source.group not in rows.columns:
-            remedy = f"add it to the schema or correct source.group; the schema has {', '.join(rows.columns)}"
-            raise SourceError(f"source.group {source.group!r} is not a column of the schema", where=source.schema_, remedy=remedy)
+        refuse_group(source, rows.columns)
         returning = pl.col(source.group).is_in(train[source.group].drop_nulls().unique().implode()).fill_null(False)
         holdout, shared = holdout.filter(~returning), holdout.filter(returning)
     left_out = LeftOut(rows.filter(too_young), rows.filter(~too_young & without), shared, without_time)
     return SourceRows(train, holdout, contract, windows.cutoff, left_out, names)
+
+
+def refuse_group(source: Source, columns: Sequence[str]) -> None:
+    """Refuse a group that is not among the rows' columns.
+
+    Raises:
+        SourceError: that.
+    """
+    if source.group is not None and source.group not in columns:
+        remedy = f"add it to the schema or correct source.group; the schema has {', '.join(columns)}"
+        raise SourceError(f"source.group {source.group!r} is not a column of the schema", where=source.schema_, remedy=remedy)
 
 
 def _history(request: StageRequest) -> list[EarlierDataset]:
