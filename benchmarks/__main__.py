@@ -10,7 +10,19 @@ from benchmarks.measure import Row
 from benchmarks.table import print_table, write_json
 from retrain_assets.home import Home
 
-BENCHMARKS = ("routing", "ledger", "canary", "drift", "drift_memory", "drift_alarms", "gates", "journal", "serving", "start")
+BENCHMARKS = (
+    "routing",
+    "ledger",
+    "canary",
+    "spark_canary",
+    "drift",
+    "drift_memory",
+    "drift_alarms",
+    "gates",
+    "journal",
+    "serving",
+    "start",
+)
 
 
 def main() -> None:

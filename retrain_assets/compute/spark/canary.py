@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.spark.canary_aggregation import aggregate_spark
 from retrain_assets.compute.spark.canary_inputs import frames_of
-from retrain_assets.compute.stages.canary import answered, terms_of
+from retrain_assets.compute.spark.inference import exposures_of_table
+from retrain_assets.compute.stages.canary import answered, inference_table, terms_of
 from retrain_assets.compute.stages.canary_inputs import Place
 
 
@@ -22,6 +26,10 @@ def canary(request: StageRequest) -> StageResult:
 
     terms, now = terms_of(request)
     session = session_of(terms.contract.spark)
+    facts: dict[str, Any] = {}
     exposures, outcomes = (frames_of(session, Place.of(request, name)) for name in ("exposures", "outcomes"))
+    if (table := inference_table(request)) is not None:
+        exposures, delivered = exposures_of_table(exposures, table, terms)
+        facts["delivered"] = asdict(delivered)
     data, moved = aggregate_spark(exposures, outcomes, terms, now)
-    return answered(request, data, {"moved": moved.to_json()})
+    return answered(request, data, {**facts, "moved": moved.to_json()})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.spark.canary_part import PartSums
 from retrain_assets.compute.spark.canary_pieces import PACKED, Kind, compact, packing, unpacked
+from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
 from retrain_assets.compute.stages.canary_records import Labels, require_columns
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.traffic_schema import OUTCOME_COLUMNS, conform_exposures, conform_outcomes
@@ -89,13 +90,15 @@ def aggregate_spark(
     if now.tzinfo is None:
         raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
     now = now.astimezone(UTC)
-    read = [("exposures", _needed(frame, "exposures", terms)) for frame in exposures]
-    read += [("outcomes", _needed(frame, "outcomes", terms)) for frame in outcomes]
-    heights = [frame.count() for _, frame in read]
+    read = [("exposures", needed(frame, "exposures", terms)) for frame in exposures]
+    read += [("outcomes", needed(frame, "outcomes", terms)) for frame in outcomes]
+    with refusals_of_executors():
+        heights = [frame.count() for _, frame in read]
     rows = sum(heights)
     parts = _parts(rows, rows_per_part)
     summed = summed_frame(read, terms, now, parts)
-    answers = sorted(summed.collect()) if summed is not None else []
+    with refusals_of_executors():
+        answers = sorted(summed.collect()) if summed is not None else []
     whole = reduce(add, (PartSums.from_bytes(answer["sums"]) for answer in answers), PartSums())
     labels = Labels(columns={name for (_, frame), height in zip(read, heights, strict=True) if height for name in frame.columns})
     data = whole.data(terms)
@@ -126,7 +129,7 @@ def summed_frame(read: Sequence[tuple[Kind, DataFrame]], terms: Terms, now: date
     return summed.withColumn("part", group).groupBy("part").applyInArrow(_adding, SUMMED)
 
 
-def _needed(frame: DataFrame, kind: Kind, terms: Terms) -> DataFrame:
+def needed(frame: DataFrame, kind: Kind, terms: Terms) -> DataFrame:
     """The columns that are counted, after the columns of the frame have been found right."""
     import polars as pl
 

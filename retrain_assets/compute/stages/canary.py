@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
+
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.canary_aggregation import aggregate
-from retrain_assets.compute.stages.canary_inputs import Place, record_batches
+from retrain_assets.compute.stages.canary_inference import Delivered, InferenceTable, exposures_of, without_payloads
+from retrain_assets.compute.stages.canary_inputs import Place, readable, record_batches
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import StageError, canonical_json, sha256_hex
 from retrain_assets.experiment import CanaryData
@@ -25,15 +29,17 @@ def canary(request: StageRequest) -> StageResult:
     toggle revision), ``armed_at`` and ``now`` (ISO-8601 with offset); ``inference_table`` where ``exposures`` is an inference
     table of Databricks Model Serving (:class:`~retrain_assets.compute.stages.canary_inference.InferenceTable`).
 
-    Outputs: ``data``, the JSON of a :class:`~retrain_assets.experiment.CanaryData`. Metadata: rows read and left out.
+    Outputs: ``data``, the JSON of a :class:`~retrain_assets.experiment.CanaryData`. Metadata: rows read and left out;
+    ``delivered``, what an inference table says beside its exposures.
 
     Raises:
         StageError: for a missing column, a wrong type, an unknown arm, or a revision without a share.
         SourceError: for a file that cannot be read or has not the documented columns.
     """
     terms, now = terms_of(request)
+    exposures, facts = _exposures(request, terms)
     data = aggregate(
-        record_batches(Place.of(request, "exposures")),
+        exposures,
         record_batches(Place.of(request, "outcomes")),
         contract=terms.contract,
         toggle=terms.toggle,
@@ -42,7 +48,7 @@ def canary(request: StageRequest) -> StageResult:
         now=now,
         armed_at=terms.armed_at,
     )
-    return answered(request, data, {})
+    return answered(request, data, facts)
 
 
 def terms_of(request: StageRequest) -> tuple[Terms, datetime]:
@@ -59,6 +65,29 @@ def terms_of(request: StageRequest) -> tuple[Terms, datetime]:
     if now.tzinfo is None:
         raise StageError("now has no time zone", where="canary parameters", remedy="write a time as ISO-8601 with offset")
     return terms, now.astimezone(UTC)
+
+
+def inference_table(request: StageRequest) -> InferenceTable | None:
+    """How the rows of an inference table are meant, where exposures come from one.
+
+    Raises:
+        StageError: for what cannot be read or such a table cannot tell.
+    """
+    told = request.parameters.get("inference_table")
+    return None if told is None else InferenceTable.from_json(told)
+
+
+def _exposures(request: StageRequest, terms: Terms) -> tuple[Iterable[pl.LazyFrame], dict[str, Any]]:
+    place, table = Place.of(request, "exposures"), inference_table(request)
+    if table is None:
+        return record_batches(place), {}
+    delivered = Delivered()
+    for where, frame in place.frames():
+        narrow = frame.select(without_payloads(frame.collect_schema()))
+        delivered += Delivered.of(readable(where, narrow.collect), table, terms)
+    delivered.refuse_sample()
+    batches = (exposures_of(readable(where, frame.collect), table, terms).lazy() for where, frame in place.frames())
+    return batches, {"delivered": asdict(delivered)}
 
 
 def answered(request: StageRequest, data: CanaryData, facts: Mapping[str, Any]) -> StageResult:
