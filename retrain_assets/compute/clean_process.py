@@ -7,11 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from retrain_assets.compute.parts import StoredTable
 
 PROBE_ARGUMENTS = ("-m", "retrain_assets.bundle.probe")
 TIMEOUT_S = 300.0
@@ -73,6 +77,22 @@ def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float 
         if done.returncode != 0:
             return CleanAnswer(error=_last_line(done.stderr) or f"it ended with exit code {done.returncode} and said nothing")
         return _read(Path(answer))
+
+
+@contextmanager
+def in_one_file(rows: Path) -> Iterator[Path]:
+    """A Parquet file with the rows of a stored table: itself, or of a folder of parts a copy that is gone after the block.
+
+    Raises:
+        StageError: when it is missing or unreadable.
+    """
+    if not rows.is_dir():
+        yield rows
+        return
+    with tempfile.TemporaryDirectory(prefix="retrain-rows-") as folder:
+        file = Path(folder) / "rows.parquet"
+        StoredTable.at(rows).read().write_parquet(file)
+        yield file
 
 
 def _read(answer: Path) -> CleanAnswer:

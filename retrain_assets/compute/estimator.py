@@ -172,6 +172,15 @@ def is_fitted_by_spark(trainer: Trainer) -> bool:
     return trainer.estimator.startswith(("pyspark.", "xgboost.spark."))
 
 
+def needs_spark(where: str) -> StageError:
+    """The error of a stage on one machine whose estimator a Spark session fits."""
+    return StageError(
+        "is fitted by a Spark session, and this stage runs on one machine",
+        where=where,
+        remedy="write compute: {spark: {stages: [training, evaluation]}}, or engine: spark below compute.databricks",
+    )
+
+
 def _release(root: str) -> tuple[str, str]:
     """Distribution and version of a known library; its import name where no distribution is recorded, as on Databricks.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -107,20 +107,35 @@ def fit_tail_calibration(contract: Contract, encoding: Encoding, matrix: Floats,
     Raises:
         StageError: as :func:`fit_model`, and when either part of the training window has one class only.
     """
+
+    def scores_of_tail(cut: int) -> Floats:
+        earlier = fit_model(contract, encoding, matrix[:cut], Labels(labels.values[:cut], labels.classes))
+        return raw_scores(earlier, matrix[cut:], contract, labels)
+
+    return calibration_of_tail(contract, labels, scores_of_tail)
+
+
+def calibration_of_tail(contract: Contract, labels: Labels, scores_of_tail: Callable[[int], Floats]) -> Calibration:
+    """As :func:`fit_tail_calibration`, wherever the rows are.
+
+    Args:
+        contract: task and trainer.
+        labels: one per row of the training window, in time order.
+        scores_of_tail: raw scores of the rows from a position on, by a model that was fitted on the rows before it.
+    """
     kind = contract.trainer.calibration
     if kind == "none":
         return Calibration("none")
-    cut = int(len(matrix) * (1 - CALIBRATION_TAIL))
-    head, tail = Labels(labels.values[:cut], labels.classes), labels.codes[cut:]
-    for name, codes in (("earlier three quarters", head.codes), ("latest quarter", tail)):
+    cut = int(len(labels.values) * (1 - CALIBRATION_TAIL))
+    head, tail = labels.codes[:cut], labels.codes[cut:]
+    for name, codes in (("earlier three quarters", head), ("latest quarter", tail)):
         if len(np.unique(codes)) < len(labels.classes):
             raise StageError(
                 f"the {name} of the training window lack a class, so calibration cannot be fitted",
                 where="trainer.calibration",
                 remedy="widen window.train or write calibration: none",
             )
-    earlier = fit_model(contract, encoding, matrix[:cut], head)
-    return fit_calibration(kind, raw_scores(earlier, matrix[cut:], contract, labels), tail)
+    return fit_calibration(kind, scores_of_tail(cut), tail)
 
 
 def fit_model(contract: Contract, encoding: Encoding, matrix: Floats, labels: Labels) -> Predictor:
@@ -166,16 +181,31 @@ def raw_scores(predictor: Predictor, matrix: Floats, contract: Contract, labels:
     Raises:
         StageError: when predicting raises, or the scores have another shape, are not finite, or are no probabilities.
     """
-    multiclass, probabilities = contract.task == "multiclass", contract.task != "regression"
     try:
         scores = predictor.predict(matrix)
     except Exception as error:
         raise _wrong(f"predicting raised {type(error).__name__}: {error}", contract) from error
-    wanted = (len(matrix), len(labels.classes)) if multiclass else (len(matrix),)
+    return usable_scores(scores, len(matrix), contract, labels)
+
+
+def usable_scores(scores: Floats, rows: int, contract: Contract, labels: Labels) -> Floats:
+    """Scores before calibration, when they are fit for use.
+
+    Args:
+        scores: of a fitted model.
+        rows: how many are wanted.
+        contract: task and trainer.
+        labels: of the rows it was fitted on.
+
+    Raises:
+        StageError: when they have another shape, are not finite, or are no probabilities.
+    """
+    multiclass, probabilities = contract.task == "multiclass", contract.task != "regression"
+    wanted = (rows, len(labels.classes)) if multiclass else (rows,)
     if scores.shape != wanted:
         raise _wrong(f"gives scores of shape {scores.shape} where {wanted} is wanted", contract)
-    if unscored := int((~np.isfinite(scores)).reshape(len(matrix), -1).any(axis=1).sum()):
-        raise _wrong(f"gives {unscored:,} of {len(matrix):,} rows no finite score", contract)
+    if unscored := int((~np.isfinite(scores)).reshape(rows, -1).any(axis=1).sum()):
+        raise _wrong(f"gives {unscored:,} of {rows:,} rows no finite score", contract)
     if probabilities and len(scores) and not (scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING):
         raise _wrong(f"gives scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities", contract)
     return scores

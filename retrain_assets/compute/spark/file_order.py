@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from retrain_assets.compute.parts import StoredTable, in_type
+from retrain_assets.compute.spark.session import spark_path
 from retrain_assets.contract import StageError
 
 if TYPE_CHECKING:
@@ -34,11 +36,13 @@ class OrderedRows:
         frame: the rows, with :data:`FILE` and :data:`BLOCK`.
         begins: place of each block's first row.
         rows: rows of all files.
+        types: the columns' own types, where Spark's differ; see :mod:`retrain_assets.compute.parts`.
     """
 
     frame: DataFrame
     begins: Mapping[tuple[str, int], int]
     rows: int
+    types: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     @classmethod
     def of(cls, session: SparkSession, paths: Sequence[str]) -> OrderedRows:
@@ -60,9 +64,19 @@ class OrderedRows:
             seen += rows
         return cls(frame, begins, seen)
 
+    @classmethod
+    def stored(cls, session: SparkSession, table: StoredTable) -> OrderedRows:
+        """The rows of a table of a snapshot, whichever engine wrote it."""
+        return replace(cls.of(session, [spark_path(file) for file in table.files]), types=table.schema)
+
     def select(self, columns: Sequence[str]) -> OrderedRows:
         """Some columns of the rows."""
-        return OrderedRows(self.frame.select(*columns, FILE, BLOCK), self.begins, self.rows)
+        return replace(self, frame=self.frame.select(*columns, FILE, BLOCK))
+
+    @property
+    def nothing(self) -> pl.DataFrame:
+        """A frame of none of the rows, in their own types."""
+        return in_types(self.frame.drop(FILE, BLOCK).limit(0).toArrow(), self.types)
 
 
 def placed_batches(
@@ -89,3 +103,11 @@ def placed_batches(
             seen[block] = seen.get(block, 0) + length
             first += length
         yield places, batch.drop_columns([FILE, BLOCK])
+
+
+def in_types(rows: pa.RecordBatch | pa.Table, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows as Spark gives them in their own types; a column without a type keeps Spark's."""
+    import pyarrow as pa
+
+    found = pl.DataFrame(pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows)
+    return found.select(in_type(name, dtype, types.get(name, dtype)) for name, dtype in found.schema.items())

@@ -12,7 +12,7 @@ import polars as pl
 
 from retrain_assets.bundle import Encoding, Predictor, XGBoostPredictor
 from retrain_assets.compute.estimator import make_estimator
-from retrain_assets.compute.spark.file_order import OrderedRows, placed_batches
+from retrain_assets.compute.spark.file_order import OrderedRows, in_types, placed_batches
 from retrain_assets.compute.spark.models import predictor_of
 from retrain_assets.contract import Contract, StageError
 
@@ -44,7 +44,7 @@ def examples_of_rows(
         most: how many of the rows.
     """
     wanted = rows.select([*encoding.names, label]).frame
-    return wanted.mapInArrow(_encoding(encoding, label, read, most, dict(rows.begins)), SCHEMA)
+    return wanted.mapInArrow(_encoding(encoding, label, read, most, rows), SCHEMA)
 
 
 def examples_of_matrix(session: SparkSession, matrix: Floats, targets: npt.NDArray[Any]) -> DataFrame:
@@ -90,13 +90,15 @@ def fit_on_spark(contract: Contract, encoding: Encoding, examples: DataFrame, fo
 
 
 def _encoding(
-    encoding: Encoding, label: str, read: Callable[[pl.Series], Floats], most: int, begins: dict[tuple[str, int], int]
+    encoding: Encoding, label: str, read: Callable[[pl.Series], Floats], most: int, ordered: OrderedRows
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    begins, types = dict(ordered.begins), dict(ordered.types)
+
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         for places, batch in placed_batches(batches, begins):
-            rows = pl.DataFrame(pa.Table.from_batches([batch])).filter(pl.Series(places < most))
+            rows = in_types(batch, types).filter(pl.Series(places < most))
             columns = [_lists(encoding.matrix(rows)), pa.array(read(rows[label]))]
             yield pa.RecordBatch.from_arrays(columns, names=["features", "label"])
 

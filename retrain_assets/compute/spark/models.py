@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.bundle import LinearModel, SparkPredictor, TreesModel
-from retrain_assets.compute.places import MOUNT, is_on_volume, uri_of
+from retrain_assets.compute.spark.session import spark_path
 from retrain_assets.compute.spark.sketches import local_frame
 
 Floats = npt.NDArray[np.float64]
@@ -47,12 +46,6 @@ def predictor_of(model: Any, estimator: str, task: str, missing: Floats, folder:
     return SparkPredictor(trees, "mean" if estimator == "RandomForestRegressor" else "value", missing, importances, task)
 
 
-def spark_uri(path: Path) -> str:
-    """What Spark calls a path of this machine: volumes by their own name where it knows them, otherwise a file."""
-    uri = uri_of(path.absolute())
-    return uri if is_on_volume(uri) and MOUNT not in os.environ else path.absolute().as_uri()
-
-
 def _saved_nodes(model: Any, folder: Path) -> pl.DataFrame:
     """The nodes of all trees: Spark's own way of writing them, which works on every kind of session."""
     from pyspark.sql import SparkSession
@@ -61,9 +54,9 @@ def _saved_nodes(model: Any, folder: Path) -> pl.DataFrame:
     place = Path(tempfile.mkdtemp(prefix="spark-model-", dir=folder))
     try:
         saved = place / "model"
-        model.write().save(spark_uri(saved))
+        model.write().save(spark_path(saved))
         session = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
-        nodes = local_frame(session.read.parquet(spark_uri(saved / "data")))
+        nodes = local_frame(session.read.parquet(spark_path(saved / "data")))
     finally:
         shutil.rmtree(place, ignore_errors=True)
     if "nodeData" in nodes.columns:

@@ -14,7 +14,7 @@ import polars as pl
 
 from retrain_assets.bundle import Bundle, load_bundle
 from retrain_assets.compute.places import located, uri_of
-from retrain_assets.compute.spark.file_order import OrderedRows, placed_batches
+from retrain_assets.compute.spark.file_order import OrderedRows, in_types, placed_batches
 from retrain_assets.compute.spark.sketches import no_rows
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def with_scores(frame: DataFrame, bundles: Mapping[str, Bundle], kept: Sequence[
         StageError: at once, when a feature is missing or of another kind than in training.
     """
     features = features_of(bundles.values())
-    _refuse_other_features(frame, bundles.values())
+    nothing = no_rows(frame.select(*(name for name in features if name in frame.columns)))
+    for bundle in bundles.values():
+        bundle.encoding.matrix(nothing)
     wanted = frame.select(*dict.fromkeys([*kept, *features]))
     types = {field.name: field.dataType.simpleString() for field in wanted.schema.fields}
     columns = [f"`{name}` {types[name]}" for name in kept] + [f"`{name}` {_type(bundle)}" for name, bundle in bundles.items()]
@@ -104,11 +106,12 @@ def scores_in_order(rows: OrderedRows, bundles: Mapping[str, Bundle]) -> dict[st
     Raises:
         StageError: when a feature is missing or of another kind than in training.
     """
-    _refuse_other_features(rows.frame, bundles.values())
+    for bundle in bundles.values():
+        bundle.encoding.matrix(rows.nothing)
     wanted = rows.select(features_of(bundles.values())).frame
     carried = {name: CarriedBundle.of(bundle) for name, bundle in bundles.items()}
     schema = ", ".join(["_place bigint", *(f"`{name}` {_type(bundle)}" for name, bundle in bundles.items())])
-    sent = wanted.mapInArrow(_scoring_in_place(carried, dict(rows.begins)), schema).toArrow()
+    sent = wanted.mapInArrow(_scoring_in_place(carried, dict(rows.begins), dict(rows.types)), schema).toArrow()
     order = np.argsort(sent.column("_place").to_numpy(), kind="stable")
     return {name: _array(sent.column(name), bundle)[order] for name, bundle in bundles.items()}
 
@@ -116,13 +119,6 @@ def scores_in_order(rows: OrderedRows, bundles: Mapping[str, Bundle]) -> dict[st
 def features_of(bundles: Any) -> list[str]:
     """The features that any of the bundles reads."""
     return list(dict.fromkeys(name for bundle in bundles for name in bundle.manifest.feature_names))
-
-
-def _refuse_other_features(frame: DataFrame, bundles: Any) -> None:
-    there = set(frame.columns)
-    nothing = no_rows(frame.select(*(name for name in features_of(bundles) if name in there)))
-    for bundle in bundles:
-        bundle.encoding.matrix(nothing)
 
 
 def _type(bundle: Bundle) -> str:
@@ -143,28 +139,29 @@ def _scoring(
         import pyarrow as pa
 
         for batch in batches:
-            columns = [batch.column(name) for name in kept] + _scores(batch, carried)
+            columns = [batch.column(name) for name in kept] + _scores(in_types(batch, {}), carried)
             yield pa.RecordBatch.from_arrays(columns, names=[*kept, *carried])
 
     return score
 
 
 def _scoring_in_place(
-    carried: dict[str, CarriedBundle], begins: dict[tuple[str, int], int]
+    carried: dict[str, CarriedBundle], begins: dict[tuple[str, int], int], types: dict[str, pl.DataType]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         for places, batch in placed_batches(batches, begins):
-            yield pa.RecordBatch.from_arrays([pa.array(places), *_scores(batch, carried)], names=["_place", *carried])
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(places), *_scores(in_types(batch, types), carried)], names=["_place", *carried]
+            )
 
     return score
 
 
-def _scores(batch: pa.RecordBatch, carried: Mapping[str, CarriedBundle]) -> list[pa.Array]:
+def _scores(rows: pl.DataFrame, carried: Mapping[str, CarriedBundle]) -> list[pa.Array]:
     import pyarrow as pa
 
-    rows = pl.DataFrame(pa.Table.from_batches([batch]))
     found = []
     for one in carried.values():
         scores = one.load().score(rows)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from retrain_assets.compute.spark.file_order import BLOCK, FILE, OrderedRows, placed_batches
+from retrain_assets.compute.spark.file_order import OrderedRows, in_types, placed_batches
 from retrain_assets.contract import StageError
 from retrain_assets.drift import Sketch, sketch_frame
 from retrain_assets.drift.batches import SAMPLE_ROWS
@@ -34,16 +34,7 @@ def sketch_spark(frame: DataFrame, columns: Sequence[str], edges: Sketch) -> Ske
     Raises:
         StageError: as :func:`~retrain_assets.drift.sketch_frame`.
     """
-    nothing = sketch_frame(no_rows(frame), columns=columns, edges=edges)
-    if not columns:
-        return nothing
-    sent = frame.select(*columns).mapInArrow(_sketching(list(columns), json.dumps(edges.to_json())), "part int, sketch string")
-    parts = sorted((row.part, row.sketch) for row in sent.collect())
-    found = [Sketch.from_json(json.loads(text)) for _, text in parts]
-    whole = found[0] if found else nothing
-    for part in found[1:]:
-        whole = whole + part
-    return whole
+    return _sketched(frame, columns, edges, {}, sketch_frame(no_rows(frame), columns=columns, edges=edges))
 
 
 def sketch_files(
@@ -66,17 +57,17 @@ def sketch_files(
     Raises:
         StageError: as :func:`~retrain_assets.drift.sketch_frame`.
     """
-    nothing = sketch_frame(no_rows(rows.frame), columns=columns, bins=bins, max_levels=max_levels)
+    nothing = sketch_frame(rows.nothing, columns=columns, bins=bins, max_levels=max_levels)
     if not columns or not rows.rows:
         return nothing
     step = 1
     while -(-rows.rows // step) > sample_rows:
         step *= 2
     wanted = rows.select(columns).frame
-    taken = wanted.mapInArrow(_sampling(step, dict(rows.begins)), wanted.drop(FILE, BLOCK).schema) if step > 1 else wanted
-    sample = local_frame(taken.select(*columns))
-    fitted = sketch_frame(sample, columns=columns, bins=bins, max_levels=max_levels)
-    return fitted if step == 1 else sketch_spark(wanted, columns, fitted)
+    plain = wanted.select(*columns)
+    taken = plain if step == 1 else wanted.mapInArrow(_sampling(step, dict(rows.begins)), plain.schema)
+    fitted = sketch_frame(in_types(taken.toArrow(), rows.types), columns=columns, bins=bins, max_levels=max_levels)
+    return fitted if step == 1 else _sketched(plain, columns, fitted, rows.types, nothing)
 
 
 def no_rows(frame: DataFrame) -> pl.DataFrame:
@@ -92,23 +83,38 @@ def local_frame(frame: DataFrame) -> pl.DataFrame:
     return found
 
 
-def _sketching(columns: list[str], edges_json: str) -> OnExecutor:
+def _sketched(
+    frame: DataFrame, columns: Sequence[str], edges: Sketch, types: Mapping[str, pl.DataType], nothing: Sketch
+) -> Sketch:
+    """One sketch of each partition, added in the order of the partitions; ``nothing`` where there are no rows."""
+    if not columns:
+        return nothing
+    executor = _sketching(list(columns), json.dumps(edges.to_json()), dict(types))
+    sent = frame.select(*columns).mapInArrow(executor, "part int, sketch string")
+    parts = sorted((row.part, row.sketch) for row in sent.collect())
+    found = [Sketch.from_json(json.loads(text)) for _, text in parts]
+    whole = found[0] if found else nothing
+    for part in found[1:]:
+        whole = whole + part
+    return whole
+
+
+def _sketching(columns: list[str], edges_json: str, types: dict[str, pl.DataType]) -> OnExecutor:
     def sketch(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
         from pyspark import TaskContext
 
         edges = Sketch.from_json(json.loads(edges_json))
-        filled = (pl.DataFrame(pa.Table.from_batches([batch])) for batch in batches if batch.num_rows)
-        first = next(filled, None)
-        if first is None:
-            return
-        found = sketch_frame(first, columns=columns, edges=edges)
-        for more in filled:
-            found = found + sketch_frame(more, columns=columns, edges=edges)
-        context = TaskContext.get()
-        part = context.partitionId() if context else 0
-        text = json.dumps(found.to_json())
-        yield pa.RecordBatch.from_arrays([pa.array([part], pa.int32()), pa.array([text], pa.string())], names=["part", "sketch"])
+        found: Sketch | None = None
+        for batch in batches:
+            if batch.num_rows:
+                part = sketch_frame(in_types(batch, types), columns=columns, edges=edges)
+                found = part if found is None else found + part
+        if found is not None:
+            context = TaskContext.get()
+            number, text = context.partitionId() if context else 0, json.dumps(found.to_json())
+            columns_sent = [pa.array([number], pa.int32()), pa.array([text], pa.string())]
+            yield pa.RecordBatch.from_arrays(columns_sent, names=["part", "sketch"])
 
     return sketch
 

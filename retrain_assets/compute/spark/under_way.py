@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrain_assets.contract import StageError
+from retrain_assets.compute.estimator import needs_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,9 +38,5 @@ def session_under_way(where: str) -> tuple[SparkSession, Path]:
         StageError: when the stage runs on one machine.
     """
     if (found := _UNDER_WAY.get()) is None:
-        raise StageError(
-            "is fitted by a Spark session, and this stage runs on one machine",
-            where=where,
-            remedy="write compute: {spark: {stages: [training, evaluation]}}, or engine: spark below compute.databricks",
-        )
+        raise needs_spark(where)
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from retrain_assets.bundle import Bundle, load_bundle
 from retrain_assets.compute.code import import_path, source_digest
 from retrain_assets.compute.frames import read_tables
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.backtests import backtests
+from retrain_assets.compute.stages.backtests import Backtests, backtests
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.features import read_features
-from retrain_assets.compute.stages.latency import latency_of
+from retrain_assets.compute.stages.latency import Latency, latency_of
 from retrain_assets.contract import Contract, Gate, StageError, canonical_json, sha256_hex
 from retrain_assets.gates import evaluate, offline_gate
 
@@ -42,16 +43,86 @@ def evaluation(request: StageRequest) -> StageResult:
     snapshot = read_features(request)
     about, frame = snapshot.about, snapshot.holdout
     rows = _rows(request, about)
-    candidate = _candidate(request, about)
-    champion = _champion(request)
-    theirs, how = _champion_scores(champion, candidate, rows, frame, about, contract) if champion else (None, None)
+    candidate, champion = compared_bundles(request, about)
+    theirs, how = None, None
+    if champion is not None:
+        how = champion_features(champion, candidate, about, frame.columns)
+        theirs = champion.score(frame if how.of_snapshot else rebuilt(champion, rows, contract, how))
+    return judged(
+        request,
+        contract,
+        about,
+        Scored(
+            rows=rows.hstack(frame.select(name for name in frame.columns if name not in rows.columns)),
+            candidate=candidate,
+            champion=champion,
+            scores=candidate.score(frame),
+            champion_scores=theirs,
+            champion_features=how,
+        ),
+        backtests(snapshot.train, about, contract),
+        latency_of(candidate.score, frame),
+    )
 
-    earlier = backtests(snapshot.train, about, contract)
-    latency = latency_of(candidate.score, frame)
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The hold-out with both models' scores.
+
+    Args:
+        rows: one a score, with the contract's label, unit, slice and fairness columns.
+        candidate: the candidate.
+        champion: the champion; None in a bootstrap.
+        scores: the candidate's, (n,) or (n, classes).
+        champion_scores: the champion's; None without one.
+        champion_features: where the champion's features are from; None without one.
+    """
+
+    rows: pl.DataFrame
+    candidate: Bundle
+    champion: Bundle | None
+    scores: Floats
+    champion_scores: Floats | None
+    champion_features: ChampionFeatures | None
+
+
+class ChampionFeatures(Enum):
+    """Where the features that the champion is scored on are from, in the order in which they are preferred."""
+
+    SAME = "same feature pipeline"
+    OWN = "champion's own feature pipeline"
+    CANDIDATES = "candidate's features, which have all the champion's columns"
+    CHANGED = "champion's feature function, changed since"
+
+    @property
+    def of_snapshot(self) -> bool:
+        """Whether they are those of the snapshot; otherwise they are built anew from the hold-out rows."""
+        return self in (ChampionFeatures.SAME, ChampionFeatures.CANDIDATES)
+
+
+def judged(
+    request: StageRequest,
+    contract: Contract,
+    about: Mapping[str, Any],
+    scored: Scored,
+    earlier: Backtests,
+    latency: Latency | None,
+) -> StageResult:
+    """What gate offline says of the scores, and the stage's answer, whichever engine scored.
+
+    Args:
+        request: what was asked.
+        contract: its contract.
+        about: facts of the feature snapshot.
+        scored: the hold-out with the scores.
+        earlier: back-tests.
+        latency: of one row; None without rows.
+    """
+    candidate, champion = scored.candidate, scored.champion
     found = evaluate(
-        rows.hstack(frame.select(name for name in frame.columns if name not in rows.columns)),
-        candidate.score(frame),
-        theirs,
+        scored.rows,
+        scored.scores,
+        scored.champion_scores,
         contract=contract,
         seed=contract.trainer.seed,
         bootstrap=champion is None,
@@ -66,7 +137,7 @@ def evaluation(request: StageRequest) -> StageResult:
         "retrain": request.retrain,
         "candidate": candidate.digest,
         "champion": champion.digest if champion else None,
-        "champion_features": how,
+        "champion_features": scored.champion_features.value if scored.champion_features else None,
         "dataset": about["dataset"],
         "feature_pipeline": about["feature_pipeline"],
         "evaluation": replace(found, latency_ms=None, latency_p95_ms=None).to_json(),
@@ -80,21 +151,86 @@ def evaluation(request: StageRequest) -> StageResult:
     return answer(request, outputs, metadata, {Gate.OFFLINE: offline_gate(found, contract)})
 
 
+def compared_bundles(request: StageRequest, about: Mapping[str, Any]) -> tuple[Bundle, Bundle | None]:
+    """Candidate and champion of a request; no champion in a bootstrap.
+
+    Raises:
+        StageError: when there is no champion outside a bootstrap, or the candidate is of another data set.
+        CustodyError: when a bundle is not what its manifest says.
+    """
+    return _candidate(request, about), _champion(request)
+
+
+def champion_features(
+    champion: Bundle, candidate: Bundle, about: Mapping[str, Any], columns: Collection[str]
+) -> ChampionFeatures:
+    """Which features the champion is scored on: those made as it was trained, where that code is still here.
+
+    Args:
+        champion: the champion.
+        candidate: the candidate.
+        about: facts of the feature snapshot.
+        columns: columns of the snapshot.
+
+    Raises:
+        StageError: when the two do not predict the same.
+    """
+    manifest = champion.manifest
+    if (manifest.task, manifest.classes) != (candidate.manifest.task, candidate.manifest.classes):
+        raise StageError(
+            f"champion predicts {manifest.task} {list(manifest.classes)}, candidate {candidate.manifest.task} "
+            f"{list(candidate.manifest.classes)}",
+            where=f"champion {champion.digest}",
+            remedy="models of different classes cannot be compared; release the new one as a model of its own",
+        )
+    if manifest.feature_pipeline == about["feature_pipeline"]:
+        return ChampionFeatures.SAME
+    try:
+        unchanged = source_digest(manifest.feature_function, "the champion's features") == manifest.feature_pipeline
+    except StageError:
+        unchanged = False
+    if unchanged:
+        return ChampionFeatures.OWN
+    return ChampionFeatures.CANDIDATES if set(manifest.feature_names) <= set(columns) else ChampionFeatures.CHANGED
+
+
+def rebuilt(champion: Bundle, rows: pl.DataFrame, contract: Contract, how: ChampionFeatures) -> pl.DataFrame:
+    """The champion's features of the hold-out rows, by its own function.
+
+    Raises:
+        StageError: when that function is not here, or does not make what the champion reads.
+    """
+    path = champion.manifest.feature_function
+    try:
+        built = build_features(import_path(path, "the champion's features"), rows, contract.source, path)
+        champion.encoding.matrix(built.clear())
+    except StageError as error:
+        if how is ChampionFeatures.OWN:
+            raise
+        raise StageError(
+            f"cannot be scored on these rows: {error.what}",
+            where=f"champion {champion.digest}",
+            remedy=f"keep {path} and the features {', '.join(champion.manifest.feature_names)} until it is replaced",
+        ) from error
+    return built
+
+
 def _rows(request: StageRequest, about: Mapping[str, Any]) -> pl.DataFrame:
     data = read_tables(request.input("dataset"))
     if data.digest != about["dataset"]:
-        raise _stale(request, f"hold-out rows are of data set {data.digest}, the features of {about['dataset']}")
+        raise stale(request, f"hold-out rows are of data set {data.digest}, the features of {about['dataset']}")
     return data.holdout
 
 
 def _candidate(request: StageRequest, about: Mapping[str, Any]) -> Bundle:
     candidate = load_bundle(request.input("candidate"))
     if candidate.manifest.dataset != about["dataset"]:
-        raise _stale(request, f"candidate was made from data set {candidate.manifest.dataset}, not {about['dataset']}")
+        raise stale(request, f"candidate was made from data set {candidate.manifest.dataset}, not {about['dataset']}")
     return candidate
 
 
-def _stale(request: StageRequest, what: str) -> StageError:
+def stale(request: StageRequest, what: str) -> StageError:
+    """The error of inputs that do not belong together."""
     where = f"evaluation of {request.model} {request.retrain}"
     return StageError(what, where=where, remedy="run features and training of this retrain again")
 
@@ -114,46 +250,6 @@ def _champion(request: StageRequest) -> Bundle | None:
             remedy="leave bootstrap out, so that the candidate is compared",
         )
     return None if bootstrap else load_bundle(request.input("champion"))
-
-
-def _champion_scores(
-    champion: Bundle, candidate: Bundle, rows: pl.DataFrame, frame: pl.DataFrame, about: Mapping[str, Any], contract: Contract
-) -> tuple[Floats, str]:
-    """The champion's scores on features made as it was trained, where that code is still here; and how they were made.
-
-    In this order: the same feature pipeline; the champion's own feature function, when its source is unchanged; the
-    candidate's feature frame, when it has all the champion's columns; the champion's feature function as it is now.
-    """
-    manifest = champion.manifest
-    if (manifest.task, manifest.classes) != (candidate.manifest.task, candidate.manifest.classes):
-        raise StageError(
-            f"champion predicts {manifest.task} {list(manifest.classes)}, candidate {candidate.manifest.task} "
-            f"{list(candidate.manifest.classes)}",
-            where=f"champion {champion.digest}",
-            remedy="models of different classes cannot be compared; release the new one as a model of its own",
-        )
-    if manifest.feature_pipeline == about["feature_pipeline"]:
-        return champion.score(frame), "same feature pipeline"
-    try:
-        unchanged = source_digest(manifest.feature_function, "the champion's features") == manifest.feature_pipeline
-    except StageError:
-        unchanged = False
-    if unchanged:
-        return champion.score(_rebuilt(manifest.feature_function, rows, contract)), "champion's own feature pipeline"
-    if set(manifest.feature_names) <= set(frame.columns):
-        return champion.score(frame), "candidate's features, which have all the champion's columns"
-    try:
-        return champion.score(_rebuilt(manifest.feature_function, rows, contract)), "champion's feature function, changed since"
-    except StageError as error:
-        raise StageError(
-            f"cannot be scored on these rows: {error.what}",
-            where=f"champion {champion.digest}",
-            remedy=f"keep {manifest.feature_function} and the features {', '.join(manifest.feature_names)} until it is replaced",
-        ) from error
-
-
-def _rebuilt(path: str, rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    return build_features(import_path(path, "the champion's features"), rows, contract.source, path)
 
 
 def _size_mb(directory: Path) -> float:

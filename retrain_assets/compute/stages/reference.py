@@ -9,19 +9,19 @@ import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.compute.fitting import Labels
+from retrain_assets.compute.parts import StoredTable
 from retrain_assets.compute.request import StageRequest
 from retrain_assets.compute.stages.segment_losses import largest, losses_by_segment, row_losses, segment_columns
 from retrain_assets.contract import Contract, StageError, finite
 from retrain_assets.contract.contract import ESTIMATED_METRICS
-from retrain_assets.drift import Estimate, estimate, sketch_frame
+from retrain_assets.drift import Estimate, Sketch, estimate, sketch_frame
 from retrain_assets.gates import metric_value
 
 Floats = npt.NDArray[np.float64]
 
 
 def training_sketch(
-    train: pl.DataFrame,
-    names: list[str],
+    features: Sketch,
     scores: Floats,
     labels: Labels,
     contract: Contract,
@@ -30,8 +30,7 @@ def training_sketch(
     """The content of ``training_sketch.json``: all that drift is measured against, so that no row is ever read again.
 
     Args:
-        train: feature frame of the training window.
-        names: its features.
+        features: sketch of the training window's features.
         scores: calibrated hold-out scores: the model's scores on its own training rows would be too sure.
         labels: hold-out labels.
         contract: task, decision rule, metrics and segments.
@@ -46,7 +45,7 @@ def training_sketch(
     """
     predictions = score_frame(scores, labels.classes)
     return {
-        "features": sketch_frame(train, columns=names).to_json(),
+        "features": features.to_json(),
         "predictions": sketch_frame(predictions, columns=predictions.columns).to_json(),
         "reference": finite(
             {
@@ -70,9 +69,10 @@ def segment_rows(request: StageRequest, holdout: pl.DataFrame, contract: Contrac
     if "dataset" not in request.inputs or own.width == len(wanted):
         return own
     path, unit = request.input("dataset") / "holdout.parquet", contract.source.unit
+    stored = StoredTable.at(path)
+    columns = [unit, *(name for name in wanted if name in stored.schema and name not in own.columns)]
     try:
-        there = pl.read_parquet_schema(path)
-        rows = pl.read_parquet(path, columns=[unit, *(name for name in wanted if name in there and name not in own.columns)])
+        rows = stored.scan().select(columns).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StageError(f"cannot be read ({error})", where=str(path), remedy="run the dataset stage again") from error
     if not rows[unit].equals(holdout[unit]):

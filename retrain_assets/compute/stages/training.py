@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ import polars as pl
 from retrain_assets.bundle import Predictor
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.compute.baselines import constant_scores, loss_of
-from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process
+from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process, in_one_file
 from retrain_assets.compute.code import checkout_of
-from retrain_assets.compute.estimator import fits_at_once, room_beside_a_fit
-from retrain_assets.compute.fitting import Labels, fit_model, fit_tail_calibration, quiet_fits, raw_scores, read_labels
+from retrain_assets.compute.estimator import fits_at_once, is_fitted_by_spark, needs_spark, room_beside_a_fit
+from retrain_assets.compute.fitting import Labels, quiet_fits, raw_scores, read_labels
 from retrain_assets.compute.peak_memory import peak_memory
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.side_by_side import Timed, side_by_side, timed, usable_cores
-from retrain_assets.compute.stages.candidate import Candidate, TrainingRows, store_candidate
+from retrain_assets.compute.stages.candidate import Candidate, LearningRows, TrainingRows, store_candidate
 from retrain_assets.compute.stages.reference import holdout_metrics
 from retrain_assets.compute.stages.source import bounds
 from retrain_assets.contract import Contract, Gate, finite, sha256_hex
@@ -46,17 +47,31 @@ def training(request: StageRequest) -> StageResult:
             model cannot be stored without pickle.
     """
     contract = request.parsed_contract()
+    if is_fitted_by_spark(contract.trainer):
+        raise needs_spark(f"trainer.estimator {contract.trainer.estimator}")
     rows = TrainingRows.of(request, contract)
-    fit = partial(fit_model, contract, rows.encoding, rows.matrix, rows.labels)
+    with in_one_file(request.input("features") / "holdout.parquet") as holdout:
+        return trained(request, contract, rows, holdout)
+
+
+def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdout: Path) -> StageResult:
+    """The candidate of some rows and the evidence about it, wherever the rows are.
+
+    Args:
+        request: what was asked.
+        contract: its contract.
+        rows: the rows.
+        holdout: Parquet file with the features of the hold-out, for the clean process.
+    """
+    fit = partial(rows.fit, contract)
     workers = fits_at_once(contract.trainer)
     with quiet_fits(), ThreadPoolExecutor(1, thread_name_prefix="clean process") as background:
         with peak_memory() as memory:
             first = timed(fit)
 
         def complete() -> tuple[Candidate, float, Future[Timed[CleanAnswer]] | Callable[[], CleanAnswer]]:
-            calibration = timed(partial(fit_tail_calibration, contract, rows.encoding, rows.matrix, rows.labels))
+            calibration = timed(partial(rows.fit_calibration, contract))
             made = store_candidate(request, contract, rows, first.value, calibration.value)
-            holdout = request.input("features") / "holdout.parquet"
             trial = partial(in_clean_process, made.directory, made.manifest.digest, holdout)
             return made, calibration.seconds, background.submit(timed, trial) if room_beside_a_fit(contract.trainer) else trial
 
@@ -93,7 +108,7 @@ def training(request: StageRequest) -> StageResult:
         "cost": _cost(contract, first.seconds + calibration_s),
         "checkout": request.code["checkout"] if request.code else checkout_of(contract.features),
         "holdout_metrics": finite(metrics),
-        "rows": {"train": rows.snapshot.train.height, "holdout": rows.snapshot.holdout.height},
+        "rows": {"train": rows.known.height, "holdout": rows.holdout.height},
         "manifest": candidate.manifest.to_json(),
         "feature_importance": candidate.importance,
     }
@@ -123,7 +138,7 @@ def _same_files(predictor: Predictor, candidate: Candidate) -> bool:
     return candidate.manifest.files.get(name) == sha256_hex(data)
 
 
-def _losses(contract: Contract, rows: TrainingRows, scores: Floats) -> dict[str, Any]:
+def _losses(contract: Contract, rows: LearningRows, scores: Floats) -> dict[str, Any]:
     recent = _recent_labels(contract, rows)
     count = len(scores)
 
@@ -139,24 +154,24 @@ def _losses(contract: Contract, rows: TrainingRows, scores: Floats) -> dict[str,
     }
 
 
-def _recent_labels(contract: Contract, rows: TrainingRows) -> Labels:
+def _recent_labels(contract: Contract, rows: LearningRows) -> Labels:
     """Labels of the last hold-out length of training; where it has no rows, of the latest, as many as the hold-out's."""
-    train, source = rows.snapshot.train, contract.source
-    end = datetime.fromisoformat(rows.snapshot.about["window"]["train_end"])
+    train, source = rows.known, contract.source
+    end = datetime.fromisoformat(rows.about["window"]["train_end"])
     (start,) = bounds(train.schema[source.event_time], end - contract.window.holdout)
     latest = train.filter(pl.col(source.event_time) >= start)
-    latest = latest if latest.height else train.tail(rows.snapshot.holdout.height)
+    latest = latest if latest.height else train.tail(rows.holdout.height)
     return read_labels(latest[source.label], contract.task, rows.labels.classes)
 
 
-def _signatures(contract: Contract, rows: TrainingRows, tried: CleanAnswer) -> dict[str, Any]:
+def _signatures(contract: Contract, rows: LearningRows, tried: CleanAnswer) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "snapshot": _features(rows.snapshot.train, contract),
-        "hold-out": _features(rows.snapshot.holdout, contract),
+        "snapshot": _features(rows.schema, contract),
+        "hold-out": _features(rows.holdout.schema, contract),
     }
     return said if tried.features is None else {**said, "bundle": tried.features}
 
 
-def _features(frame: pl.DataFrame, contract: Contract) -> tuple[tuple[str, str], ...]:
+def _features(schema: Mapping[str, pl.DataType], contract: Contract) -> tuple[tuple[str, str], ...]:
     keys = {contract.source.unit, contract.source.event_time, contract.source.label}
-    return tuple((name, kind_of(name, dtype)) for name, dtype in frame.schema.items() if name not in keys)
+    return tuple((name, kind_of(name, dtype)) for name, dtype in schema.items() if name not in keys)

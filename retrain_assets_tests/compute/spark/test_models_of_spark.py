@@ -37,7 +37,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 def vectors(session: SparkSession, task: str) -> DataFrame:
     from pyspark.ml.functions import array_to_vector
 
-    return examples_of_matrix(session, MATRIX, LABELS[task]).select(array_to_vector("features").alias("features"), "label")
+    rows = examples_of_matrix(session, MATRIX, LABELS[task])
+    return rows.select(array_to_vector(rows["features"]).alias("features"), "label")
 
 
 @pytest.mark.parametrize(("name", "task", "params"), CASES, ids=[f"{name} {task}" for name, task, _ in CASES])
