@@ -38,6 +38,10 @@ class Answer:
     files: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
+class AnswerLost(StageError):
+    """A task has ended well, and its answer is not there or not whole."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """Reads answers from the volume and brings outputs home."""
@@ -49,7 +53,8 @@ class Answers:
         """The answer of a task that has succeeded.
 
         Raises:
-            StageError: when it is missing, cut off, or of another request.
+            AnswerLost: when it is missing or cut off.
+            StageError: when it is of another request.
         """
         text = self.volume.read(path)
         for _ in range(LOOKS):
@@ -58,14 +63,14 @@ class Answers:
             sleep(SECONDS_BETWEEN_LOOKS)
             text = self.volume.read(path)
         if text is None:
-            raise StageError(
+            raise AnswerLost(
                 f"the task ended well ({page}) but left no result", where=path, remedy="launch the stage again; it is made again"
             )
         try:
             value = json.loads(text)
             found = Answer(StageResult.from_json(value["result"]), value["inputs"], value["files"])
         except (ValueError, KeyError, TypeError) as error:
-            raise StageError(
+            raise AnswerLost(
                 f"the result is cut off or damaged ({len(text)} bytes)",
                 where=path,
                 remedy="launch the stage again; it is made again",

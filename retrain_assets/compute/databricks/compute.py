@@ -11,7 +11,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from retrain_assets.compute.databricks.answers import Answer, Answers
+from retrain_assets.compute.databricks.answers import Answer, AnswerLost, Answers
 from retrain_assets.compute.databricks.code_wheels import code_wheels
 from retrain_assets.compute.databricks.facts import run_facts
 from retrain_assets.compute.databricks.inputs import Inputs
@@ -76,13 +76,11 @@ class DatabricksCompute:
         session = Session(self._volume, context)
         with session.open():
             under_way = self._under_way(request, run_id)
-            if under_way is not None:
-                answer, facts = self._awaited(request, under_way, session)
-                if not self._is_of_these_inputs(request, answer):
-                    under_way = None
-            if under_way is None:
+            found = None if under_way is None else self._found(request, under_way, run_id, session)
+            if under_way is None or found is None:
                 under_way = self._submit(request, ahead, run_id, session)
-                answer, facts = self._awaited(request, under_way, session)
+                found = self._awaited(request, under_way, session)
+        answer, facts = found
         _refuse_other_checks(answer.result, session.reported, facts["run_page_url"])
         result, there = self._answers.home(answer, self._settings.fetch_up_to_mb)
         ended = facts.pop("ended_at_ms")
@@ -177,6 +175,20 @@ class DatabricksCompute:
         goes_on = task is not None and (succeeded(task) if has_ended(task) else not has_ended(run))
         return noted if goes_on else None
 
+    def _found(
+        self, request: StageRequest, under_way: UnderWay, run_id: str | None, session: Session
+    ) -> tuple[Answer, dict[str, Any]] | None:
+        """The answer of a run that was begun before; None when it is of other inputs, or was lost since an earlier launch."""
+        try:
+            answer, facts = self._awaited(request, under_way, session)
+        except AnswerLost:
+            if run_id is not None and under_way.dagster_run_id == run_id:
+                raise
+            return None
+        known = self._inputs.digests(request)
+        same = all(answer.inputs.get(name) == digest for name, digest in known.items() if digest)
+        return (answer, facts) if same else None
+
     def _run(self, run_id: int) -> Any:
         """A run as it is now; None when the workspace knows it no more."""
         from databricks.sdk.errors import InvalidParameterValue, NotFound
@@ -258,10 +270,6 @@ class DatabricksCompute:
             raise
         assert watch.run is not None
         return answer, run_facts(self._client, request.parsed_contract(), under_way.job_id, watch.run, task)
-
-    def _is_of_these_inputs(self, request: StageRequest, answer: Answer) -> bool:
-        known = self._inputs.digests(request)
-        return all(answer.inputs.get(name) == digest for name, digest in known.items() if digest)
 
 
 def _code(contract: Contract) -> str:

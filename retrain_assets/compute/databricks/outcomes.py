@@ -76,7 +76,9 @@ def is_cancelled(one: jobs.Run | jobs.RunTask) -> bool:
 
 def is_fault_of_the_platform(one: jobs.Run | jobs.RunTask) -> bool:
     """Whether another try may end better: lost spot capacity, a lost driver, a fault inside."""
-    return not is_cancelled(one) and (code_of(one) in FAULTS_OF_THE_PLATFORM or state_of(one) == "INTERNAL_ERROR")
+    if is_cancelled(one):
+        return False
+    return code_of(one) in FAULTS_OF_THE_PLATFORM or (not code_of(one) and state_of(one) == "INTERNAL_ERROR")
 
 
 def latest(run: jobs.Run, stage: str) -> jobs.RunTask | None:

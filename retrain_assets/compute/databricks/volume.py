@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -61,24 +61,24 @@ class Volume:
 
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
-        from databricks.sdk.errors import NotFound
-
-        with asking("volume", path):
-            try:
-                patiently(lambda: self.client.files.get_metadata(path))
-            except NotFound:
-                return False
-            return True
+        return self._there(path, self.client.files.get_metadata, self.client.files.download)
 
     def has_folder(self, path: str) -> bool:
         """Whether there is such a folder."""
-        from databricks.sdk.errors import NotFound
+        listed = self.client.files.list_directory_contents
+        return self._there(path, self.client.files.get_directory_metadata, lambda place: next(listed(place), None))
+
+    def _there(self, path: str, head: Callable[[str], object], get: Callable[[str], object]) -> bool:
+        """Whether a place is there. An answer to HEAD has no words, so why it was refused is learned by a GET."""
+        from databricks.sdk.errors import NotFound, PermissionDenied
 
         with asking("volume", path):
             try:
-                patiently(lambda: self.client.files.get_directory_metadata(path))
+                patiently(lambda: head(path))
             except NotFound:
                 return False
+            except PermissionDenied:
+                get(path)
             return True
 
     def upload(self, source: Path, path: str) -> str:

@@ -79,7 +79,7 @@ def asking(subject: Subject, where: str) -> Iterator[None]:
     Raises:
         StageError: for everything the workspace refuses or does not answer.
     """
-    from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
+    from databricks.sdk.errors import InvalidParameterValue, NotFound, PermissionDenied, Unauthenticated
     from databricks.sdk.errors.base import DatabricksError
     from requests import RequestException
 
@@ -88,24 +88,27 @@ def asking(subject: Subject, where: str) -> Iterator[None]:
     except Unauthenticated as error:
         raise _token(error) from error
     except PermissionDenied as error:
-        if "token" in str(error).lower():
+        if "token" in _short(error).lower():
             raise _token(error) from error
         raise StageError(
             f"the identity of the orchestrator may not do this ({_short(error)})", where=where, remedy=_GRANTS[subject]
         ) from error
     except NotFound as error:
         raise StageError(f"is not there ({_short(error)})", where=where, remedy=_missing(subject)) from error
-    except (DatabricksError, RequestException, TimeoutError) as error:
-        raise StageError(
-            f"Databricks does not answer as it should ({_short(error)})",
-            where=where,
-            remedy="look at the workspace's status page, then launch the stage again: what was done is kept",
-        ) from error
+    except InvalidParameterValue as error:
+        remedy = _missing(subject) if "does not exist" in _short(error) else "correct compute.databricks"
+        raise StageError(f"Databricks refuses this ({_short(error)})", where=where, remedy=remedy) from error
     except ValueError as error:
         raise StageError(
             f"the host answers, but not as a Databricks workspace ({_short(error)})",
             where=f"DATABRICKS_HOST {os.environ.get('DATABRICKS_HOST', '')}",
             remedy="write the workspace's own URL, such as https://adb-123.4.azuredatabricks.net",
+        ) from error
+    except (DatabricksError, RequestException, TimeoutError) as error:
+        raise StageError(
+            f"Databricks does not answer as it should ({_short(error)})",
+            where=where,
+            remedy="look at the workspace's status page, then launch the stage again: what was done is kept",
         ) from error
 
 

@@ -25,7 +25,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def environment(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The orchestrator knows the workspace and has no volume mounted; tasks calculate with the same instructions of the processor."""
+    """The orchestrator knows the workspace and has no volume mounted; tasks calculate with the same kernels as it does."""
     monkeypatch.setenv("DATABRICKS_HOST", workspace.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.token)
     workspace.task_environment |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
