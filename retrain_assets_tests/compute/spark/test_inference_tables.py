@@ -167,10 +167,16 @@ def request(folder: Path, engine: str) -> StageRequest:
     asked = terms()
     parameters = {**asked.parameters, "now": NOW.isoformat(), "inference_table": TOLD}
     inputs = {"exposures": str(folder / "payload"), "outcomes": str(folder / "outcomes")}
-    request = StageRequest(
-        "canary", "flight_delay", "2013-07-01", asked.contract.to_json(), inputs, str(folder / engine), parameters
+    return StageRequest(
+        "canary",
+        "flight_delay",
+        "2013-07-01",
+        asked.contract.to_json(),
+        inputs,
+        str(folder / engine),
+        parameters,
+        engine=engine,  # type: ignore[arg-type]
     )
-    return replace(request, engine=engine)  # type: ignore[arg-type]
 
 
 def write(folder: Path, *rows: dict[str, Any]) -> None:
