@@ -16,13 +16,16 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test bench lint types imports format lock clean
+.PHONY: help demo databricks-demo ui test bench lint types imports format lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Run the main job on the flights of 2013 and print the table of retrains
 	@$(BIN)/retrain demo
+
+databricks-demo: $(READY) ## Run the first months of the demo with its heavy stages on an emulated Databricks workspace
+	@$(BIN)/python -m retrain_assets_tests.databricks_demo
 
 ui: $(READY) ## Open the Dagster UI on the same state (UI_PORT=3000)
 	@mkdir -p "$$RETRAIN_HOME/dagster"

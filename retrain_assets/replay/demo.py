@@ -39,7 +39,7 @@ def run_demo(home: Home) -> None:
         _refuse_other_homes(home)
         os.environ["RETRAIN_HOME"] = str(home.root)
         started = time.monotonic()
-        with _project_quietly():
+        with quietly():
             runs = play(home, teller)
         seconds = time.monotonic() - started
         (home.root / FINISHED).write_text(json.dumps({"seconds": round(seconds, 1), "runs": runs}))
@@ -47,9 +47,9 @@ def run_demo(home: Home) -> None:
     print_table(home, story.MODEL, teller.console)
 
 
-def play(home: Home, teller: Teller, last: date = story.LAST_DAY) -> int:
-    """Play the story up to ``last``; gives the number of Dagster runs it took."""
-    contract = contract_of_flights()
+def play(home: Home, teller: Teller, last: date = story.LAST_DAY, contract: Contract | None = None) -> int:
+    """Play the story up to ``last``, under the shipped contract or another of the flights; gives the Dagster runs it took."""
+    contract = contract or contract_of_flights()
     flights = teller.step("reading the flights of 2013", flights_of_2013)
     with persistent_instance(home) as instance:
         replay = Replay(home, contract, flights, Engine(contract, home, instance))
@@ -124,7 +124,7 @@ def _refuse_other_homes(home: Home) -> None:
 
 
 @contextmanager
-def _project_quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No telemetry and no third-party chatter between the lines of the story."""
     import logging
     import warnings

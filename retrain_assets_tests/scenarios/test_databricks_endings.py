@@ -1,4 +1,4 @@
-"""Retrains on Databricks that end before traffic: stopped by a gate, refused for their cost, interrupted, or left on the volume."""
+"""Retrains on Databricks that end before traffic: stopped by a gate, refused for their cost, interrupted."""
 
 from __future__ import annotations
 
