@@ -21,7 +21,6 @@ from .faults import DuringTask
 if TYPE_CHECKING:
     from .workspace import Workspace
 
-RUNTIME = Path(__file__).parent / "runtime"
 TRACE = "Traceback (most recent call last):"
 
 
@@ -121,7 +120,7 @@ def command_of(workspace: Workspace, task: Task) -> list[str]:
     if task.python_wheel_task is not None:
         wheel = task.python_wheel_task
         named = [f"--{name}={value}" for name, value in (wheel.named_parameters or {}).items()]
-        launcher = str(RUNTIME / "launcher.py")
+        launcher = str(workspace.runtime / "launcher.py")
         return [sys.executable, "-P", launcher, wheel.package_name, wheel.entry_point, *(wheel.parameters or []), *named]
     if task.spark_python_task is not None:
         return [
@@ -149,8 +148,7 @@ def environment_of(
         "TMPDIR": str(scratch),
         "DO_NOT_TRACK": "true",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join([*map(str, wheels), str(RUNTIME)]),
+        "PYTHONPATH": os.pathsep.join([*map(str, wheels), str(workspace.runtime)]),
         **runtime,
         "DATABRICKS_HOST": workspace.url,
         "DATABRICKS_TOKEN": token,

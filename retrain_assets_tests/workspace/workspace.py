@@ -64,6 +64,8 @@ class Workspace:
         self.closing = threading.Event()
         for place in (self.root, self.dbfs):
             place.mkdir(parents=True, exist_ok=True)
+        self.runtime = folder / "runtime"
+        shutil.copytree(Path(__file__).parent / "runtime", self.runtime, dirs_exist_ok=True)
         for name in sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])):
             if not name.startswith("test_") and name != "conftest":
                 register = getattr(importlib.import_module(f"{PACKAGE}.{name}"), "register", None)

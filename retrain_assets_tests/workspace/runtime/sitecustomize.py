@@ -34,7 +34,8 @@ def _on_mounts(function: Any, paths: int = 1) -> Any:
 
 
 builtins.open = io.open = _on_mounts(io.open)
-for name in ("open", "stat", "lstat", "mkdir", "rmdir", "unlink", "remove", "listdir", "scandir", "access", "chmod", "utime"):
+ON_ONE_PATH = "open stat lstat mkdir rmdir unlink remove listdir scandir access chmod chown utime truncate readlink statvfs"
+for name in (*ON_ONE_PATH.split(), "listxattr", "getxattr", "setxattr"):
     setattr(os, name, _on_mounts(getattr(os, name)))
 for name in ("rename", "replace", "link", "symlink"):
     setattr(os, name, _on_mounts(getattr(os, name), paths=2))
