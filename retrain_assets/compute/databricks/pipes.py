@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from retrain_assets.compute.databricks.volume import Volume
 
@@ -70,19 +71,19 @@ class Session:
 
     @contextmanager
     def open(self) -> Iterator[Session]:
-        """The session while the task is waited for."""
+        """The session while the task is waited for. Dagster warns there of what Dagster itself calls."""
         if self._context is None:
             yield self
             return
         from dagster import open_pipes_session
 
         reader = _reader(self)
-        with open_pipes_session(self._context, _injector(), reader) as session:
-            self._session = session
-            try:
-                yield self
-            finally:
-                self.close()
+        with ExitStack() as stack:
+            with catch_warnings():
+                filterwarnings("ignore", message="AssetExecutionContext", category=DeprecationWarning)
+                self._session = stack.enter_context(open_pipes_session(self._context, _injector(), reader))
+            stack.callback(self.close)
+            yield self
 
     def _take(self, text: bytes) -> None:
         for line in text.decode(errors="replace").splitlines():

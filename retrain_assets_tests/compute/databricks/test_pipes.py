@@ -1,7 +1,5 @@
 """A real Dagster asset around a stage of a real job: what the job says comes to the asset's step."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,13 +53,8 @@ def test_a_task_that_was_sent_ahead_is_listened_to_by_its_own_asset(
 ) -> None:
     features = team / TEAM / "features.py"
     text = features.read_text()
-    features.write_text(
-        text.replace(
-            '    return rows.select("parcel_id", "depot", "weight"',
-            '    print("features are built")\n    return rows.select("parcel_id", "depot", "weight"',
-            1,
-        )
-    )
+    built = "def build(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:\n"
+    features.write_text(text.replace(built, f'{built}    print("features are built")\n', 1))
     try:
         done = materialized(world, instance, stages=("dataset", "features"))
     finally:
