@@ -56,44 +56,104 @@ def drift(request: StageRequest) -> StageResult:
         StageError: when the contract has no drift rule, or traffic files cannot be read.
         CustodyError: when the bundle is not the one on record.
     """
-    contract = request.parsed_contract()
-    rule = contract.cadence.on_drift
-    if rule is None:
-        raise StageError(
-            "cadence.on_drift is not set", where=f"model {contract.model}", remedy="set it, or do not run the drift stage"
-        )
-    now = datetime.fromisoformat(request.parameter("now"))
-    start, since = now - rule.window, datetime.fromisoformat(request.parameter("since"))
-    bundle = load_bundle(request.input("bundle"), request.parameters.get("bundle_digest"))
-    reference = Reference.of(bundle)
+    asked = AskedDrift.of(request)
+    contract, bundle, reference = asked.contract, asked.bundle, asked.reference
     table = source_table(contract.source)
-    rows = read_source(contract.source, import_path(contract.source.schema_, "source.schema"), start, now, table=table)
+    schema = import_path(contract.source.schema_, "source.schema")
+    rows = read_source(contract.source, schema, asked.start, asked.now, table=table)
     built = _features(rows, bundle, contract)
-    served = served_rows(request.input("exposures"), bundle.digest, since, now, segment_columns(contract))
-    window = served.filter(pl.col("exposed_at") >= start)
-    live = live_rows(window, rows, built, bundle, contract, now)
-    features = sketch_frame(built, columns=list(reference.features.columns), edges=reference.features)
-    predictions = _predictions(window, live, reference, bundle, contract)
+    attributes = segment_columns(contract)
+    served = served_rows(request.input("exposures"), bundle.digest, asked.since, asked.now, attributes)
+    window = served.filter(pl.col("exposed_at") >= asked.start)
+    live = live_rows(window, rows, built, bundle, contract, asked.now)
+    found = Live(
+        features=sketch_frame(built, columns=list(reference.features.columns), edges=reference.features),
+        predictions=_predictions(window, live, reference, bundle, contract),
+        rows=live,
+        measures=_measures(served, request.input("outcomes"), asked),
+    )
+    return reported(asked, found, table.at.to_json() if table is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedDrift:
+    """What a request asks: which champion, since when it serves, and the window."""
+
+    request: StageRequest
+    contract: Contract
+    rule: DriftRule
+    bundle: Bundle
+    reference: Reference
+    since: datetime
+    start: datetime
+    now: datetime
+
+    @classmethod
+    def of(cls, request: StageRequest) -> AskedDrift:
+        """From a request.
+
+        Raises:
+            StageError: when the contract has no drift rule.
+            CustodyError: when the bundle is not the one on record.
+        """
+        contract = request.parsed_contract()
+        rule = contract.cadence.on_drift
+        if rule is None:
+            raise StageError(
+                "cadence.on_drift is not set", where=f"model {contract.model}", remedy="set it, or do not run the drift stage"
+            )
+        now = datetime.fromisoformat(request.parameter("now"))
+        start, since = now - rule.window, datetime.fromisoformat(request.parameter("since"))
+        bundle = load_bundle(request.input("bundle"), request.parameters.get("bundle_digest"))
+        return cls(request, contract, rule, bundle, Reference.of(bundle), since, start, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What was found in the window, by whichever engine.
+
+    Args:
+        features: sketch of the features over the reference's edges.
+        predictions: sketch of the scores likewise.
+        rows: scored rows with what is known of them.
+        measures: success measures by name.
+    """
+
+    features: Sketch
+    predictions: Sketch
+    rows: LiveRows
+    measures: Mapping[str, MeasureChange]
+
+
+def reported(asked: AskedDrift, found: Live, source: Mapping[str, Any] | None) -> StageResult:
+    """The report of a window and the stage's answer.
+
+    Args:
+        asked: what was asked.
+        found: what is in the window.
+        source: the version of a Delta source; None of files.
+    """
+    request, contract, bundle, reference, live = asked.request, asked.contract, asked.bundle, asked.reference, found.rows
     report = drift_report(
-        start=start,
-        end=now,
-        features=(reference.features, features),
-        predictions=(reference.predictions, predictions),
+        start=asked.start,
+        end=asked.now,
+        features=(reference.features, found.features),
+        predictions=(reference.predictions, found.predictions),
         importance=bundle.document(IMPORTANCE)["importance"] or dict.fromkeys(reference.features.columns, 1.0),
         labels=_labels(live, reference, contract),
-        measures=_measures(served, request.input("outcomes"), contract, rule, since, start, now),
+        measures=dict(found.measures),
         estimates=_estimates(live, reference, bundle, contract),
         segments=_segments(live, reference, contract),
-        false_alarms=rule.false_alarms,
+        false_alarms=asked.rule.false_alarms,
     )
     document = report.to_json()
-    sketches = {"features": features.to_json(), "predictions": predictions.to_json()}
+    sketches = {"features": found.features.to_json(), "predictions": found.predictions.to_json()}
     metadata = {
         "report": document,
         "undefined": undefined_metrics(report, contract, live, reference.facts),
-        "histograms": _histograms(report, reference, features, predictions),
+        "histograms": _histograms(report, reference, found.features, found.predictions),
         "bundle_digest": bundle.digest,
-        **({"source": table.at.to_json()} if table is not None else {}),
+        **({"source": dict(source)} if source is not None else {}),
     }
     outputs = {"report": _written(request, "drift.json", document), "window": _written(request, "window_sketch.json", sketches)}
     return answer(request, outputs, metadata)
@@ -169,32 +229,36 @@ def _segments(live: LiveRows, reference: Reference, contract: Contract) -> list[
     return against_reference(losses_by_segment(live.segments.filter(live.known), list(kept), losses), kept)
 
 
-def _measures(
-    served: pl.DataFrame, outcomes: Path, contract: Contract, rule: DriftRule, since: datetime, start: datetime, now: datetime
-) -> dict[str, MeasureChange]:
-    wanted = {
+def asked_measures(asked: AskedDrift) -> dict[str, str]:
+    """The success measures that the drift rule limits, and the column of the outcomes that each is."""
+    contract = asked.contract
+    return {
         name: measure.column_of(name)
         for name, measure in contract.experiment.success.items()
-        if name in rule.limits and measure.column_of(name) in contract.experiment.outcomes
+        if name in asked.rule.limits and measure.column_of(name) in contract.experiment.outcomes
     }
+
+
+def _measures(served: pl.DataFrame, outcomes: Path, asked: AskedDrift) -> dict[str, MeasureChange]:
+    wanted = asked_measures(asked)
     if not wanted:
         return {}
     columns = {**dict.fromkeys(REQUEST, pl.String), "observed_at": pl.Datetime("us", "UTC")}
-    seen = read_traffic(outcomes, pl.col("observed_at") < now, columns, sorted({*wanted.values()})).sort("observed_at")
+    seen = read_traffic(outcomes, pl.col("observed_at") < asked.now, columns, sorted({*wanted.values()})).sort("observed_at")
     unreported = [column for column in set(wanted.values()) if column not in seen.columns]
     seen = seen.with_columns(pl.lit(None, pl.Float64).alias(column) for column in unreported)
     latest = seen.group_by(REQUEST).agg(pl.col(column).drop_nulls().last() for column in set(wanted.values()))
     both = served.join(latest, on=REQUEST, how="inner")
-    first_window = since + rule.window
+    first_window = asked.since + asked.rule.window
     found = {}
     for name, column in wanted.items():
-        current = both.filter(pl.col("exposed_at") >= start)[column].drop_nulls()
-        reference = both.filter(pl.col("exposed_at") < first_window)[column] if first_window <= start else None
+        current = both.filter(pl.col("exposed_at") >= asked.start)[column].drop_nulls()
+        reference = both.filter(pl.col("exposed_at") < first_window)[column] if first_window <= asked.start else None
         found[name] = MeasureChange(
             rows=current.len(),
             reference=None if reference is None else _mean(reference),
             current=_mean(current),
-            direction=contract.experiment.success[name].direction,
+            direction=asked.contract.experiment.success[name].direction,
         )
     return found
 

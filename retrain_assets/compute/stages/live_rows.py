@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -103,10 +103,15 @@ def live_rows(
 
 def label_number(contract: Contract, bundle: Bundle) -> pl.Expr:
     """The label as a number: 0/1, class position, or its value; null for a class the champion does not know."""
+    return label_of_classes(contract, bundle.manifest.classes)
+
+
+def label_of_classes(contract: Contract, known: Sequence[str | int]) -> pl.Expr:
+    """As :func:`label_number`, of a champion with these classes."""
     label = pl.col(contract.source.label)
     if contract.task != "multiclass":
         return label.cast(pl.Float64)
-    classes = list(bundle.manifest.classes)
+    classes = list(known)
     text = label if all(isinstance(name, int) for name in classes) else label.cast(pl.String)
     return text.replace_strict(classes, list(map(float, range(len(classes)))), default=None, return_dtype=pl.Float64)
 
