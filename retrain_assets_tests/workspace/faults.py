@@ -1,8 +1,8 @@
 """What the workspace does wrong when it is asked to, and when: faults of an answer and faults of compute.
 
-``workspace.misbehave(fault, on="GET /api/2.2/jobs/runs/get", times=2, after=1)`` lets one matching request pass and spoils the
-next two. Faults of an answer match ``METHOD path`` by wildcards; faults of compute match the task key or, at a cluster's start,
-the job cluster key (``*`` matches all).
+``workspace.misbehave(fault, on="GET /api/2.2/jobs/runs/get", times=2, after=1)`` lets one matching request pass and spoils
+the next two. ``on`` has wildcards; ``*`` matches all. Faults of an answer match ``METHOD path``, those of a task and of its
+output the task key, those of a cluster's start the job cluster key or the cluster's name.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ class ServerError(Fault):
     status: int = 500
     done: bool = False
     retry_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Refused(Fault):
+    """Any other refusal, a missing permission unless told otherwise."""
+
+    status: int = 403
+    error_code: str = "PERMISSION_DENIED"
+    message: str = "User does not have permission for this operation."
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 from databricks.sdk.service.jobs import (
     BaseJob,
     CreateResponse,
+    Format,
     Job,
+    JobEmailNotifications,
     JobsAPI,
     JobSettings,
     ListJobsResponse,
+    RunIf,
     Task,
+    TaskEmailNotifications,
 )
 
 from .clusters import Clusters
@@ -139,7 +143,7 @@ class Jobs:
         settings.max_concurrent_runs = 1 if settings.max_concurrent_runs is None else settings.max_concurrent_runs
         settings.timeout_seconds = settings.timeout_seconds or 0
         check(settings, self._workspace)
-        return settings
+        return completed(settings)
 
 
 def check(settings: JobSettings, workspace: Workspace) -> None:
@@ -161,6 +165,17 @@ def check(settings: JobSettings, workspace: Workspace) -> None:
         _check_kind(task)
         _check_place(task, settings, sizes)
     _check_order(tasks)
+
+
+def completed(settings: JobSettings) -> JobSettings:
+    """The settings with what the real API adds to them, so that nobody takes what comes back for what was sent."""
+    settings.format = Format.MULTI_TASK
+    settings.email_notifications = settings.email_notifications or JobEmailNotifications()
+    for task in settings.tasks or []:
+        task.run_if = task.run_if or RunIf.ALL_SUCCESS
+        task.timeout_seconds = task.timeout_seconds or 0
+        task.email_notifications = task.email_notifications or TaskEmailNotifications()
+    return settings
 
 
 def page_of(request: Request, *, largest: int) -> tuple[int, int]:

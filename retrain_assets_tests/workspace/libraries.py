@@ -76,6 +76,8 @@ def _unpacked(workspace: Workspace, uri: str) -> Path:
         except OSError:
             if not folder.is_dir():
                 raise
+        for requirement in next(iter(importlib.metadata.distributions(path=[str(folder)]))).requires or []:
+            _check_met(requirement)
     return folder
 
 
@@ -91,6 +93,8 @@ def _check_met(requirement: str) -> None:
         wanted = Requirement(requirement)
     except InvalidRequirement as error:
         raise LibraryFailure(_told(requirement, f"ERROR: Invalid requirement: '{requirement}'")) from error
+    if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+        return
     try:
         found = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:

@@ -83,7 +83,7 @@ class TaskProcess:
         self._process.wait()
         self.kill()
         for reader in self._readers:
-            reader.join()
+            reader.join(timeout=5)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()

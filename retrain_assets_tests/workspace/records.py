@@ -195,6 +195,9 @@ class RunRecord:
 
     def listed(self, base: str, *, tasks: bool) -> BaseRun:
         """The run as runs/list gives it."""
+        times = self.told.times()
+        if len(self.attempts) > 1:
+            times |= {"setup_duration": 0, "execution_duration": 0}
         given = BaseRun(
             job_id=self.job_id,
             run_id=self.run_id,
@@ -209,7 +212,7 @@ class RunRecord:
             status=self.told.status(),
             job_parameters=list(self.parameters.values()) or None,
             run_duration=(self.told.ended_at - self.told.started_at) if self.told.ended_at else None,
-            **self.told.times(),
+            **times,
         )
         if tasks:
             given.tasks = [one.shown(f"{base}#job/{self.job_id}/run/{one.run_id}") for one in self.attempts]

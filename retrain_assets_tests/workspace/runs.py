@@ -22,7 +22,7 @@ from databricks.sdk.service.jobs import (
 
 from .engine import Engine
 from .faults import TruncatedOutput
-from .jobs import Jobs, check, page_of
+from .jobs import Jobs, check, completed, page_of
 from .outcomes import AS_GOOD_AS_DONE, cancelled, disabled, over_the_limit
 from .records import ENDED, Attempt, Life, Repair, RunRecord, Told
 from .routes import ApiError, Request
@@ -101,7 +101,7 @@ class Runs:
                     {**body, **named, "tasks": [Task.from_dict(one).as_dict() for one in body["tasks"]]}
                 )
                 check(settings, self._workspace)
-                known = self._record(request, settings, self._jobs.number(), RunType.SUBMIT_RUN, {}, None)
+                known = self._record(request, completed(settings), self._jobs.number(), RunType.SUBMIT_RUN, {}, None)
                 self._place_in_queue(known, body)
             return SubmitRunResponse(run_id=known.run_id)
 

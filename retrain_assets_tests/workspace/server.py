@@ -10,13 +10,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .faults import ConnectionDropped, Fault, NotYetVisible, ServerError, TokenExpired, TooManyRequests, TruncatedDownload
+from .faults import (
+    ConnectionDropped,
+    Fault,
+    NotYetVisible,
+    Refused,
+    ServerError,
+    TokenExpired,
+    TooManyRequests,
+    TruncatedDownload,
+)
 from .routes import ApiError, Payload, Request, Route
 
 if TYPE_CHECKING:
     from .workspace import Workspace
 
-OF_AN_ANSWER = (TooManyRequests, ServerError, ConnectionDropped, TokenExpired, NotYetVisible, TruncatedDownload)
+OF_AN_ANSWER = (TooManyRequests, Refused, ServerError, ConnectionDropped, TokenExpired, NotYetVisible, TruncatedDownload)
 
 
 class Served:
@@ -167,6 +176,8 @@ def _before(fault: Fault, route: Route, request: Request) -> None:
             raise ApiError(
                 429, "REQUEST_LIMIT_EXCEEDED", "Current request rate is above the rate limit. Please retry later.", wait
             )
+        case Refused(status, error_code, message):
+            raise ApiError(status, error_code, message)
         case TokenExpired(401):
             raise ApiError(401, "401", "Token is expired.")
         case TokenExpired():

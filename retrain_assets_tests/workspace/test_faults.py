@@ -32,6 +32,7 @@ from retrain_assets_tests.workspace import (
     Killed,
     NeverStarts,
     NotYetVisible,
+    Refused,
     ServerError,
     SlowStart,
     SpotLoss,
@@ -97,8 +98,9 @@ def test_a_throttled_request_comes_through_after_the_time_it_was_told_to_wait(wo
         (TooManyRequests(retry_after=None), Throttled),
         (TokenExpired(403), PermissionDenied),
         (TokenExpired(401), Unauthenticated),
+        (Refused(message="does not have Manage Run permission on job 7"), PermissionDenied),
     ],
-    ids=["500", "503", "429", "403", "401"],
+    ids=["500", "503", "429", "403", "401", "refused"],
 )
 def test_a_fault_of_an_answer_is_the_clients_error_and_only_as_often_as_asked(
     workspace: Workspace, fault: Fault, error: type[DatabricksError]

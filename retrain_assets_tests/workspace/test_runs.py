@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from databricks.sdk.errors import InvalidParameterValue, InvalidState, ResourceDoesNotExist
+from databricks.sdk.service.compute import Library
 from databricks.sdk.service.jobs import (
+    PythonWheelTask,
     QueueSettings,
     RunIf,
     RunLifeCycleState,
@@ -31,6 +33,7 @@ from retrain_assets_tests.workspace.sample_jobs import (
     termination,
     until_running,
 )
+from retrain_assets_tests.workspace.wheels import write_wheel
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +72,6 @@ def test_a_task_sees_a_runtime_and_nothing_of_the_orchestrator(workspace: Worksp
 
 
 def test_the_wheel_stands_before_a_package_of_the_same_name_that_is_installed(workspace: Workspace) -> None:
-    from databricks.sdk.service.compute import Library
-    from databricks.sdk.service.jobs import PythonWheelTask
-
-    from retrain_assets_tests.workspace.wheels import write_wheel
-
     write_wheel(
         workspace.path(f"{STATE}/code"),
         "retrain_assets",
@@ -227,7 +225,6 @@ def test_time_limits_of_a_task_and_of_a_run_end_them(workspace: Workspace) -> No
 def test_a_wheel_that_is_absent_broken_or_not_named_fails_the_task(
     workspace: Workspace, entry_point: str, whl: str | None, told: str
 ) -> None:
-    from databricks.sdk.service.compute import Library
 
     workspace.path(f"{STATE}/code/broken.whl").write_bytes(b"not a wheel")
     libraries = [Library(whl=whl)] if whl is not None else []
@@ -237,6 +234,14 @@ def test_a_wheel_that_is_absent_broken_or_not_named_fails_the_task(
     assert failed.state.life_cycle_state is RunLifeCycleState.INTERNAL_ERROR
     assert termination(failed)[0] == "LIBRARY_INSTALLATION_ERROR"
     assert told in termination(failed)[2]
+
+
+def test_a_wheel_whose_requirement_no_index_gives_fails_the_task(workspace: Workspace) -> None:
+    folder = workspace.path(f"{STATE}/code")
+    unmet = write_wheel(folder, "unmet", {"__init__": "def main(): pass"}, requires=["polars>=999", "nowhere; extra == 'x'"])
+    one = task("a", libraries=[Library(whl=f"{STATE}/code/{unmet.name}")])
+    done = run(workspace, make_job(workspace.client(), one))
+    assert "No matching distribution found for polars>=999" in termination(latest(done)["a"])[2]
 
 
 def test_serverless_tasks_need_no_cluster_and_take_wheels_from_their_environment(workspace: Workspace) -> None:

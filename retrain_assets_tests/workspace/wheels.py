@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
 def write_wheel(
-    folder: Path, package: str, modules: Mapping[str, str], *, version: str = "1.0", entry_points: Mapping[str, str] | None = None
+    folder: Path,
+    package: str,
+    modules: Mapping[str, str],
+    *,
+    version: str = "1.0",
+    entry_points: Mapping[str, str] | None = None,
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write a wheel.
 
@@ -18,6 +24,7 @@ def write_wheel(
         modules: source by module name, ``__init__`` for the package itself.
         version: version of the package.
         entry_points: console scripts, name to ``module:function``.
+        requires: requirements of the package.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{package}-{version}-py3-none-any.whl"
@@ -26,7 +33,8 @@ def write_wheel(
     with zipfile.ZipFile(path, "w") as wheel:
         for name, source in {"__init__": "", **modules}.items():
             wheel.writestr(f"{package}/{name}.py", source)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{needs}")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/entry_points.txt", f"[console_scripts]\n{scripts}\n")
         wheel.writestr(f"{info}/RECORD", "")

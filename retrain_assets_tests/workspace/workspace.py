@@ -79,8 +79,8 @@ class Workspace:
 
     def __exit__(self, *exception: object) -> None:
         self.closing.set()
-        for part in self.parts.values():
-            close = getattr(part, "close", None)
+        for name in sorted(self.parts, key=lambda name: name != "runs"):
+            close = getattr(self.parts[name], "close", None)
             if close is not None:
                 close()
         self._server.close()
