@@ -150,7 +150,7 @@ class World:
         controller.launch_retrain(self.contract, key, {"kind": "person", "reason": "try"}, SYSTEM)
         from retrain_assets.registry import Registry
 
-        registry = Registry(self.home.mlflow_uri, self.home.mlflow_artifacts)
+        registry = Registry.of(self.home)
         version = registry.register(bundle, manifest.to_json(), manifest.digest, tags={"retrain": key})
         subjects = {"dataset": manifest.dataset, "features": manifest.feature_pipeline, "bundle": manifest.digest}
         controller.register_candidate(MODEL, key, version, subjects)

@@ -77,7 +77,7 @@ class Story:
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.home.mlflow_uri, self.home.mlflow_artifacts)
+        return Registry.of(self.home)
 
     @property
     def state(self) -> ModelState:
