@@ -112,10 +112,11 @@ class Answers:
         for name, output in answer.result.outputs.items():
             files = answer.files[name]
             there[name] = output["uri"]
+            place = self.mirror.here(output["uri"])
             if sum(facts["size"] for facts in files.values()) > up_to_mb * BYTES_A_MB:
                 outputs[name] = output
+                _remove(place)
                 continue
-            place = self.mirror.here(output["uri"])
             self._fetch(output["uri"], place, files, output["digest"])
             outputs[name] = {**output, "uri": str(place)}
         return replace(answer.result, outputs=outputs), there

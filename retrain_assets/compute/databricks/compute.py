@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,29 +12,26 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.answers import Answer, AnswerLost, Answers
-from retrain_assets.compute.databricks.code_wheels import code_wheels
 from retrain_assets.compute.databricks.facts import run_facts
 from retrain_assets.compute.databricks.inputs import Inputs
-from retrain_assets.compute.databricks.job import job_of
 from retrain_assets.compute.databricks.mirror import Mirror
-from retrain_assets.compute.databricks.order import Order, code_digests, product_facts, token_of
+from retrain_assets.compute.databricks.order import Order, digest_of_code
 from retrain_assets.compute.databricks.outcomes import has_ended, latest, succeeded
 from retrain_assets.compute.databricks.pipes import Session
-from retrain_assets.compute.databricks.run import Watch, begin, cancel
+from retrain_assets.compute.databricks.run import Watch, begin, cancel, run_of
+from retrain_assets.compute.databricks.submission import BeforeSubmit, Submission
 from retrain_assets.compute.databricks.under_way import UnderWay
 from retrain_assets.compute.databricks.volume import Volume
-from retrain_assets.compute.databricks.workspace import asking, connect, patiently
+from retrain_assets.compute.databricks.workspace import connect
 from retrain_assets.compute.local import RESULT, content_digest
 from retrain_assets.compute.places import is_on_volume
 from retrain_assets.compute.request import StageRequest, StageResult
-from retrain_assets.contract import Contract, CustodyError, StageError, digest_of
+from retrain_assets.contract import CustodyError, StageError, digest_of
 from retrain_assets.contract.compute import DatabricksCompute as Settings
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
-
-BeforeSubmit = Callable[[Sequence[StageRequest]], None]
 
 
 class DatabricksCompute:
@@ -78,7 +75,7 @@ class DatabricksCompute:
             under_way = self._under_way(request, run_id)
             found = None if under_way is None else self._found(request, under_way, run_id, session)
             if under_way is None or found is None:
-                under_way = self._submit(request, ahead, run_id, session)
+                under_way = self._submission.begun([request, *ahead], run_id, session.context_data)
                 found = self._awaited(request, under_way, session)
         answer, facts = found
         _refuse_other_checks(answer.result, session.reported, facts["run_page_url"])
@@ -102,7 +99,7 @@ class DatabricksCompute:
             StageError: when one may not be cancelled or does not end.
         """
         runs = [one.run_id for one in UnderWay.all(self._home.stage_dir(model, retrain, "").parent / retrain) if one.run_id]
-        active = [run_id for run_id in runs if (run := self._run(run_id)) is not None and not has_ended(run)]
+        active = [run_id for run_id in runs if (run := run_of(self._client, run_id)) is not None and not has_ended(run)]
         for one in active:
             cancel(self._client, one)
         return active
@@ -124,13 +121,17 @@ class DatabricksCompute:
         return Inputs(self._mirror, self._volume)
 
     @cached_property
+    def _submission(self) -> Submission:
+        return Submission(self._client, self._mirror, self._volume, self._settings, self._before_submit)
+
+    @cached_property
     def _answers(self) -> Answers:
         return Answers(self._mirror, self._volume)
 
     def _basis(self, request: StageRequest) -> str:
         contract = request.parsed_contract()
         inputs = Inputs(self._mirror, None).digests(request)  # type: ignore[arg-type]
-        return digest_of({"request": request.digest, "inputs": inputs, "code": _code(contract)})
+        return digest_of({"request": request.digest, "inputs": inputs, "code": digest_of_code(contract)})
 
     def _stored(self, request: StageRequest, basis: str | None) -> StageResult | None:
         try:
@@ -156,13 +157,13 @@ class DatabricksCompute:
         noted = UnderWay.read(request.directory.parent, request.stage)
         if noted is None:
             return None
-        asked = noted.asks(request.stage, request.digest, _code(request.parsed_contract()))
+        asked = noted.asks(request.stage, request.digest, digest_of_code(request.parsed_contract()))
         if noted.run_id is None:
             if not asked:
                 return None
             noted = noted.begun(begin(self._client, noted.job_id, noted.stages, noted.folder, noted.token))
             noted.write(request.directory.parent)
-        run = self._run(noted.run_id or 0)
+        run = run_of(self._client, noted.run_id or 0)
         if run is None:
             return None
         task = latest(run, request.stage)
@@ -189,64 +190,6 @@ class DatabricksCompute:
         same = all(answer.inputs.get(name) == digest for name, digest in known.items() if digest)
         return (answer, facts) if same else None
 
-    def _run(self, run_id: int) -> Any:
-        """A run as it is now; None when the workspace knows it no more."""
-        from databricks.sdk.errors import InvalidParameterValue, NotFound
-
-        with asking("job", f"run {run_id}"):
-            try:
-                return patiently(lambda: self._client.jobs.get_run(run_id))
-            except (NotFound, InvalidParameterValue):
-                return None
-
-    def _submit(self, request: StageRequest, ahead: Sequence[StageRequest], run_id: str | None, session: Session) -> UnderWay:
-        """Begin a run of the job for a request and those ahead of it. Noted first, so that it is never begun twice."""
-        asked = [request, *(one for one in ahead if one.stage in self._settings.stages)]
-        if self._before_submit is not None:
-            self._before_submit(asked)
-        contract = request.parsed_contract()
-        job_id = job_of(self._client, contract, self._code_there(contract))
-        noted = UnderWay.read(request.directory.parent, request.stage)
-        attempt = 1 if noted is None else noted.attempt + 1
-        code = code_digests(contract)
-        token = token_of(asked, code, attempt)
-        order = Order(
-            folder=f"{self._mirror.orders(request.model, request.retrain)}/{token}",
-            requests={
-                one.stage: self._inputs.there(one, before=asked[:n], engine=self._settings.engine) for n, one in enumerate(asked)
-            },
-            inputs={one.stage: self._known_inputs(one, asked[:n]) for n, one in enumerate(asked)},
-            product=product_facts(),
-            code=code,
-            home=self._settings.volume,
-            pipes=session.context_data,
-            secret_scope=self._settings.secret_scope,
-        )
-        self._volume.write(order.path, json.dumps(order.to_json()).encode())
-        stages, digests = [one.stage for one in asked], [one.digest for one in asked]
-        under_way = UnderWay(order.folder, token, attempt, stages, digests, _code(contract), job_id, None, run_id)
-        under_way.write(request.directory.parent)
-        under_way = under_way.begun(begin(self._client, job_id, stages, order.folder, token))
-        under_way.write(request.directory.parent)
-        return under_way
-
-    def _known_inputs(self, request: StageRequest, before: Sequence[StageRequest]) -> dict[str, str]:
-        ahead = self._inputs.made_ahead(request, before)
-        known = replace(request, inputs={name: uri for name, uri in request.inputs.items() if name not in ahead})
-        return {name: digest for name, digest in self._inputs.digests(known).items() if digest}
-
-    def _code_there(self, contract: Contract) -> list[str]:
-        """Paths of the wheels on the volume, uploaded where they are not there yet; none for a job that brings its own."""
-        if self._settings.job is not None:
-            return []
-        paths = []
-        for wheel in code_wheels(contract):
-            path = f"{self._mirror.code}/{wheel.name}"
-            if not self._volume.has(path):
-                self._volume.write(path, wheel.content)
-            paths.append(path)
-        return paths
-
     def _awaited(self, request: StageRequest, under_way: UnderWay, session: Session) -> tuple[Answer, dict[str, Any]]:
         """The answer of the stage's task and the facts of its run. An interruption cancels the run."""
         order = Order(under_way.folder, {}, {}, {}, {}, self._settings.volume)
@@ -270,10 +213,6 @@ class DatabricksCompute:
             raise
         assert watch.run is not None
         return answer, run_facts(self._client, request.parsed_contract(), under_way.job_id, watch.run, task)
-
-
-def _code(contract: Contract) -> str:
-    return digest_of({"team": code_digests(contract), "product": product_facts()})
 
 
 def _refuse_other_checks(result: StageResult, reported: Sequence[Any], page: str) -> None:

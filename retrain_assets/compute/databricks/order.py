@@ -115,6 +115,11 @@ def code_digests(contract: Contract) -> dict[str, str]:
     }
 
 
+def digest_of_code(contract: Contract) -> str:
+    """Digest of all code that decides what a stage computes: the team's and the product's."""
+    return digest_of({"team": code_digests(contract), "product": product_facts()})
+
+
 def refuse_skew(order: Order, contract: Contract) -> None:
     """Refuse to compute with other code than the orchestrator has.
 
@@ -138,7 +143,6 @@ def refuse_skew(order: Order, contract: Contract) -> None:
         )
 
 
-def token_of(requests: Sequence[StageRequest], code: Mapping[str, str], attempt: int) -> str:
+def token_of(requests: Sequence[StageRequest], code: str, attempt: int) -> str:
     """The name of an order and of its run, 40 characters: the same for what is asked with the same code at the same attempt."""
-    asked = [[one.stage, one.digest] for one in requests]
-    return digest_of({"asked": asked, "code": dict(code), "product": product_facts(), "attempt": attempt})[7:47]
+    return digest_of({"asked": [[one.stage, one.digest] for one in requests], "code": code, "attempt": attempt})[7:47]

@@ -18,7 +18,7 @@ from retrain_assets.compute.databricks.outcomes import (
     state_of,
     succeeded,
 )
-from retrain_assets.compute.databricks.workspace import asking, patiently
+from retrain_assets.compute.databricks.workspace import TRIES_OF_A_LOOK, asking, patiently
 from retrain_assets.contract import StageError
 from retrain_assets.contract.compute import DatabricksCompute
 
@@ -102,7 +102,7 @@ class Watch:
     def seen(self) -> jobs.Run:
         """The run as it is now."""
         with asking("job", f"run {self.run_id}"):
-            self.run = patiently(lambda: self.client.jobs.get_run(self.run_id))
+            self.run = patiently(lambda: self.client.jobs.get_run(self.run_id), TRIES_OF_A_LOOK)
         return self.run
 
     @property
@@ -176,6 +176,17 @@ class Watch:
         except DatabricksError:
             return ""
         return " ".join(str(output.error or "").split())[:300]
+
+
+def run_of(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
+    """A run as it is now; None when the workspace knows it no more."""
+    from databricks.sdk.errors import InvalidParameterValue, NotFound
+
+    with asking("job", f"run {run_id}"):
+        try:
+            return patiently(lambda: client.jobs.get_run(run_id))
+        except (NotFound, InvalidParameterValue):
+            return None
 
 
 def cancel(client: WorkspaceClient, run_id: int) -> None:

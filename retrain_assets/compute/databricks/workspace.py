@@ -24,6 +24,9 @@ SECONDS_OF_RETRIES = 120
 TRIES = 6
 """How often a call is made that a fault of the platform answered, pauses doubling from half a second."""
 
+TRIES_OF_A_LOOK = 24
+"""The same for looks at a run, which goes on meanwhile: about three minutes of faults."""
+
 _GRANTS = {
     "workspace": "give the identity access to the workspace",
     "volume": "grant it READ VOLUME and WRITE VOLUME there, USE SCHEMA and USE CATALOG above it",
@@ -53,14 +56,14 @@ def connect() -> WorkspaceClient:
     return WorkspaceClient(config=config)
 
 
-def patiently(call: Callable[[], Answer]) -> Answer:
+def patiently(call: Callable[[], Answer], tries: int = TRIES) -> Answer:
     """What a call answers, made again while the platform answers it with a fault of its own. For calls that may be repeated."""
     from databricks.sdk.errors import DeadlineExceeded, InternalError, TemporarilyUnavailable, TooManyRequests
     from requests import ConnectionError as Dropped
     from requests.exceptions import ChunkedEncodingError
 
     transient = (InternalError, TemporarilyUnavailable, DeadlineExceeded, TooManyRequests, Dropped, ChunkedEncodingError)
-    for attempt in range(TRIES - 1):
+    for attempt in range(tries - 1):
         try:
             return call()
         except transient:

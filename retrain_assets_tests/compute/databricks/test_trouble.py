@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -140,6 +141,17 @@ def test_one_that_was_killed_while_it_began_the_run_begins_no_second(world: Worl
     (retrain / "dataset" / "result.json").unlink()
     assert world.compute.run(world.request("dataset")).outputs
     assert len(run_ids(workspace)) == 1
+
+
+def test_a_home_that_forgot_a_run_that_failed_begins_another(world: World, workspace: Workspace) -> None:
+    workspace.misbehave(Cancelled(), on="dataset")
+    with pytest.raises(StageError, match="was cancelled there"):
+        world.compute.run(world.request("dataset"))
+    shutil.rmtree(world.home / "stages")
+    assert world.compute.run(world.request("dataset")).outputs
+    shutil.rmtree(world.home / "stages")
+    assert world.compute.run(world.request("dataset")).outputs
+    assert len(run_ids(workspace)) == 2
 
 
 def test_a_job_that_was_killed_half_way_is_completed_by_the_next_try(world: World, workspace: Workspace) -> None:
