@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     OnExecutor = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def sketch_spark(frame: DataFrame, columns: Sequence[str], edges: Sketch) -> Sketch:
+def sketch_spark(
+    frame: DataFrame, columns: Sequence[str], edges: Sketch, types: Mapping[str, pl.DataType] | None = None
+) -> Sketch:
     """The sketch of some columns over the edges and levels of a reference, in one pass.
 
     Counts, range and missing values are those of :func:`~retrain_assets.drift.sketch_frame` however the rows are partitioned;
@@ -30,11 +32,13 @@ def sketch_spark(frame: DataFrame, columns: Sequence[str], edges: Sketch) -> Ske
         frame: the rows, in any order.
         columns: the columns to sketch: numbers, booleans or text.
         edges: the reference.
+        types: the columns' own types, where Spark's differ.
 
     Raises:
         StageError: as :func:`~retrain_assets.drift.sketch_frame`.
     """
-    return _sketched(frame, columns, edges, {}, sketch_frame(no_rows(frame), columns=columns, edges=edges))
+    nothing = sketch_frame(in_types(no_rows(frame).to_arrow(), types or {}), columns=columns, edges=edges)
+    return _sketched(frame, columns, edges, types or {}, nothing)
 
 
 def sketch_files(

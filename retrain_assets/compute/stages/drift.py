@@ -68,7 +68,7 @@ def drift(request: StageRequest) -> StageResult:
     live = live_rows(window, rows, built, bundle, contract, asked.now)
     found = Live(
         features=sketch_frame(built, columns=list(reference.features.columns), edges=reference.features),
-        predictions=_predictions(window, live, reference, bundle, contract),
+        predictions=predictions_of(window, live, reference, bundle, contract),
         rows=live,
         measures=_measures(served, request.input("outcomes"), asked),
     )
@@ -182,7 +182,8 @@ def _features(rows: pl.DataFrame, bundle: Bundle, contract: Contract) -> pl.Data
     return build_features(import_path(function, "the champion's features"), rows, contract.source, function)
 
 
-def _predictions(window: pl.DataFrame, live: LiveRows, reference: Reference, bundle: Bundle, contract: Contract) -> Sketch:
+def predictions_of(window: pl.DataFrame, live: LiveRows, reference: Reference, bundle: Bundle, contract: Contract) -> Sketch:
+    """The sketch of the window's scores over the reference's edges: those served; of several classes those of the rows."""
     if contract.task == "multiclass":
         scores = score_frame(live.scores, bundle.manifest.classes)
     else:
