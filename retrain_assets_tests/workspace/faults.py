@@ -44,6 +44,13 @@ class Refused(Fault):
 
 
 @dataclass(frozen=True)
+class SlowAnswer(Fault):
+    """What was asked for happens, and the answer comes this many seconds later."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True)
 class ConnectionDropped(Fault):
     """The connection ends without an answer; ``done`` says that what was asked for happened all the same."""
 

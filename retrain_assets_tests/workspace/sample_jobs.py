@@ -40,6 +40,12 @@ def fail():
 def stop_with_two():
     sys.exit(2)
 
+def stop_with_zero():
+    sys.exit(0)
+
+def give_three():
+    return 3
+
 def wait():
     print("waiting", flush=True)
     time.sleep(60)

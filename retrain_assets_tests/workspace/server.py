@@ -16,6 +16,7 @@ from .faults import (
     NotYetVisible,
     Refused,
     ServerError,
+    SlowAnswer,
     TokenExpired,
     TooManyRequests,
     TruncatedDownload,
@@ -25,7 +26,17 @@ from .routes import ApiError, Payload, Request, Route
 if TYPE_CHECKING:
     from .workspace import Workspace
 
-OF_AN_ANSWER = (TooManyRequests, Refused, ServerError, ConnectionDropped, TokenExpired, NotYetVisible, TruncatedDownload)
+OF_AN_ANSWER = (
+    TooManyRequests,
+    Refused,
+    ServerError,
+    SlowAnswer,
+    SlowAnswer,
+    ConnectionDropped,
+    TokenExpired,
+    NotYetVisible,
+    TruncatedDownload,
+)
 
 
 class Served:
@@ -141,7 +152,7 @@ class _Connection(BaseHTTPRequestHandler):
             request = Request(request.method, request.path, request.query, request.headers, request.content, self._user(request))
         answer = route.answer(request, parts)
         if fault is not None:
-            _after(fault)
+            _after(fault, workspace.closing)
         if not isinstance(answer, Payload):
             sent = {} if answer is None else answer.as_dict()
             workspace.answers[route.method, route.pattern] = (type(answer), sent)
@@ -191,8 +202,10 @@ def _before(fault: Fault, route: Route, request: Request) -> None:
             raise _Dropped
 
 
-def _after(fault: Fault) -> None:
+def _after(fault: Fault, closing: threading.Event) -> None:
     """Faults that come when what was asked for has happened."""
+    if isinstance(fault, SlowAnswer):
+        closing.wait(fault.seconds)
     if isinstance(fault, ServerError):
         raise _server_error(fault)
     if isinstance(fault, ConnectionDropped):

@@ -34,6 +34,7 @@ from retrain_assets_tests.workspace import (
     NotYetVisible,
     Refused,
     ServerError,
+    SlowAnswer,
     SlowStart,
     SpotLoss,
     TokenExpired,
@@ -122,6 +123,16 @@ def test_a_run_whose_answer_was_lost_is_found_again_by_its_token(workspace: Work
         run_id = begun_with(client, job_id)
     except InternalError:
         run_id = begun_with(client, job_id)
+    assert [one.run_id for one in client.jobs.list_runs(job_id=job_id)] == [run_id]
+    ended(workspace, run_id)
+
+
+def test_a_client_that_waits_less_than_a_slow_answer_takes_asks_again(workspace: Workspace) -> None:
+    client = workspace.client(clock=Hurried(), http_timeout_seconds=0.3)
+    job_id = make_job(client, task("a"))
+    workspace.misbehave(SlowAnswer(seconds=5), on=RUN_NOW)
+    run_id = begun_with(client, job_id)
+    assert workspace.count("POST", "/api/2.2/jobs/run-now") == 2
     assert [one.run_id for one in client.jobs.list_runs(job_id=job_id)] == [run_id]
     ended(workspace, run_id)
 

@@ -118,6 +118,12 @@ def test_a_failed_leaf_fails_the_run_with_the_first_tasks_message(workspace: Wor
     assert output(workspace, done, "a").error == "SystemExit: 2"
 
 
+def test_any_exit_of_a_wheel_fails_its_task_and_what_it_gives_is_not_looked_at(workspace: Workspace) -> None:
+    done = run(workspace, make_job(workspace.client(), task("a", "stop_with_zero"), task("b", "give_three")))
+    assert results(done) == {"a": "FAILED", "b": "SUCCESS"}
+    assert output(workspace, done, "a").error == "SystemExit: 0"
+
+
 def test_only_the_named_tasks_run_and_the_others_count_as_disabled(workspace: Workspace) -> None:
     done = run(workspace, make_job(workspace.client(), task("a", "sample-fail"), task("b", after=("a",))), only=["b"])
     assert results(done) == {"a": "DISABLED", "b": "SUCCESS"}
