@@ -106,11 +106,8 @@ def _found(session: SparkSession, request: StageRequest, asked: AskedDrift, wind
     with held(served_frame(session, request.input("exposures"), asked, segment_columns(contract))) as served:
         recent = served.where(between(served, "exposed_at", asked.start, asked.now))
         live = _scored_again(recent, window, asked) if contract.task == "multiclass" else _as_served(recent, window, asked)
-        return Live(
-            features, _predictions(recent, live, asked), live, measures_of(session, served, request.input("outcomes"), asked)
-        )
-    finally:
-        served.unpersist()
+        measures = measures_of(session, served, request.input("outcomes"), asked)
+        return Live(features, _predictions(recent, live, asked), live, measures)
 
 
 def _predictions(recent: DataFrame, live: LiveRows, asked: AskedDrift) -> Sketch:
@@ -154,7 +151,7 @@ def _scored_again(recent: DataFrame, window: _SourceWindow, asked: AskedDrift) -
 def _landed(
     recent: DataFrame, window: _SourceWindow, asked: AskedDrift, segments: list[str], features: tuple[str, ...] = ()
 ) -> DataFrame:
-    """Source rows of served units: ``_unit``, ``_label`` (null where not known yet), ``_last`` of the unit, ``_s0``…, features."""
+    """Source rows of served units: ``_unit``, ``_label`` (null where not known), ``_last`` of the unit, ``_s0``…, features."""
     from pyspark.sql import Window
     from pyspark.sql import functions as sf
 
