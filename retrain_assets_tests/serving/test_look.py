@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from retrain_assets.contract import CustodyError
+from retrain_assets.compute import LocalCompute, StageRequest, StageResult
+from retrain_assets.contract import CustodyError, StageError
+from retrain_assets.experiment import Action
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore
 from retrain_assets.release import ToggleState
 from retrain_assets.release.state import LookRecord
-from retrain_assets.serving.look import look_at, look_before
+from retrain_assets.serving.look import Elsewhere, look_at, look_before
 from retrain_assets_tests.serving.test_canary_view import ARMED, look, toggle
 
 
@@ -43,3 +48,25 @@ def test_a_look_before_that_is_not_what_was_recorded_is_refused_in_one_line(faul
     assert refusal.value.line.startswith(f"{path}: ")
     assert f"{seen.name} cannot be looked at again without its last look; " in refusal.value.line
     assert "\n" not in refusal.value.line
+
+
+class Refusing(LocalCompute):
+    """A place where nothing can be computed."""
+
+    def run(self, request: StageRequest, **_: Any) -> StageResult:
+        raise StageError("the cluster never started", where=request.stage, remedy="raise start_timeout")
+
+
+def test_a_look_counted_elsewhere_is_the_look_counted_here(retrain_home: Path) -> None:
+    home = Home(retrain_home)
+    now = ARMED + timedelta(days=9)
+    here = look_at(home, toggle(), now, keep=False)
+    there = look_at(home, toggle(), now, elsewhere=Elsewhere(LocalCompute(), "single_node"))
+    assert there.to_json() == here.to_json()
+    assert (home.stage_dir(toggle().model, toggle().retrain, "canary") / "canary.json").is_file()
+
+
+def test_a_place_that_cannot_count_gives_a_look_that_says_so(retrain_home: Path) -> None:
+    found = look_at(Home(retrain_home), toggle(), ARMED + timedelta(days=9), elsewhere=Elsewhere(Refusing()))
+    assert "the cluster never started" in json.dumps(found.to_json())
+    assert found.action not in (Action.STEP, Action.ASK_APPROVAL)

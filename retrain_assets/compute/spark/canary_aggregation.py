@@ -90,7 +90,7 @@ def aggregate_spark(
     if now.tzinfo is None:
         raise StageError("a time has no time zone", where="canary", remedy="pass timezone-aware UTC times")
     now = now.astimezone(UTC)
-    read = [("exposures", needed(frame, "exposures", terms)) for frame in exposures]
+    read: list[tuple[Kind, DataFrame]] = [("exposures", needed(frame, "exposures", terms)) for frame in exposures]
     read += [("outcomes", needed(frame, "outcomes", terms)) for frame in outcomes]
     with refusals_of_executors():
         heights = [frame.count() for _, frame in read]

@@ -44,7 +44,7 @@ def _by_columns(session: SparkSession, files: Sequence[Path]) -> Iterator[DataFr
 
     alike: dict[tuple[tuple[str, pl.DataType], ...], list[str]] = {}
     for path in files:
-        schema = readable(str(path), lambda path=path: pl.read_parquet_schema(path))  # type: ignore[misc]
+        schema = readable(str(path), lambda path=path: pl.read_parquet_schema(path))
         alike.setdefault(tuple(schema.items()), []).append(str(path))
     for schema, paths in alike.items():
         if fine := [name for name, kind in schema if isinstance(kind, pl.Datetime) and kind.time_unit == "ns"]:

@@ -109,6 +109,9 @@ class PartSums:
             Sums.from_json(value),
             RowCounts(**value["counts"]),
             Moments.from_json(value["moments"]),
-            *(value[name] for name in ("exposures", "outcomes", "future_rows", "unknown_revisions")),
-            value["refused"],
+            value["exposures"],
+            value["outcomes"],
+            value["future_rows"],
+            value["unknown_revisions"],
+            tuple(value["refused"]) if value["refused"] else None,
         )

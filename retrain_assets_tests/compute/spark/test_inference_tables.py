@@ -188,7 +188,12 @@ def write(folder: Path, *rows: dict[str, Any]) -> None:
         for n in range(1, 9)
     ]
     (folder / "outcomes").mkdir()
-    schema = {"request_id": pl.String, "unit_id": pl.String, "observed_at": pl.Datetime("us", "UTC"), "cost": pl.Float64}
+    schema: dict[str, Any] = {
+        "request_id": pl.String,
+        "unit_id": pl.String,
+        "observed_at": pl.Datetime("us", "UTC"),
+        "cost": pl.Float64,
+    }
     pl.DataFrame(reports, schema=schema, orient="row").with_columns(late=pl.lit(0.0)).write_parquet(
         folder / "outcomes" / "1.parquet"
     )
