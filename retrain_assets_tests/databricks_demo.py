@@ -33,7 +33,7 @@ from retrain_assets.replay.teller import Teller
 from retrain_assets_tests.workspace.workspace import Workspace
 
 VOLUME = "/Volumes/main/retrain/flights"
-LAST_DAY = date(2013, 8, 1)
+LAST_DAY = date(2013, 8, 14)
 SETTINGS = {
     "volume": VOLUME,
     "cluster": {"node_type": "i3.xlarge", "spot": True, "price_per_node_hour": 0.55},

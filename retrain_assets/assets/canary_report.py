@@ -15,7 +15,7 @@ from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 from retrain_assets.reports.canary import summary_of
 from retrain_assets.reports.pictures import canary_pictures
 from retrain_assets.serving.canary_view import canary_view
-from retrain_assets.serving.look import look_at, training_hours
+from retrain_assets.serving.look import Elsewhere, look_at, training_hours
 
 
 def canary_report_asset(road: Road) -> dg.AssetsDefinition:
@@ -53,7 +53,7 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
         now = platform.clock.now()
         hours = training_hours(platform.home, controller.state(road.model).retrains[retrain])
         try:
-            look = look_at(platform.home, toggle, now, training_hours=hours)
+            look = look_at(platform.home, toggle, now, training_hours=hours, elsewhere=elsewhere(platform, road, context))
         except RetrainError as error:
             raise dg.Failure(description=error.line, allow_retries=False) from error
         view = canary_view(platform.home, toggle, look, now, registry=platform.registry)
@@ -75,3 +75,15 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
         )
 
     return canary_report
+
+
+def elsewhere(platform: Platform, road: Road, context: dg.AssetExecutionContext) -> Elsewhere | None:
+    """Where the contract has exposures and outcomes counted and summed; None: in this process."""
+    if not (road.is_on_databricks("canary") or road.is_on_spark("canary")):
+        return None
+    return Elsewhere(
+        platform.place(road, "canary"),
+        engine="spark" if road.is_on_spark("canary") else "single_node",
+        run_id=context.run.run_id,
+        context=context.op_execution_context,
+    )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
+from retrain_assets.compute.local import RESULT
+from retrain_assets.compute.places import is_on_volume, located
+from retrain_assets.compute.request import StageResult
 from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
 from retrain_assets.contract import RetrainError, first_line
@@ -54,6 +58,18 @@ def canary_view(home: Home, toggle: ToggleState, look: Look, now: datetime, *, r
         return made_of(look, contract, {TOTAL: nothing}, notes=[note])
 
 
+def _training_output(home: Home, toggle: ToggleState, stage: str, notes: list[str]) -> Path:
+    """Where a stage left what the challenger was trained on; of what stayed on a volume that is not mounted here a note."""
+    folder = home.stage_dir(toggle.model, toggle.retrain, stage)
+    here = folder / stage
+    if here.exists() or not (folder / RESULT).exists():
+        return here
+    left = StageResult.read(folder / RESULT).outputs[stage]["uri"]
+    if is_on_volume(left) and not located(left).exists():
+        notes.append(f"{left} stayed on the volume, so segments are not compared with training; mount it (RETRAIN_VOLUMES)")
+    return located(left)
+
+
 def _references(home: Home, toggle: ToggleState, registry: Registry) -> References:
     notes: list[str] = []
 
@@ -68,7 +84,7 @@ def _references(home: Home, toggle: ToggleState, registry: Registry) -> Referenc
     return References(
         champion=champion,
         challenger=challenger,
-        features=home.stage_dir(toggle.model, toggle.retrain, "features") / "features",
-        dataset=home.stage_dir(toggle.model, toggle.retrain, "dataset") / "dataset",
+        features=_training_output(home, toggle, "features", notes),
+        dataset=_training_output(home, toggle, "dataset", notes),
         notes=tuple(notes),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,34 @@ from retrain_assets.contract import Gate, Outcome
 from retrain_assets.contract.compute import RETRAIN_STAGES
 from retrain_assets.home import Home
 from retrain_assets.release import ToggleStatus
+from retrain_assets_tests.scenarios.conftest import story_in
 from retrain_assets_tests.scenarios.databricks_story import DatabricksStory, databricks_story_in
 from retrain_assets_tests.scenarios.story import BETTER, MODEL, RETRAIN, copy_home
 from retrain_assets_tests.workspace.workspace import Workspace
 
 
+@pytest.fixture(scope="module", autouse=True)
+def outside_a_checkout() -> Iterator[None]:
+    """The commit is part of a bundle; of a checkout that somebody works in it would not be the same all the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_DIR", os.devnull)
+        yield
+
+
 @pytest.fixture(scope="module")
-def promoted(tmp_path_factory: pytest.TempPathFactory, bootstrapped_home: Path) -> Iterator[DatabricksStory]:
+def made_here(tmp_path_factory: pytest.TempPathFactory, bootstrapped_home: Path, outside_a_checkout: None) -> Home:
+    """The same retrain, made on this machine."""
+    root = tmp_path_factory.mktemp("here") / "home"
+    copy_home(bootstrapped_home, root)
+    with story_in(root) as story:
+        assert story.retrain()
+    return Home(root)
+
+
+@pytest.fixture(scope="module")
+def promoted(
+    tmp_path_factory: pytest.TempPathFactory, bootstrapped_home: Path, outside_a_checkout: None
+) -> Iterator[DatabricksStory]:
     """A champion made locally; then a retrain on Databricks, from its launch to its promotion."""
     folder = tmp_path_factory.mktemp("databricks")
     copy_home(bootstrapped_home, folder / "home")
@@ -56,16 +78,16 @@ def test_a_retrain_is_promoted_after_all_its_gates(promoted: DatabricksStory) ->
 
 def test_all_stages_of_the_retrain_were_one_run_on_one_cluster(promoted: DatabricksStory) -> None:
     told = [promoted.result(stage).run["databricks"] for stage in RETRAIN_STAGES]
-    assert {len({one[name] for one in told}) for name in ("job_id", "run_id", "cluster_id", "order")} == {1}
+    ids = {name: {one[name] for one in told} for name in ("job_id", "run_id", "cluster_id", "order")}
+    assert {name: len(found) for name, found in ids.items()} == dict.fromkeys(ids, 1), told
     assert promoted.asked("/jobs/run-now") == 1
     assert told[0]["cluster_events"]["counts"]["CREATING"] == 1
 
 
-def test_it_gives_the_digests_that_this_machine_gives(promoted: DatabricksStory, evaluated_home: Path) -> None:
+def test_it_gives_the_digests_that_this_machine_gives(promoted: DatabricksStory, made_here: Home) -> None:
     """Data set, features, bundle and evaluation, and what was asked: equal to those of the same retrain made here."""
-    here = Home(evaluated_home)
     for stage in RETRAIN_STAGES:
-        there, local = promoted.result(stage), StageResult.read(here.stage_dir(MODEL, RETRAIN, stage) / "result.json")
+        there, local = promoted.result(stage), StageResult.read(made_here.stage_dir(MODEL, RETRAIN, stage) / "result.json")
         assert there.metadata.get("manifest") == local.metadata.get("manifest")
         digests = [{name: output["digest"] for name, output in one.outputs.items()} for one in (there, local)]
         assert digests[0] == digests[1], stage
