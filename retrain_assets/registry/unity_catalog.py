@@ -6,16 +6,18 @@ to a version: a version is pending while its files are uploaded, and a listing m
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from retrain_assets.bundle import verify_bundle
-from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError, sha256_hex
+from retrain_assets.contract import CustodyError, RegistryUnavailable, RetrainError
 from retrain_assets.registry.candidates import log_candidate
 from retrain_assets.registry.packaging import BUNDLE_PATH
 from retrain_assets.registry.registry import DIGEST_TAG, RegisteredVersion, Registry
@@ -25,6 +27,9 @@ from retrain_assets.registry.workspace import Workspace, gone, says_missing
 
 VISIBLE_SECONDS = 60
 """How long a new version may take to show in the catalog's answers."""
+
+COPIES = 32
+"""How many downloaded bundles a process keeps."""
 
 
 class UnityCatalogRegistry(Registry):
@@ -116,28 +121,24 @@ class UnityCatalogRegistry(Registry):
         return first
 
     def download(self, model: str, version: str) -> Path:
-        """The bundle directory of a version, as :meth:`Registry.download`; fetched once a process, and gone with it."""
-        found = self.version(model, version)
-        place = _scratch() / sha256_hex(f"{self._workspace.address} {self.name_of(model)} {version} {found.bundle}".encode())[:32]
-        if not place.exists():
-            with self._answering():
-                self._fetch(model, version, place)
-        verify_bundle(place, found.bundle)
-        return place
-
-    def _fetch(self, model: str, version: str, place: Path) -> None:
+        """The bundle directory of a version, as :meth:`Registry.download`; fetched anew each time, the last few copies stay."""
         import mlflow.artifacts
         from mlflow.exceptions import MlflowException
 
+        found = self.version(model, version)
         source = f"models:/{self.name_of(model)}/{version}/{BUNDLE_PATH}"
-        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+        with self._answering():
             try:
                 folder = mlflow.artifacts.download_artifacts(
-                    source, dst_path=scratch, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
+                    source, dst_path=str(_new_copy()), tracking_uri=self.tracking_uri, registry_uri=self.registry_uri
                 )
             except (MlflowException, OSError) as error:
                 raise gone(model, version, source) if says_missing(error) else self._workspace.refusal(error) from error
-            Path(folder).rename(place)
+        try:
+            verify_bundle(Path(folder), found.bundle)
+        except CustodyError as error:
+            raise CustodyError(error.what, where=source, remedy=error.remedy) from error
+        return Path(folder)
 
     def version(self, model: str, version: str) -> RegisteredVersion:
         """One version, as :meth:`Registry.version`."""
@@ -229,11 +230,18 @@ def _first_ready(found: Sequence[Any]) -> str | None:
     return min((str(one.version) for one in found if one.status == READY), key=int, default=None)
 
 
-@cache
-def _scratch() -> Path:
-    """Where this process keeps what it downloads; it goes with the process."""
-    _SCRATCH.append(tempfile.TemporaryDirectory(prefix="retrain-bundles-"))
-    return Path(_SCRATCH[0].name)
+def _new_copy() -> Path:
+    """An empty folder; it goes with the process, or when many more were made."""
+    if not _COPIES:
+        atexit.register(_drop_copies, 0)
+    _COPIES.append(Path(tempfile.mkdtemp(prefix="retrain-bundle-")))
+    _drop_copies(COPIES)
+    return _COPIES[-1]
 
 
-_SCRATCH: list[tempfile.TemporaryDirectory[str]] = []
+def _drop_copies(kept: int) -> None:
+    while len(_COPIES) > kept:
+        shutil.rmtree(_COPIES.popleft(), ignore_errors=True)
+
+
+_COPIES: deque[Path] = deque()

@@ -41,11 +41,6 @@ class Workspace:
         """The profile of ``~/.databrickscfg`` that the URI names."""
         return self.registry_uri.partition("://")[2] or None
 
-    @property
-    def address(self) -> str:
-        """Which workspace this is, by profile or by host."""
-        return self.profile or os.environ.get("DATABRICKS_HOST") or os.environ.get("DATABRICKS_CONFIG_PROFILE") or ""
-
     def client(self) -> Any:
         """An ``MlflowClient``; the first one of a process asks for the schema, so that a wrong setting has its own line.
 

@@ -186,7 +186,7 @@ def test_changed_and_missing_files_are_told(registry: Registry, home: Home, work
     files = workspace.folder / "Models" / NAME.replace(".", "/")
     manifest = files / "1/data/bundle/manifest.json"
     manifest.write_text(manifest.read_text().replace("parcels.build", "parcels.other"))
-    with pytest.raises(CustodyError):
+    with pytest.raises(CustodyError, match=rf"^models:/{NAME}/1/data/bundle: bundle has digest"):
         registry.download(MODEL, "1")
     shutil.rmtree(files / "2/data")
     with pytest.raises(CustodyError, match=r"the bundle of parcel_delay version 2 is gone"):

@@ -23,7 +23,7 @@ def home_of(workspace: Workspace, patch: pytest.MonkeyPatch, folder: Path, **set
         "MLFLOW_TRACKING_URI": "databricks",
         "MLFLOW_REGISTRY_URI": "databricks-uc",
         "RETRAIN_REGISTRY_SCHEMA": SCHEMA,
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         **settings,
     }
     for name, value in environment.items():
