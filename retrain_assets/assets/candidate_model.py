@@ -54,7 +54,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **gate_of(road, Gate.TRAINING, verdicts),
-                "registry_version": f"models:/{road.model}/{version}",
+                "registry_version": f"models:/{platform.registry.name_of(road.model)}/{version}",
                 "bundle": bundle["digest"],
                 **evidence_metadata({"recorded": result.metadata["evidence"]["recorded"]}),
                 **metadata_of(result),
