@@ -27,9 +27,10 @@ def canary(request: StageRequest) -> StageResult:
     terms, now = terms_of(request)
     session = session_of(terms.contract.spark)
     facts: dict[str, Any] = {}
+    rows: int | None = None
     exposures, outcomes = (frames_of(session, Place.of(request, name)) for name in ("exposures", "outcomes"))
     if (table := inference_table(request)) is not None:
-        exposures, delivered = exposures_of_table(exposures, table, terms)
+        exposures, delivered, rows = exposures_of_table(exposures, table, terms)
         facts["delivered"] = asdict(delivered)
-    data, moved = aggregate_spark(exposures, outcomes, terms, now)
+    data, moved = aggregate_spark(exposures, outcomes, terms, now, exposure_rows=rows)
     return answered(request, data, {**facts, "moved": moved.to_json()})

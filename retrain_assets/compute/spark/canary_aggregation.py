@@ -43,7 +43,7 @@ class Moved:
     """How much an aggregation moved.
 
     Args:
-        rows: exposure and outcome rows read.
+        rows: exposure and outcome rows, as counted or estimated before they were read.
         parts: parts that the units were split into.
         shuffled_bytes: bytes of the compact rows that executors gave each other, before Spark's own compression.
         collected_bytes: bytes of the sums that came to the driver, one number for each part or group of parts.
@@ -72,6 +72,7 @@ def aggregate_spark(
     now: datetime,
     *,
     rows_per_part: int = ROWS_PER_PART,
+    exposure_rows: int | None = None,
 ) -> tuple[CanaryData, Moved]:
     """What :func:`retrain_assets.compute.stages.canary_aggregation.aggregate` gives of the same records, and what it moved.
 
@@ -83,6 +84,8 @@ def aggregate_spark(
         terms: what is counted.
         now: the time of the look (timezone-aware).
         rows_per_part: rows that one executor core works on at a time.
+        exposure_rows: about how many exposures there are, where counting them would cost as much as reading them; None: they are
+            counted.
 
     Raises:
         StageError: for a missing column, a wrong type, an unknown arm, or a revision without a share.
@@ -93,8 +96,11 @@ def aggregate_spark(
     read: list[tuple[Kind, DataFrame]] = [("exposures", needed(frame, "exposures", terms)) for frame in exposures]
     read += [("outcomes", needed(frame, "outcomes", terms)) for frame in outcomes]
     with refusals_of_executors():
-        heights = [frame.count() for _, frame in read]
-    rows = sum(heights)
+        known = exposure_rows is not None
+        heights = [1 if known and kind == "exposures" else frame.count() for kind, frame in read]
+    rows = (exposure_rows or 0) + sum(
+        height for (kind, _), height in zip(read, heights, strict=True) if not known or kind == "outcomes"
+    )
     parts = _parts(rows, rows_per_part)
     summed = summed_frame(read, terms, now, parts)
     with refusals_of_executors():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
 from retrain_assets.compute.stages.canary_inference import (
     COLUMNS,
     Delivered,
@@ -30,8 +31,14 @@ if TYPE_CHECKING:
 _SPARK = {pl.String: "string", pl.Int64: "bigint", pl.Float64: "double", pl.Boolean: "boolean", pl.Datetime: "timestamp"}
 
 
-def exposures_of_table(frames: Sequence[DataFrame], table: InferenceTable, terms: Terms) -> tuple[list[DataFrame], Delivered]:
-    """Exposures of an inference table, lazily, and what it says beside them, counted at once without reading payloads.
+CHARACTERS_PER_ROW = 100
+"""Of a request, at least: tells how many rows there may be before any request has been read."""
+
+
+def exposures_of_table(
+    frames: Sequence[DataFrame], table: InferenceTable, terms: Terms
+) -> tuple[list[DataFrame], Delivered, int]:
+    """Exposures of an inference table, lazily; what it says beside them, counted at once; about how many exposures there are.
 
     Args:
         frames: the table's rows.
@@ -43,15 +50,20 @@ def exposures_of_table(frames: Sequence[DataFrame], table: InferenceTable, terms
     """
     for frame in frames:
         exposures_of(pl.DataFrame(frame.limit(0).toArrow()), table, terms)
+    from pyspark.sql import functions as sf
+
     told = {"table": table.to_json(), "terms": terms.to_json()}
     counted = [frame.select(*without_payloads(frame.columns)).mapInArrow(_counting(told), "delivered string") for frame in frames]
-    found = [Delivered(**json.loads(row.delivered)) for one in counted for row in one.collect()]
+    with refusals_of_executors():
+        found = [Delivered(**json.loads(row.delivered)) for one in counted for row in one.collect()]
     delivered = reduce(add, found, Delivered())
     delivered.refuse_sample()
     schema = ", ".join(f"`{name}` {_SPARK[_kind(kind)]}" for name, kind in exposure_schema(terms).items())
     needed = [[name for name in frame.columns if name in COLUMNS] for frame in frames]
     read = [frame.select(*names).mapInArrow(_reading(told), schema) for frame, names in zip(frames, needed, strict=True)]
-    return read, delivered
+    with refusals_of_executors():
+        characters = sum(int(row[0] or 0) for frame in frames for row in frame.select(sf.sum(sf.length("request"))).collect())
+    return read, delivered, max(delivered.requests, characters // CHARACTERS_PER_ROW)
 
 
 def _kind(kind: Any) -> type[pl.DataType]:

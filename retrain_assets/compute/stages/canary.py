@@ -14,7 +14,7 @@ from retrain_assets.compute.stages.canary_aggregation import aggregate
 from retrain_assets.compute.stages.canary_inference import Delivered, InferenceTable, exposures_of, without_payloads
 from retrain_assets.compute.stages.canary_inputs import Place, readable, record_batches
 from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.contract import StageError, canonical_json, sha256_hex
+from retrain_assets.contract import SourceError, StageError, canonical_json, first_line, sha256_hex
 from retrain_assets.experiment import CanaryData
 
 DATA = "canary.json"
@@ -38,16 +38,23 @@ def canary(request: StageRequest) -> StageResult:
     """
     terms, now = terms_of(request)
     exposures, facts = _exposures(request, terms)
-    data = aggregate(
-        exposures,
-        record_batches(Place.of(request, "outcomes")),
-        contract=terms.contract,
-        toggle=terms.toggle,
-        stage_started=terms.stage_started,
-        shares=terms.shares,
-        now=now,
-        armed_at=terms.armed_at,
-    )
+    try:
+        data = aggregate(
+            exposures,
+            record_batches(Place.of(request, "outcomes")),
+            contract=terms.contract,
+            toggle=terms.toggle,
+            stage_started=terms.stage_started,
+            shares=terms.shares,
+            now=now,
+            armed_at=terms.armed_at,
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(
+            f"records cannot be read ({first_line(error)})",
+            where=", ".join(request.inputs.values()),
+            remedy="write damaged files again, and give a column the same type in every file",
+        ) from error
     return answered(request, data, facts)
 
 
