@@ -78,9 +78,13 @@ def write_tables(folder: Path, tables: Tables) -> None:
     """Write ``train.parquet`` and ``holdout.parquet``, the facts in the metadata of each file."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in zip(WINDOWS, (tables.train, tables.holdout), strict=True):
-        path = folder / f"{name}.parquet"
-        remove_parts(path)
-        frame.write_parquet(path, compression="zstd", row_group_size=100_000, metadata=about_metadata(tables.about))
+        write_table(folder / f"{name}.parquet", frame, tables.about)
+
+
+def write_table(path: Path, frame: pl.DataFrame, about: Mapping[str, Any]) -> None:
+    """Write one table as a file, with the facts in its metadata; parts that an earlier try left there are removed."""
+    remove_parts(path)
+    frame.write_parquet(path, compression="zstd", row_group_size=100_000, metadata=about_metadata(about))
 
 
 def read_tables(folder: Path) -> Tables:

@@ -11,16 +11,21 @@ import polars as pl
 
 from retrain_assets.compute.parts import ROWS_A_PART, StoredTable, remove_parts, write_types
 from retrain_assets.compute.spark.session import spark_path
-from retrain_assets.contract import SourceError, StageError, first_line
+from retrain_assets.contract import SourceError, StageError
 
 if TYPE_CHECKING:
+    from pyspark.errors import PySparkException
     from pyspark.sql import Column, DataFrame, SparkSession
+
+SEE_LOG = "see the log of the Spark run"
 
 POSITION = "__position__"
 """Column with the place of a row in a stored table, where it is asked for: comparable within the table, not consecutive."""
 
 
-def write_parts(frame: DataFrame, path: Path, types: Mapping[str, pl.DataType], about: Mapping[str, Any]) -> StoredTable:
+def write_parts(
+    frame: DataFrame, path: Path, types: Mapping[str, pl.DataType], about: Mapping[str, Any], *, remedy: str = SEE_LOG
+) -> StoredTable:
     """Write a sorted frame as a folder of parts, each sorted and none larger than a million rows, and say its types beside it.
 
     Args:
@@ -28,6 +33,7 @@ def write_parts(frame: DataFrame, path: Path, types: Mapping[str, pl.DataType], 
         path: the folder; what an earlier try left there is removed.
         types: the types the rows are read in again.
         about: facts about the table.
+        remedy: what to do where a row cannot be computed.
 
     Raises:
         StageError: when an executor cannot compute or write a row.
@@ -41,15 +47,18 @@ def write_parts(frame: DataFrame, path: Path, types: Mapping[str, pl.DataType], 
     try:
         writer.parquet(spark_path(path))
     except PySparkException as error:
-        raise StageError(
-            f"an executor could not compute a row ({first_line(error)})", where=str(path), remedy="see the log of the Spark run"
-        ) from error
+        raise not_computed(error, str(path), remedy) from error
     for other in path.iterdir():
         if other.suffix != ".parquet":
             with contextlib.suppress(FileNotFoundError):
                 other.unlink()
     write_types(path, types, about)
     return StoredTable.at(path)
+
+
+def not_computed(error: PySparkException, where: str, remedy: str = SEE_LOG) -> StageError:
+    """The error of rows that executors cannot compute, by its class: its words may hold values of rows."""
+    return StageError(f"the executors fail ({error.getCondition() or type(error).__name__})", where=where, remedy=remedy)
 
 
 def read_parts(session: SparkSession, path: Path, *, position: bool = False) -> DataFrame:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from retrain_assets.compute.parts import in_type
+from retrain_assets.compute.spark.dataset_parts import not_computed
 from retrain_assets.compute.spark.session import moment
 from retrain_assets.compute.stages.dataset import Windows, refuse_group
-from retrain_assets.contract import Contract, StageError, first_line
+from retrain_assets.contract import Contract
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -70,9 +71,5 @@ def collected(frame: DataFrame, types: Mapping[str, pl.DataType], order: list[st
     try:
         rows = pl.DataFrame(frame.toArrow())
     except PySparkException as error:
-        raise StageError(
-            f"an executor could not compute a row ({first_line(error)})",
-            where="engine spark",
-            remedy="see the log of the Spark run",
-        ) from error
+        raise not_computed(error, "engine spark") from error
     return rows.select(in_type(name, rows.schema[name], dtype) for name, dtype in types.items()).sort(order, nulls_last=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import polars as pl
 
 from retrain_assets.bundle.encoding import kind_of
@@ -32,22 +36,47 @@ def features(request: StageRequest) -> StageResult:
     build: Build = import_path(contract.features, "features")
     train = build_features(build, data.train, contract.source, contract.features)
     holdout = build_features(build, data.holdout, contract.source, contract.features)
-    names = _same_features(train, holdout, contract)
-    about = {
-        "feature_names": names,
-        "feature_dtypes": {name: kind_of(name, train.schema[name]) for name in names},
-        "feature_function": contract.features,
-        "feature_pipeline": source_digest(contract.features, "features"),
-        "dataset": data.digest,
-        "window": data.about["window"],
-    }
-    keys = [contract.source.unit, contract.source.event_time, contract.source.label]
+    names = same_features(train.columns, holdout.columns, contract)
+    about = about_features(contract, names, train.schema, data.digest, data.about["window"])
+    keys = key_columns(contract)
     tables = Tables(data.train.select(keys).hstack(train), data.holdout.select(keys).hstack(holdout), about)
     folder = request.directory / "features"
     write_tables(folder, tables)
-    metadata = {**about, "rows": {"train": train.height, "holdout": holdout.height}}
+    return judged(request, contract, tables, data, tables.digest, folder)
+
+
+def key_columns(contract: Contract) -> list[str]:
+    """The columns of a feature snapshot before the features."""
+    return [contract.source.unit, contract.source.event_time, contract.source.label]
+
+
+def about_features(
+    contract: Contract, names: list[str], types: Mapping[str, pl.DataType], dataset: str, window: Mapping[str, str]
+) -> dict[str, Any]:
+    """The facts that are kept with a feature snapshot and are part of its digest.
+
+    Args:
+        contract: the contract.
+        names: the features, in order.
+        types: their types.
+        dataset: digest of the data set they are of.
+        window: its windows.
+    """
+    return {
+        "feature_names": names,
+        "feature_dtypes": {name: kind_of(name, types[name]) for name in names},
+        "feature_function": contract.features,
+        "feature_pipeline": source_digest(contract.features, "features"),
+        "dataset": dataset,
+        "window": dict(window),
+    }
+
+
+def judged(request: StageRequest, contract: Contract, tables: Tables, data: Tables, digest: str, folder: Path) -> StageResult:
+    """The stage's result, once the snapshot is written: gate data judges it with its data set."""
+    metadata = {**tables.about, "rows": {"train": tables.train.height, "holdout": tables.holdout.height}}
     verdicts = judged_features(tables, data, contract, request.unit_names)
-    return answer(request, {"features": (folder, tables.digest)}, metadata, {Gate.DATA: verdicts})
+    return answer(request, {"features": (folder, digest)}, metadata, {Gate.DATA: verdicts})
 
 
 def read_features(request: StageRequest) -> Tables:
@@ -64,15 +93,20 @@ def read_features(request: StageRequest) -> Tables:
     return tables
 
 
-def _same_features(train: pl.DataFrame, holdout: pl.DataFrame, contract: Contract) -> list[str]:
-    if train.columns != holdout.columns:
-        other = sorted(set(train.columns).symmetric_difference(holdout.columns)) or ["their order"]
+def same_features(train: list[str], holdout: list[str], contract: Contract) -> list[str]:
+    """The features, which must be the same of both windows.
+
+    Raises:
+        StageError: when they are not.
+    """
+    if train != holdout:
+        other = sorted(set(train).symmetric_difference(holdout)) or ["their order"]
         raise StageError(
             f"returns other columns for the hold-out than for the training window: {', '.join(other)}",
             where=f"feature function {contract.features}",
             remedy="return the same columns whatever the rows are",
         )
-    return train.columns
+    return train
 
 
 def judged_features(tables: Tables, data: Tables, contract: Contract, names: UnitNames = UNLINKABLE) -> list[Verdict]:

@@ -5,6 +5,8 @@ from typing import Any
 import narwhals as nw
 
 SCHEDULE = ["carrier", "origin", "dest", "distance"]
+WEEKDAY = nw.col("scheduled_at").dt.weekday().cast(nw.Float64)
+"""Monday 1 to Sunday 7; on Spark, narwhals 2.29 says 0 for a Sunday."""
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 
 
@@ -16,7 +18,7 @@ def build(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
         *WEATHER,
         sched_dep_min=minutes_of_day("sched_dep_time"),
         sched_arr_min=minutes_of_day("sched_arr_time"),
-        day_of_week=nw.col("scheduled_at").dt.weekday().cast(nw.Float64),
+        day_of_week=nw.when(WEEKDAY == 0).then(nw.lit(7.0)).otherwise(WEEKDAY),
     )
 
 

@@ -184,7 +184,7 @@ def build(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
         "unit",
         *kept,
         north=nw.col("depot") == "north",
-        scaled=nw.when(nw.col("real").is_finite()).then(nw.col("real") / 3.0 + 0.1),
+        scaled=nw.when(nw.col("real").is_finite()).then(nw.col("real") * 3.0 + 0.1),
         hour=nw.col("at").dt.hour().cast(nw.Float64),
     )
 
