@@ -9,6 +9,7 @@ import pytest
 
 from retrain_assets.compute import LocalCompute
 from retrain_assets.compute.databricks import DatabricksCompute
+from retrain_assets.compute.databricks.job import job_of
 from retrain_assets.compute.databricks.under_way import UnderWay
 from retrain_assets.compute.request import StageResult
 from retrain_assets.contract import Contract, StageError
@@ -16,6 +17,7 @@ from retrain_assets.home import Home
 from retrain_assets_tests.compute.databricks.world import VOLUME, World, contract_there, run_ids
 from retrain_assets_tests.workspace import Workspace
 
+WHEELS = [f"{VOLUME}/code/retrain_assets-0.whl"]
 STAGES = f"{VOLUME}/stages/parcel_delay/2024-03-01"
 
 
@@ -41,8 +43,11 @@ def test_a_retrain_is_one_run_with_one_start_and_gives_what_this_machine_gives(
     assert there[2].outputs == here[2].outputs
 
 
-def test_the_facts_of_a_run_are_told(world: World, workspace: Workspace) -> None:
-    facts = world.compute.run(world.request("dataset")).run["databricks"]
+def test_the_facts_of_a_run_are_told_and_an_answer_that_was_lost_here_is_fetched_again(
+    world: World, workspace: Workspace
+) -> None:
+    first = world.compute.run(world.request("dataset"))
+    facts = first.run["databricks"]
     assert facts["run_page_url"].startswith(workspace.url)
     assert facts["cluster_events"]["counts"]["RUNNING"] == 1
     assert facts["cluster_id"] == workspace.cluster_starts[0].cluster_id
@@ -50,13 +55,12 @@ def test_the_facts_of_a_run_are_told(world: World, workspace: Workspace) -> None
     spent = facts["setup_seconds"] + facts["execution_seconds"]
     assert facts["cost"]["amount"] == pytest.approx(0.5 * spent / 3600)
     assert facts["there"] == {name: f"{STAGES}/dataset/{name}" for name in ("dataset", "left_out")}
-
-
-def test_an_answer_that_was_lost_here_is_fetched_from_the_run_that_has_ended(world: World, workspace: Workspace) -> None:
-    first = world.compute.run(world.request("dataset"))
+    assert facts["after_end_seconds"] >= 0
     (world.home / "stages/parcel_delay/2024-03-01/dataset/result.json").unlink()
     assert world.compute.run(world.request("dataset"), run_id="another") == first
     assert len(run_ids(workspace)) == 1
+    calls = len([one for one in workspace.requests if "runs/get" not in one[1]])
+    assert calls < 30, "few calls: an order, its run, its answer"
 
 
 def test_large_outputs_stay_on_the_volume_and_the_next_stage_reads_them_there(world: World, workspace: Workspace) -> None:
@@ -150,12 +154,11 @@ def test_serverless_compute_gives_the_same(world: World, workspace: Workspace) -
     assert result == LocalCompute().run(world.request("dataset", unit_key=b""))
 
 
-def test_changed_settings_bring_the_job_up_to_date_and_nothing_else_does(world: World, workspace: Workspace) -> None:
-    world.compute.run(world.request("dataset"))
-    world.compute.run(world.request("dataset", retrain="b"))
-    other = World(world.home, contract_there(run_timeout="2h"))
-    other.compute.run(other.request("dataset", retrain="c"))
-    assert [workspace.count("POST", f"/api/2.2/jobs/{what}") for what in ("create", "reset", "run-now")] == [1, 1, 3]
+def test_changed_settings_bring_the_job_up_to_date_and_nothing_else_does(workspace: Workspace, environment: None) -> None:
+    first = job_of(workspace.client(), Contract.recorded(contract_there()), WHEELS)
+    assert job_of(workspace.client(), Contract.recorded(contract_there(poll="9s")), WHEELS) == first
+    assert job_of(workspace.client(), Contract.recorded(contract_there(run_timeout="2h")), WHEELS) == first
+    assert [workspace.count("POST", f"/api/2.2/jobs/{what}") for what in ("create", "reset")] == [1, 1]
 
 
 def test_what_is_noted_is_read_again(tmp_path: Path) -> None:

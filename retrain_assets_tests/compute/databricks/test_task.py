@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -26,6 +27,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory, team: Path) -> list[Path]:
         (folder / wheel.name).write_bytes(wheel.content)
         with ZipFile(folder / wheel.name) as archive:
             archive.extractall(folder / "unpacked")
+        (folder / "unpacked" / "dagster.py").write_text("raise ImportError('there is no Dagster in a job')\n")
         found.append(folder / "unpacked")
     return found
 
@@ -70,7 +72,7 @@ def there(tmp_path: Path, retrain_home: Path, wheels: list[Path]) -> There:
     return There(retrain_home, tmp_path / "mount", wheels)
 
 
-def test_a_task_answers_as_this_machine_does_and_a_second_time_computes_nothing(there: There) -> None:
+def test_a_task_without_dagster_answers_as_this_machine_does_and_a_second_time_computes_nothing(there: There) -> None:
     code, said = there.run("dataset")
     assert code == 0, said
     answer = read_json(there.path(there.order.result_path("dataset")))
@@ -84,9 +86,18 @@ def test_a_task_answers_as_this_machine_does_and_a_second_time_computes_nothing(
     assert answer["result"]["outputs"]["dataset"]["uri"] == f"{VOLUME}/stages/parcel_delay/2024-03-01/dataset/dataset"
     made = there.state / "stages" / "parcel_delay" / "2024-03-01" / "dataset" / "dataset" / "train.parquet"
     stamp = made.stat().st_mtime_ns
+    said_first = _said(there)
     assert there.run("dataset")[0] == 0
     assert made.stat().st_mtime_ns == stamp
     assert read_json(there.path(there.order.result_path("dataset"))) == answer
+    assert [said_first[0]["method"], said_first[-1]["method"]] == ["opened", "closed"]
+    checks = [one["params"] for one in said_first if one["method"] == "report_asset_check"]
+    verdicts = answer["result"]["verdicts"]["data"]
+    assert [(one["check_name"], one["passed"]) for one in checks] == [
+        (one["check"], one["outcome"] == "pass") for one in verdicts
+    ]
+    assert _said(there)[: len(said_first)] == said_first
+    assert len(_said(there)) > len(said_first)
 
 
 def test_a_stage_is_not_computed_after_a_closed_gate(there: There) -> None:
@@ -103,19 +114,17 @@ def test_a_stage_is_not_computed_after_a_closed_gate(there: There) -> None:
     assert read_json(there.path(order.error_path("features")))["kind"] == "StageError"
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There) -> None:
+    assert there.run("dataset")[0] == 0
+    others: list[tuple[dict[str, Any], str]] = [
         ({"product": {"version": "9.0.0", "digest": "sha256:other"}}, "the job has retrain_assets 0.1.0 (sha256:"),
         ({"code": {}}, "parcel_team.features.Parcels is another text in the job than at the orchestrator"),
         ({"inputs": {"features": {"dataset": "sha256:0"}}}, "input 'dataset' is sha256:"),
-    ],
-)
-def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There, changed: dict[str, object], said: str) -> None:
-    assert there.run("dataset")[0] == 0
-    code, told = there.run("features", replace(there.order, **changed))
-    assert code == 1
-    assert said in told
+    ]
+    for changed, said in others:
+        code, told = there.run("features", replace(there.order, **changed))
+        assert code == 1
+        assert said in told
     assert not there.path(there.order.result_path("features")).exists()
 
 
@@ -130,28 +139,7 @@ def test_the_stages_own_error_is_left_with_what_where_and_remedy(there: There) -
     assert said.splitlines()[-1] == f"{left['where']}: {left['what']}" + (f"; {left['remedy']}" if left["remedy"] else "")
 
 
-def test_what_a_task_says_is_in_numbered_files_and_a_second_try_continues_them(there: There) -> None:
-    there.run("dataset")
-    first = sorted(there.path(there.order.messages("dataset")).iterdir())
-    there.run("dataset")
-    second = sorted(there.path(there.order.messages("dataset")).iterdir(), key=lambda file: int(file.stem))
-    assert len(second) > len(first)
-    messages = [json.loads(line) for file in first for line in file.read_text().splitlines()]
-    assert messages[0]["method"] == "opened"
-    assert messages[-1]["method"] == "closed"
-    checks = [one["params"] for one in messages if one["method"] == "report_asset_check"]
-    verdicts = read_json(there.path(there.order.result_path("dataset")))["result"]["verdicts"]["data"]
-    assert [(one["check_name"], one["passed"]) for one in checks] == [
-        (one["check"], one["outcome"] == "pass") for one in verdicts
-    ]
-
-
-def test_a_job_has_no_dagster(there: There) -> None:
-    """Where the module cannot be imported at all, the task does its work as well."""
-    for wheel in there.wheels[:1]:
-        (wheel / "dagster.py").write_text("raise ImportError('no Dagster in a job')\n")
-    try:
-        code, said = there.run("dataset")
-    finally:
-        (there.wheels[0] / "dagster.py").unlink()
-    assert code == 0, said
+def _said(there: There) -> list[dict[str, Any]]:
+    """The messages of the task's tries, in the order of their files."""
+    files = sorted(there.path(there.order.messages("dataset")).iterdir(), key=lambda file: int(file.stem))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
