@@ -16,6 +16,8 @@ Kind = Literal["numeric", "categorical"]
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+_NUMBERS = ("mean", "std", "skewness", "minimum", "maximum")
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnSketch:
@@ -113,7 +115,8 @@ class ColumnSketch:
     def from_json(cls, value: Mapping[str, Any]) -> ColumnSketch:
         """The inverse of :meth:`to_json`; also of documents written before range, skewness and ``fitted_on`` were kept."""
         lists = {"edges": tuple(map(float, value["edges"])), "levels": tuple(value["levels"]), "counts": tuple(value["counts"])}
-        return cls(**{**value, **lists})
+        numbers = {name: float(value[name]) for name in _NUMBERS if value.get(name) is not None}  # JSON writes 2.0**60 as digits
+        return cls(**{**value, **lists, **numbers})
 
 
 def aligned_counts(reference: ColumnSketch, current: ColumnSketch) -> tuple[Counts, Counts]:
