@@ -16,6 +16,9 @@ FLAT = (str, int, float, bool)
 def refuse_unknown(sent: Mapping[str, Any], accepts: Any, *, given: set[str], text: bool = False) -> str | None:
     """What is wrong with a request, or None. ``given`` are fields of the path, ``text`` says that all values are text."""
     known = {name: kind for name, kind in known_fields(accepts).items() if name not in given}
+    absent = required_fields(accepts) - sent.keys() - given
+    if absent:
+        return f"Missing required field: {', '.join(sorted(absent))}"
     for name, value in sent.items():
         if name not in known:
             return f"Unknown field '{name}' in request; known are {', '.join(sorted(known)) or 'none'}"
@@ -33,6 +36,15 @@ def known_fields(accepts: Any) -> dict[str, Any]:
         return _hints(accepts)
     hints = get_type_hints(accepts)
     return {name: hints.get(name, Any) for name in inspect.signature(accepts).parameters if name != "self"}
+
+
+@functools.cache
+def required_fields(accepts: Any) -> frozenset[str]:
+    """Names of the fields that a method or a dataclass cannot do without."""
+    if isinstance(accepts, frozenset):
+        return frozenset()
+    parameters = inspect.signature(accepts).parameters.values()
+    return frozenset(one.name for one in parameters if one.default is inspect.Parameter.empty and one.name != "self")
 
 
 def is_record(kind: Any) -> bool:
@@ -68,6 +80,9 @@ def _flat_mismatch(value: Any, kind: Any, where: str) -> str | None:
         if not isinstance(value, dict):
             return f"Field '{where}' must be an object, not {type(value).__name__}"
         hints = _hints(kind)
+        absent = required_fields(kind) - value.keys()
+        if absent:
+            return f"Missing required field: {', '.join(f'{where}.{name}' for name in sorted(absent))}"
         for name, one in value.items():
             if name not in hints:
                 return f"Unknown field '{where}.{name}' in request; known are {', '.join(sorted(hints))}"

@@ -115,7 +115,9 @@ class Jobs:
         limit, offset = page_of(request, largest=100)
         wanted = request.query.get("name")
         found = [
-            one for one in reversed(self.all.values()) if wanted is None or (one.settings.name or "").lower() == wanted.lower()
+            one
+            for one in reversed(list(self.all.values()))
+            if wanted is None or (one.settings.name or "").lower() == wanted.lower()
         ]
         detailed = request.query.get("expand_tasks") == "true"
         page = [

@@ -122,7 +122,7 @@ class Runs:
             raise _invalid("active_only and completed_only cannot both be true.")
         found = [
             run
-            for run in reversed(self.all.values())
+            for run in reversed(list(self.all.values()))
             if (not active or not run.ended)
             and (not completed or run.ended)
             and ("job_id" not in query or run.job_id == int(query["job_id"]))
@@ -249,7 +249,7 @@ class Runs:
 
     def _place_in_queue(self, run: RunRecord, body: dict[str, Any]) -> None:
         """Begin a run, let it wait for others of its job, or skip it."""
-        others = [one for one in self.all.values() if one is not run and one.job_id == run.job_id and not one.ended]
+        others = [one for one in list(self.all.values()) if one is not run and one.job_id == run.job_id and not one.ended]
         limit = run.settings.max_concurrent_runs
         if limit is None or sum(1 for one in others if one.told.life is not Life.QUEUED) < limit:
             self._engine.begin(run)
@@ -262,7 +262,7 @@ class Runs:
 
     def _next_in_queue(self, ended: RunRecord) -> None:
         with self._lock:
-            waiting = [run for run in self.all.values() if run.job_id == ended.job_id and run.told.life is Life.QUEUED]
+            waiting = [run for run in list(self.all.values()) if run.job_id == ended.job_id and run.told.life is Life.QUEUED]
             if waiting and not self._workspace.closing.is_set():
                 self._engine.begin(waiting[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,8 @@ from .routes import ApiError, Payload, Request, Route
 if TYPE_CHECKING:
     from .workspace import Workspace
 
+JSON = {"Content-Type": "application/json"}
+UNEXPECTED = b'{"error_code": "INTERNAL_ERROR", "message": "The emulated workspace failed; see Workspace.errors."}'
 OF_AN_ANSWER = (
     TooManyRequests,
     Refused,
@@ -92,7 +95,10 @@ class _Server(ThreadingHTTPServer):
                 continue
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nobody's error."""
+        """A client that went away is nobody's error; anything else is one of the workspace, told when it closes."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, (ConnectionError, TimeoutError)):
+            self.workspace.errors.append(error)
 
 
 class _Dropped(Exception):
@@ -118,6 +124,7 @@ class _Connection(BaseHTTPRequestHandler):
             content,
         )
         self.server.workspace.requests.append((request.method, request.path))
+        payload: Payload | None = Payload(UNEXPECTED, 500, JSON)
         try:
             payload = self._payload(request)
         except ApiError as error:
@@ -125,10 +132,13 @@ class _Connection(BaseHTTPRequestHandler):
                 json.dumps(error.body).encode(), error.status, {"Content-Type": "application/json", **error.headers}
             )
         except _Dropped:
+            payload = None
+        finally:
+            if payload is not None:
+                self._send(payload)
+        if payload is None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        self._send(payload)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815
 

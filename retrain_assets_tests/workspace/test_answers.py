@@ -86,6 +86,8 @@ def test_what_the_client_gives_is_what_was_sent(driven: Driven) -> None:
         ("/api/2.2/jobs/run-now", {"job_id": "7"}, "Field 'job_id' must be int, not str"),
         ("/api/2.2/jobs/run-now", {"job_id": 7, "job_parameters": {"order": 1}}, "Field 'job_parameters.order' must be str"),
         ("/api/2.1/clusters/create", {"spark_version": "17.3.x-scala2.13", "workers": 2}, "Unknown field 'workers'"),
+        ("/api/2.2/jobs/run-now", {}, "Missing required field: job_id"),
+        ("/api/2.2/jobs/runs/submit", {"tasks": [{}]}, r"Missing required field: tasks\[0\].task_key"),
         ("/api/2.0/dbfs/put", {"path": "/x", "content": ""}, "Unknown field 'content'"),
     ],
 )

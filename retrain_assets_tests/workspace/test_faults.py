@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -275,6 +276,16 @@ def test_a_slow_cluster_shows_its_task_pending_and_runs_it_then(workspace: Works
     done = ended(workspace, run_id)
     assert result(done) == "SUCCESS"
     assert (latest(done)["a"].setup_duration or 0) >= 500
+
+
+def test_a_mistake_of_the_workspace_itself_is_an_answer_and_is_raised_when_it_closes(tmp_path: Path) -> None:
+    def mistaken(request: Any) -> None:
+        raise LookupError("not thought of")
+
+    workspace = Workspace(tmp_path / "mistaken")
+    workspace.routes.add("GET", "/api/2.0/mistaken", mistaken)
+    with pytest.raises(LookupError, match="not thought of"), workspace, pytest.raises(InternalError, match=r"Workspace\.errors"):
+        workspace.client().api_client.do("GET", "/api/2.0/mistaken")
 
 
 def test_a_fault_of_another_copy_of_the_module_is_refused(workspace: Workspace) -> None:

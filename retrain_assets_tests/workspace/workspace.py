@@ -38,6 +38,7 @@ class Workspace:
         dbfs: folder that DBFS is mounted at.
         requests: method and path of every request so far, tasks' own requests included.
         answers: the last answer of each route (method and pattern): type and JSON object.
+        errors: what went wrong in the workspace itself; leaving it raises the first.
         environment: what a process needs in its environment to speak to the workspace and see its volumes.
         task_environment: what tasks get on top of a runtime's environment.
         parts: state of each API by name (``jobs``, ``clusters``, ``secrets``, ...).
@@ -56,6 +57,7 @@ class Workspace:
         self.tokens: dict[str, str] = {self.token: self.user}
         self.requests: list[tuple[str, str]] = []
         self.answers: dict[tuple[str, str], tuple[type, dict[str, Any]]] = {}
+        self.errors: list[BaseException] = []
         self.task_environment: dict[str, str] = {}
         self.faults = Faults()
         self.routes = Routes()
@@ -67,7 +69,7 @@ class Workspace:
         self.runtime = folder / "runtime"
         shutil.copytree(Path(__file__).parent / "runtime", self.runtime, dirs_exist_ok=True)
         for name in sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])):
-            if not name.startswith("test_") and name != "conftest":
+            if not name.startswith("test_") and name not in ("conftest", "fixtures"):
                 register = getattr(importlib.import_module(f"{PACKAGE}.{name}"), "register", None)
                 if register is not None:
                     register(self)
@@ -85,6 +87,8 @@ class Workspace:
                 close()
         self._server.close()
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        if self.errors and exception[0] is None:
+            raise self.errors[0]
 
     def client(self, **settings: Any) -> WorkspaceClient:
         """A real client; settings are those of the SDK's Config, such as ``client_id`` or ``retry_timeout_seconds``."""
