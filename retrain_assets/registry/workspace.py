@@ -19,6 +19,9 @@ FIRST_ANSWER_SECONDS = 20
 
 PRIVILEGES = "USE CATALOG, USE SCHEMA, CREATE MODEL, EXECUTE and APPLY TAG"
 
+CREDENTIALS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET")
+"""Environment variables that say who calls."""
+
 _SCHEMA = re.compile(r"[^.\s/]+\.[^.\s/]+")
 
 
@@ -63,8 +66,8 @@ class Workspace:
         if self.profile:
             # MLflow's artifact clients know no profile but this one.
             os.environ.setdefault("DATABRICKS_CONFIG_PROFILE", self.profile)
-        token = hashlib.sha256(os.environ.get("DATABRICKS_TOKEN", "").encode()).hexdigest()
-        _reach(self.profile, self.schema, os.environ.get("DATABRICKS_HOST"), token)
+        credentials = "\n".join(os.environ.get(name, "") for name in CREDENTIALS)
+        _reach(self.profile, self.schema, os.environ.get("DATABRICKS_HOST"), hashlib.sha256(credentials.encode()).hexdigest())
         return connect(self.tracking_uri, self.registry_uri)
 
     def sdk(self) -> Any:
@@ -102,7 +105,7 @@ class Workspace:
 
 
 @lru_cache(maxsize=8)
-def _reach(profile: str | None, schema: str, host: str | None, token: str) -> None:
+def _reach(profile: str | None, schema: str, host: str | None, credentials: str) -> None:
     """Ask for the schema: host, token, catalog, schema and the right to use it are told apart by the answer."""
     import requests
     from databricks.sdk import WorkspaceClient
@@ -113,12 +116,19 @@ def _reach(profile: str | None, schema: str, host: str | None, token: str) -> No
     setting = f"profile {profile}" if profile else "DATABRICKS_HOST"
     patience: dict[str, Any] = {"retry_timeout_seconds": FIRST_ANSWER_SECONDS, "http_timeout_seconds": FIRST_ANSWER_SECONDS}
     try:
+        if host and not profile:
+            # Whoever is there answers somehow; asking for an OAuth token, the SDK would try a wrong host for minutes.
+            requests.head(host if "://" in host else f"https://{host}", timeout=FIRST_ANSWER_SECONDS, allow_redirects=False)
         config = Config(profile=profile, **patience) if profile else Config(**patience)
+    except requests.RequestException as error:
+        raise _no_workspace(f"{setting}={host}", error) from error
     except ValueError as error:
+        if _about_token(_said(error)):
+            raise _token(_said(error)) from error
         raise _setting(
             setting,
             f"nothing says which workspace this is ({_said(error)})",
-            "set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile: MLFLOW_TRACKING_URI=databricks://PROFILE",
+            "set DATABRICKS_HOST and DATABRICKS_TOKEN (or DATABRICKS_CLIENT_ID and _SECRET), or name a profile: MLFLOW_TRACKING_URI=databricks://PROFILE",
         ) from error
     named = f"RETRAIN_REGISTRY_SCHEMA={schema}"
     try:
@@ -132,11 +142,17 @@ def _reach(profile: str | None, schema: str, host: str | None, token: str) -> No
             raise _token(_said(error)) from error
         raise _setting(named, f"it may not be used ({_said(error)})", f"grant the caller {PRIVILEGES} on it") from error
     except (DatabricksError, requests.RequestException, OSError, ValueError) as error:
-        raise _setting(
-            f"{setting}{'' if profile else f'={config.host}'}",
-            f"does not answer as a Databricks workspace ({_said(error)})",
-            "set it to the address of the workspace, such as https://adb-1234567890.7.azuredatabricks.net",
-        ) from error
+        if _about_token(_said(error)):
+            raise _token(_said(error)) from error
+        raise _no_workspace(setting if profile else f"{setting}={config.host}", error) from error
+
+
+def _no_workspace(where: str, error: BaseException) -> RegistryUnavailable:
+    return _setting(
+        where,
+        f"does not answer as a Databricks workspace ({_said(error)})",
+        "set it to the address of the workspace, such as https://adb-1234567890.7.azuredatabricks.net",
+    )
 
 
 def _said(error: BaseException) -> str:
@@ -145,7 +161,7 @@ def _said(error: BaseException) -> str:
 
 
 def _about_token(text: str) -> bool:
-    return bool(re.search(r"access token|token is expired|credential was not sent", text, re.IGNORECASE))
+    return bool(re.search(r"access token|token is expired|credential was not sent|invalid_client", text, re.IGNORECASE))
 
 
 def _setting(where: str, what: str, remedy: str) -> RegistryUnavailable:
@@ -154,7 +170,7 @@ def _setting(where: str, what: str, remedy: str) -> RegistryUnavailable:
 
 def _token(said: str) -> RegistryUnavailable:
     return _setting(
-        "DATABRICKS_TOKEN",
+        next((name for name in CREDENTIALS if os.environ.get(name)), "the profile"),
         f"the workspace does not accept the credentials ({said})",
         "set a token that has not expired, or the credentials of the service principal",
     )

@@ -66,10 +66,8 @@ def test_a_wrong_setting_is_named_in_one_line(
 
 
 def test_a_host_that_is_no_workspace_is_named(monkeypatch: pytest.MonkeyPatch, workspace: Workspace, tmp_path: Path) -> None:
-    from retrain_assets.registry import workspace as settings
-
-    monkeypatch.setattr(settings, "FIRST_ANSWER_SECONDS", 1)
-    registry = Registry.of(home_of(workspace, monkeypatch, tmp_path, DATABRICKS_HOST="http://127.0.0.1:9"))
+    principal = {"DATABRICKS_TOKEN": "", "DATABRICKS_CLIENT_ID": "a", "DATABRICKS_CLIENT_SECRET": "b"}
+    registry = Registry.of(home_of(workspace, monkeypatch, tmp_path, DATABRICKS_HOST="http://127.0.0.1:9", **principal))
     with pytest.raises(
         RegistryUnavailable, match=r"^DATABRICKS_HOST=http://127.0.0.1:9: does not answer as a Databricks workspace"
     ):
@@ -122,3 +120,18 @@ def test_another_folder_of_experiments_is_a_setting(
     registry.register(*bundle(tmp_path))
     assert MlflowClient().get_experiment_by_name(f"/Shared/teams/parcels/{MODEL}") is not None
     assert list(workspace.parts["models"].all) == [NAME]
+
+
+def test_a_service_principal_registers_as_a_person_does(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client_id, secret = workspace.parts["identity"].add_principal()
+    principal = {"DATABRICKS_TOKEN": "", "DATABRICKS_CLIENT_ID": client_id, "DATABRICKS_CLIENT_SECRET": secret}
+    made = bundle(tmp_path)
+    registry = Registry.of(home_of(workspace, monkeypatch, tmp_path, **principal))
+    assert registry.register(*made) == "1"
+    assert (registry.download(MODEL, "1") / "manifest.json").exists()
+    assert workspace.parts["models"].all[NAME].info.user_id == client_id
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", "dose0")
+    with pytest.raises(RegistryUnavailable, match=r"^DATABRICKS_CLIENT_ID: the workspace does not accept the credentials"):
+        registry.aliases(MODEL)
