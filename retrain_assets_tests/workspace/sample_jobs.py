@@ -29,7 +29,7 @@ STATE = "/Volumes/main/retrain/state"
 WHEEL = f"{STATE}/code/sample-1.0-py3-none-any.whl"
 SMALL = ClusterSpec(spark_version="17.3.x-scala2.13", node_type_id="i3.xlarge", num_workers=0)
 SAMPLE = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, subprocess, sys, time
 
 def say():
     print(*sys.argv[1:])
@@ -48,6 +48,7 @@ def give_three():
 
 def wait():
     print("waiting", flush=True)
+    subprocess.Popen(["sleep", "60"])
     time.sleep(60)
 
 def tell():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -154,13 +156,13 @@ def test_cancelling_ends_the_process_with_all_that_it_started(workspace: Workspa
     jobs = workspace.client().jobs
     job_id = make_job(workspace.client(), task("a", "sample-wait"), task("b", after=("a",)))
     run_id = begun(workspace, job_id)
-    until_running(workspace, run_id, "a")
+    _until(lambda: len(_processes_in(workspace.folder)) == 2)
     jobs.cancel_run(run_id)
-    done = ended(workspace, run_id, 5)
+    done = ended(workspace, run_id)
     assert results(done) == {"a": "CANCELED", "b": "CANCELED"}
     assert done.state is not None
     assert done.state.user_cancelled_or_timedout is True
-    assert _processes_in(workspace.folder) == []
+    _until(lambda: _processes_in(workspace.folder) == [])
 
 
 def test_a_repair_runs_the_failed_tasks_again_in_the_same_run(workspace: Workspace) -> None:
@@ -255,6 +257,13 @@ def test_serverless_tasks_need_no_cluster_and_take_wheels_from_their_environment
     assert results(done) == {"a": "SUCCESS"}
     assert workspace.cluster_starts == []
     assert latest(done)["a"].cluster_instance is None
+
+
+def _until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _processes_in(folder: Path) -> list[str]:
