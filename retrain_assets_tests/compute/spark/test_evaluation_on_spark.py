@@ -26,7 +26,7 @@ def assert_same(found: Any, expected: Any, path: str = "") -> None:
         assert len(found) == len(expected), path
         for place, value in enumerate(expected):
             assert_same(found[place], value, f"{path}[{place}]")
-    elif isinstance(expected, float) and isinstance(found, float):
+    elif isinstance(expected, int | float) and isinstance(found, int | float):
         assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9), (path, found, expected)
     else:
         assert found == expected, path
