@@ -159,6 +159,7 @@ class LoggedTable:
                 table = DeltaTable(location, version=version, storage_options=options)
             except (DeltaError, OSError, OverflowError) as error:
                 raise _no_version(place, version, newest) from error
+        _refuse_quoted(place, location, table)
         return cls(_described(place, table, newest), table)
 
     @property
@@ -285,6 +286,17 @@ def _unreachable(place: str, location: str, error: Exception) -> SourceError:
     if is_object_storage(location):
         remedy = "set credentials for the storage in the environment (AWS_…, AZURE_… or GOOGLE_…) and check the URI"
     return SourceError(f"cannot be read ({first_line(error)})", where=place, remedy=remedy)
+
+
+def _refuse_quoted(place: str, location: str, table: DeltaTable) -> None:
+    """delta-rs names the files of such a folder with escapes that Polars does not undo."""
+    files = () if is_object_storage(location) else table.file_uris()[:1]
+    if any(not uri.removeprefix("file://").startswith(location.rstrip("/")) for uri in files):
+        raise SourceError(
+            f"its path {location!r} has blanks or other characters that URIs escape, and cannot be read",
+            where=place,
+            remedy="move the table to a path of letters, digits, -, _ and .",
+        )
 
 
 def _pinned(path: Path) -> TableVersion | None:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -64,7 +65,7 @@ def storage_location(name: str) -> str:
             where=f"source.table {name}",
             remedy="name a Delta table",
         )
-    plain = location.removeprefix("dbfs:").removeprefix("file://")
+    plain = unquote(location.removeprefix("file://")) if location.startswith("file://") else location.removeprefix("dbfs:")
     return str(located(plain)) if is_on_volume(plain) else plain
 
 

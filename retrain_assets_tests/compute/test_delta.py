@@ -145,6 +145,11 @@ def test_what_is_no_delta_table_is_refused(tmp_path: Path) -> None:
         snapshot(tmp_path, tmp_path / "nothing")
 
 
+def test_a_path_that_would_be_escaped_is_refused_as_that(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"its path '.*/a table' has blanks or other characters .* move the table"):
+        snapshot(tmp_path, table_of(tmp_path / "a table"))
+
+
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     table = table_of(tmp_path / "t", ROWS, ROWS, ROWS)
     with pytest.raises(SourceError, match=r"t: version 9 does not exist; versions 0 to 3 can be read; correct source\.version"):

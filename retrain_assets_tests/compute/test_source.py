@@ -48,6 +48,22 @@ def test_a_variable_in_the_uri_is_expanded_and_the_home_has_a_default(tmp_path: 
         source_files("${NO_SUCH_PLACE}/a.parquet")
 
 
+def test_files_on_a_volume_are_found_where_volumes_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_source(tmp_path / "mount" / "main" / "s" / "v", ROWS)
+    source = Source.model_validate({**source_values(tmp_path), "uri": "/Volumes/main/s/v/*.parquet"})
+    monkeypatch.setenv("RETRAIN_VOLUMES", str(tmp_path / "mount"))
+    fingerprint = source_fingerprint(source)
+    assert read_source(source, Parcels, START, END).height == 7 * 60
+    (tmp_path / "mount").rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("RETRAIN_VOLUMES", str(tmp_path / "elsewhere"))
+    assert source_fingerprint(source) == fingerprint, "a volume is the same wherever it is mounted"
+
+
+def test_files_in_object_storage_are_refused_with_what_works() -> None:
+    with pytest.raises(SourceError, match=r"s3://b/\*\.parquet: Parquet files in object storage are not listed; .* delta"):
+        source_files("s3://b/*.parquet")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"parcels/\*\.parquet: no such file; correct source\.uri"):
         read(tmp_path / "parcels")

@@ -16,7 +16,7 @@ import polars as pl
 from retrain_assets.compute.delta import VersionedTable, open_table
 from retrain_assets.compute.moments import bounds as bounds
 from retrain_assets.compute.places import located, uri_of
-from retrain_assets.compute.source_uri import expand
+from retrain_assets.compute.source_uri import expand, is_object_storage
 from retrain_assets.contract import Source, SourceError, digest_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ def source_files(uri: str) -> list[Path]:
         SourceError: when a variable is not set or no file is there.
     """
     expanded = expand(uri)
+    if is_object_storage(expanded):
+        raise SourceError(
+            "Parquet files in object storage are not listed",
+            where=expanded,
+            remedy="reach them through a volume (/Volumes/…), or write a Delta table and set format: delta",
+        )
     found = glob.glob(str(located(expanded)), recursive=True)  # noqa: PTH207
     files = sorted(Path(path) for path in found if Path(path).is_file())
     if (keep := _KEPT.get()) is not None:

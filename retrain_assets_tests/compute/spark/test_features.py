@@ -37,9 +37,9 @@ def built_by_both(folder: Path, contract: dict[str, Any], cutoff: datetime = CUT
     """Data set and features on either engine; the Spark features are of the Spark data set."""
     results = []
     for engine in ("single_node", "spark"):
-        data = run("dataset", folder, contract, engine, cutoff=cutoff.isoformat())  # type: ignore[arg-type]
+        data = run("dataset", folder, contract, engine, cutoff=cutoff.isoformat())
         inputs = {"dataset": data.outputs["dataset"]["uri"]}
-        results.append((data, run("features", folder, contract, engine, inputs)))  # type: ignore[arg-type]
+        results.append((data, run("features", folder, contract, engine, inputs)))
     (single_data, single), (spark_data, spark) = results
     assert single_data.outputs["dataset"]["digest"] == spark_data.outputs["dataset"]["digest"]
     assert_close(spark_data.verdicts, single_data.verdicts)
@@ -100,7 +100,7 @@ def build_over_rows(rows: Rows) -> Rows:
 def test_sums_over_rows_agree_to_1e_9_and_types_are_those_without_spark(
     tmp_path: Path, data: dict[str, str], spark: SparkSession
 ) -> None:
-    single, other = (of_parcels(tmp_path, data, "build_over_rows", engine) for engine in ("single_node", "spark"))  # type: ignore[arg-type]
+    single, other = (of_parcels(tmp_path, data, "build_over_rows", engine) for engine in ("single_node", "spark"))
     for window in ("train", "holdout"):
         one, two = (getattr(read_tables(Path(result.outputs["features"]["uri"])), window) for result in (single, other))
         assert two.schema == one.schema
