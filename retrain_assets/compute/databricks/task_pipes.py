@@ -124,24 +124,32 @@ def _parameters(context: Mapping[str, Any]) -> PipesParamsLoader:
 @contextmanager
 def _printed_to(pipes: PipesContext) -> Iterator[None]:
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Tee(out, pipes, "stdout"), _Tee(err, pipes, "stderr")
+    tees = _Tee(out, pipes, "stdout"), _Tee(err, pipes, "stderr")
+    sys.stdout, sys.stderr = tees
     try:
         yield
     finally:
         sys.stdout, sys.stderr = out, err
+        for tee in tees:
+            tee.close_pipe()
 
 
 class _Tee:
-    """A text stream whose text also goes to Pipes; everything else is the stream's own."""
+    """A text stream whose text also goes to Pipes as long as that is open; everything else is the stream's own."""
 
     def __init__(self, stream: TextIO, pipes: PipesContext, name: str) -> None:
         self._stream = stream
-        self._pipes = pipes
+        self._pipes: PipesContext | None = pipes
         self._name = name
 
     def write(self, text: str) -> int:
-        self._pipes.log_external_stream(self._name, text)
+        if self._pipes is not None:
+            self._pipes.log_external_stream(self._name, text)
         return self._stream.write(text)
+
+    def close_pipe(self) -> None:
+        """Whoever keeps the stream, a log handler say, writes to the stream alone from now on."""
+        self._pipes = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

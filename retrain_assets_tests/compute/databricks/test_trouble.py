@@ -131,15 +131,13 @@ def test_an_orchestrator_that_was_killed_finds_its_run_again(world: World, works
     assert workspace.count("POST", "/api/2.2/jobs/run-now") == 1
 
 
-def test_one_that_was_killed_while_it_began_the_run_begins_no_second(world: World, workspace: Workspace) -> None:
-    world.compute.run(world.request("dataset"))
-    retrain = world.home / "stages" / "parcel_delay" / "2024-03-01"
-    noted = UnderWay.read(retrain, "dataset")
-    assert noted is not None
-    noted.begun(None).write(retrain)
-    (retrain / "dataset" / "result.json").unlink()
+def test_one_that_did_not_hear_that_its_run_was_begun_begins_no_second(world: World, workspace: Workspace) -> None:
+    workspace.misbehave(ServerError(501, done=True), on=RUN_NOW)
+    with pytest.raises(StageError, match="Databricks does not answer as it should"):
+        world.compute.run(world.request("dataset"))
     assert world.compute.run(world.request("dataset")).outputs
     assert len(run_ids(workspace)) == 1
+    assert workspace.count("POST", "/api/2.2/jobs/run-now") == 2
 
 
 def test_a_home_that_forgot_a_run_that_failed_begins_another(world: World, workspace: Workspace) -> None:
