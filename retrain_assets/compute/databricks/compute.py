@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.answers import Answer, AnswerLost, Answers
 from retrain_assets.compute.databricks.facts import run_facts
-from retrain_assets.compute.databricks.inputs import Inputs
+from retrain_assets.compute.databricks.inputs import input_digests
 from retrain_assets.compute.databricks.mirror import Mirror
 from retrain_assets.compute.databricks.order import Order, digest_of_code
 from retrain_assets.compute.databricks.outcomes import has_ended, latest, succeeded
@@ -117,10 +117,6 @@ class DatabricksCompute:
         return Mirror(self._home.root, self._settings.volume)
 
     @cached_property
-    def _inputs(self) -> Inputs:
-        return Inputs(self._mirror, self._volume)
-
-    @cached_property
     def _submission(self) -> Submission:
         return Submission(self._client, self._mirror, self._volume, self._settings, self._before_submit)
 
@@ -130,7 +126,7 @@ class DatabricksCompute:
 
     def _basis(self, request: StageRequest) -> str:
         contract = request.parsed_contract()
-        inputs = Inputs(self._mirror, None).digests(request)  # type: ignore[arg-type]
+        inputs = input_digests(self._mirror, request)
         return digest_of({"request": request.digest, "inputs": inputs, "code": digest_of_code(contract)})
 
     def _stored(self, request: StageRequest, basis: str | None) -> StageResult | None:
@@ -186,7 +182,7 @@ class DatabricksCompute:
             if run_id is not None and under_way.dagster_run_id == run_id:
                 raise
             return None
-        known = self._inputs.digests(request)
+        known = input_digests(self._mirror, request)
         same = all(answer.inputs.get(name) == digest for name, digest in known.items() if digest)
         return (answer, facts) if same else None
 

@@ -17,21 +17,22 @@ from retrain_assets.compute.request import StageRequest
 from retrain_assets.contract.compute import Engine
 
 
+def input_digests(mirror: Mirror, request: StageRequest) -> dict[str, str]:
+    """Content digests of a request's inputs; of one on the volume the digest that its stage's result here names, empty
+    where there is none.
+
+    Raises:
+        RetrainError: when one that should be here is not.
+    """
+    return {name: _digest(mirror, request, name) for name in sorted(request.inputs)}
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Inputs of requests, between one home and the folder of a volume that mirrors it."""
 
     mirror: Mirror
     volume: Volume
-
-    def digests(self, request: StageRequest) -> dict[str, str]:
-        """Content digests of a request's inputs; of one on the volume the digest that its stage's result here names, empty where
-        there is none.
-
-        Raises:
-            RetrainError: when one that should be here is not.
-        """
-        return {name: self._digest(request, name) for name in sorted(request.inputs)}
 
     def there(
         self, request: StageRequest, *, before: Sequence[StageRequest] = (), engine: Engine = "single_node"
@@ -94,14 +95,15 @@ class Inputs:
         there = self.volume.has(uri) if path.is_file() else self.volume.has_folder(uri)
         return uri if there else None
 
-    def _digest(self, request: StageRequest, name: str) -> str:
-        uri = request.inputs[name]
-        if not is_on_volume(uri):
-            return content_digest(request.input(name))
-        if not uri.startswith(f"{self.mirror.volume}/"):
-            return ""
-        recorded = _recorded(self.mirror.here(uri), uri)
-        return "" if recorded is None else recorded["digest"]
+
+def _digest(mirror: Mirror, request: StageRequest, name: str) -> str:
+    uri = request.inputs[name]
+    if not is_on_volume(uri):
+        return content_digest(request.input(name))
+    if not uri.startswith(f"{mirror.volume}/"):
+        return ""
+    recorded = _recorded(mirror.here(uri), uri)
+    return "" if recorded is None else recorded["digest"]
 
 
 def _recorded(path: Path, uri: str) -> Mapping[str, Any] | None:

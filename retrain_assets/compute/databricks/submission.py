@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.code_wheels import code_wheels
-from retrain_assets.compute.databricks.inputs import Inputs
+from retrain_assets.compute.databricks.inputs import Inputs, input_digests
 from retrain_assets.compute.databricks.job import job_of
 from retrain_assets.compute.databricks.mirror import Mirror
 from retrain_assets.compute.databricks.order import Order, code_digests, digest_of_code, product_facts, token_of
@@ -94,7 +94,7 @@ class Submission:
         return Order(
             folder=folder,
             requests={one.stage: inputs.there(one, before=asked[:n], engine=engine) for n, one in enumerate(asked)},
-            inputs={one.stage: _known(inputs, one, asked[:n]) for n, one in enumerate(asked)},
+            inputs={one.stage: self._known(inputs, one, asked[:n]) for n, one in enumerate(asked)},
             product=product_facts(),
             code=code_digests(contract),
             home=self.settings.volume,
@@ -114,9 +114,8 @@ class Submission:
             paths.append(path)
         return paths
 
-
-def _known(inputs: Inputs, request: StageRequest, before: Sequence[StageRequest]) -> dict[str, str]:
-    """Digests of a request's inputs as far as they are known before the run."""
-    ahead = inputs.made_ahead(request, before)
-    here = replace(request, inputs={name: uri for name, uri in request.inputs.items() if name not in ahead})
-    return {name: digest for name, digest in inputs.digests(here).items() if digest}
+    def _known(self, inputs: Inputs, request: StageRequest, before: Sequence[StageRequest]) -> dict[str, str]:
+        """Digests of a request's inputs as far as they are known before the run."""
+        ahead = inputs.made_ahead(request, before)
+        here = replace(request, inputs={name: uri for name, uri in request.inputs.items() if name not in ahead})
+        return {name: digest for name, digest in input_digests(self.mirror, here).items() if digest}

@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from retrain_assets.compute.databricks.compute import _refuse_other_checks
+from retrain_assets.compute.databricks.inputs import Inputs
+from retrain_assets.compute.databricks.mirror import Mirror
 from retrain_assets.compute.databricks.pipes import Session
 from retrain_assets.compute.databricks.volume import Volume
 from retrain_assets.compute.request import StageResult
@@ -119,10 +121,11 @@ def test_a_check_that_was_reported_otherwise_than_the_result_says_is_refused(pas
         _refuse_other_checks(result, [check], "page")
 
 
-def test_a_contract_of_an_engine_is_passed_on(world: World) -> None:
+def test_a_contract_of_an_engine_is_passed_on(world: World, workspace: Workspace) -> None:
     spark = World(world.home, contract_there(engine="spark"))
-    settings = spark.compute._settings
-    asked = spark.compute._inputs.there(spark.request("dataset"), before=[], engine=settings.engine)
+    asked = Inputs(Mirror(world.home, VOLUME), Volume(workspace.client(), VOLUME)).there(
+        spark.request("dataset"), before=[], engine="spark"
+    )
     assert asked.engine == "spark"
     assert asked.digest == world.request("dataset").digest
     assert asked.unit_key == b""
