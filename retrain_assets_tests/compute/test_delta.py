@@ -228,10 +228,8 @@ def test_a_table_on_a_volume_is_found_where_volumes_are_mounted(tmp_path: Path, 
 def test_a_drift_report_reads_the_newest_version_and_says_which(tmp_path: Path, road: Road) -> None:
     table = table_of(tmp_path / "t", ROWS.head(10), ROWS)
     inputs = traffic(road, tmp_path / "traffic")
-    plain, delta = (
-        reported(road, tmp_path / name, inputs, **changes)
-        for name, changes in (("files", {}), ("delta", {"source": delta_values(table)}))
-    )
+    plain = reported(road, tmp_path / "files", inputs)
+    delta = reported(road, tmp_path / "delta", inputs, source=delta_values(table))
     assert delta.metadata["source"]["version"] == 2
     assert delta.metadata["report"] == plain.metadata["report"]
     assert "source" not in plain.metadata

@@ -81,9 +81,9 @@ def steady(session: SparkSession) -> Iterator[SparkSession]:
     try:
         yield session
     finally:
-        for name, value in before.items():
-            if value is not None:
-                session.conf.set(name, value)
+        for name, earlier in before.items():
+            if earlier is not None:
+                session.conf.set(name, earlier)
 
 
 def spark_path(path: Path | str) -> str:
