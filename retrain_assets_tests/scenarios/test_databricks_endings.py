@@ -82,6 +82,13 @@ def test_a_fit_that_is_expected_to_go_beyond_its_budget_is_not_submitted(story: 
     assert story.failed_step() == message
     assert story.asked("/jobs/run-now") == story.asked("/jobs/create") == 0
 
+    story.decide()
+    assert story.retrain_state().ended == "failed"
+    page = story.page("capacity_forecast")
+    assert "the fit is expected to take 10 min" in str(page["budget"].value)
+    assert "no forecast of the whole, as features and evaluation ran too seldom" in str(page["forecast"].value)
+    assert str(page["plots"].value).count("data:image/svg+xml") == 3
+
 
 def test_an_interrupted_run_is_cancelled_there_and_the_next_launch_finishes(story: DatabricksStory, tmp_path: Path) -> None:
     """The orchestrator is stopped while the data set is taken: the job's run ends as cancelled, nothing stays half done."""
