@@ -11,6 +11,7 @@ from retrain_assets import __version__
 from retrain_assets.cli.approval import approve, bootstrap, reject, withdraw
 from retrain_assets.cli.audit import audit
 from retrain_assets.cli.canary import canary
+from retrain_assets.cli.capacity import capacity
 from retrain_assets.cli.completion import completion
 from retrain_assets.cli.databricks import databricks
 from retrain_assets.cli.exits import OneLineErrors
@@ -41,7 +42,7 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, review, runbook, databricks)
+LOOKING = (status, canary, plan, route, audit, review, capacity, runbook, databricks)
 ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
 BESIDE = (serve, demo, completion)
 

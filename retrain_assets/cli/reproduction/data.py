@@ -143,7 +143,9 @@ def _asked(bench: Bench) -> dict[str, Any]:
         earlier = Stored(bench.stored.home, bench.stored.model, key, bench.stored.ledger).stage("dataset")
         history += [earlier.metadata["as_history"]] if earlier is not None else []
     window = told.get("window") or (bench.stored.manifest.window if bench.stored.manifest is not None else {})
-    return {"cutoff": window.get("holdout_end", f"{bench.stored.retrain[:10]}T00:00:00+00:00"), "history": history}
+    asked = {"cutoff": window.get("holdout_end", f"{bench.stored.retrain[:10]}T00:00:00+00:00"), "history": history}
+    source = told.get("source")
+    return asked if source is None else {**asked, "source_version": source["version"]}
 
 
 def _changed(path: Path, result: StageResult | None, name: str) -> tuple[Cause, ...]:

@@ -14,6 +14,7 @@ import polars as pl
 from retrain_assets.bundle import IMPORTANCE, SKETCH, Bundle, load_bundle, verify_bundle
 from retrain_assets.bundle.manifest import Manifest
 from retrain_assets.compute.code import import_path
+from retrain_assets.compute.parts import StoredTable
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.source import read_source
 from retrain_assets.contract import Contract
@@ -120,14 +121,13 @@ def training_rows(features: Path, dataset: Path, segments: Sequence[str]) -> pl.
     path, beside = features / "train.parquet", dataset / "train.parquet"
     if not path.exists():
         return None
-    frame = pl.scan_parquet(path, glob=False)
-    rows = int(frame.select(pl.len()).collect().item())
-    step = max(1, -(-rows // SAMPLE_ROWS))
-    found = frame.gather_every(step).collect()
+    stored = StoredTable.at(path)
+    step = max(1, -(-stored.rows // SAMPLE_ROWS))
+    found = stored.scan().gather_every(step).collect()
     missing = [name for name in segments if name not in found.columns]
     if missing and beside.exists():
-        there = pl.read_parquet_schema(beside)
-        more = pl.scan_parquet(beside, glob=False).select(name for name in missing if name in there).gather_every(step).collect()
+        there = StoredTable.at(beside)
+        more = there.scan().select(name for name in missing if name in there.schema).gather_every(step).collect()
         if more.height == found.height:
             found = found.hstack(more)
     return found

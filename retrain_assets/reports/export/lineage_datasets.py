@@ -53,7 +53,8 @@ def _known(material: Material, what: str) -> bool:
 
 
 def _source(material: Material) -> str:
-    return str(material.contract.get("source", {}).get("uri") or "")
+    source = material.contract.get("source", {})
+    return str(source.get("table") or source.get("uri") or "")
 
 
 def _name(material: Material, what: str) -> tuple[str, str]:

@@ -103,8 +103,8 @@ def _training_data(material: Material) -> Iterator[str]:
     if material.manifest is not None:
         yield f"Data set digest: `{material.manifest.dataset}`. Feature pipeline: `{material.manifest.feature_pipeline}`."
     source = material.contract.get("source", {})
-    if source.get("uri"):
-        yield f"Source: `{source['uri']}`."
+    if place := source.get("table") or source.get("uri"):
+        yield f"Source: `{place}`."
 
 
 def _rows(material: Material, part: str, ends: tuple[str, str], what: str) -> Iterator[str]:

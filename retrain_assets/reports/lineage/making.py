@@ -32,7 +32,9 @@ def data_fields(record: Record) -> Fields:
     where = manifest_source(record) if record.manifest else stage_source(record, "dataset")
     from_stage, why = stage_source(record, "dataset"), without_stage(record, "dataset")
     unreadable = "the contract cannot be read"
-    yield Field("data.source", "Source", source.get("uri"), contract, unreadable)
+    yield Field("data.source", "Source", source.get("table") or source.get("uri"), contract, unreadable)
+    files = "files have no versions" if "dataset" in record.stages else why
+    yield Field("data.source_version", "Version of the source", _version(dataset.get("source")), from_stage, files)
     yield Field("data.schema", "Schema of the source", source.get("schema"), contract, unreadable)
     yield Field("data.unit", "Unit of a row", source.get("unit"), contract, unreadable)
     yield Field("data.label", "Label", _label(record), contract, unreadable)
@@ -53,6 +55,14 @@ def data_fields(record: Record) -> Fields:
     yield Field("data.left_out", "Rows left out, and why", dataset.get("left_out"), from_stage, why)
     none = "there was no earlier data set to compare with" if "dataset" in record.stages else why
     yield Field("data.compared_with", "Earlier data sets it was compared with", dataset.get("compared_with"), from_stage, none)
+
+
+def _version(source: Mapping[str, Any] | None) -> str | None:
+    """The version of a Delta table that was read, with what tells it from another; None where the source has none."""
+    if source is None:
+        return None
+    made = f", {source['operation']} of {source['committed_at']}" if source.get("operation") else ""
+    return f"{source['version']} of table {source['table_id']}{made}"
 
 
 def code_fields(record: Record) -> Fields:
