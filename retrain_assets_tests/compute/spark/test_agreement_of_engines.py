@@ -120,7 +120,7 @@ def test_a_slice_of_the_flights_is_judged_alike(spark: SparkSession, tmp_path: P
     contract = Contract.model_validate(values).model_dump(mode="json", by_alias=True)
     both = Both(contract, tmp_path, datetime(2013, 1, 19, 10, tzinfo=UTC), 3)
     evaluated, reported = both.evaluated(), both.reported()
-    assert evaluated[1]["evaluation"]["rows"] > 2000
+    assert evaluated[1]["evaluation"]["rows"] > 1500
     assert len(evaluated[1]["evaluation"]["slices"]) > 10
     for found, expected in (evaluated, reported):
         assert_same(found, expected)
