@@ -95,6 +95,16 @@ def test_both_engines_write_the_same_files_and_the_same_batch_again_changes_noth
         assert here.metadata[name] == there.metadata[name]
 
 
+@pytest.mark.parametrize("engine", ["single_node", "spark"])
+def test_a_request_that_stands_there_twice_is_refused(
+    spark: SparkSession, road: Road, challenger: Path, rows: Path, tmp_path: Path, engine: str
+) -> None:
+    frame = pl.read_parquet(rows / "1.parquet")
+    pl.concat([frame, frame[:1]]).write_parquet(tmp_path / "twice.parquet")
+    with pytest.raises(RetrainError, match=r"request_id 'b1-p00000-\d+' stands there twice; write one row per scored request"):
+        score(road, challenger, tmp_path / "twice.parquet", tmp_path / "out", engine, rule(road, challenger))
+
+
 def test_rows_get_the_arm_of_the_rule_and_the_score_of_that_arms_bundle(
     road: Road, challenger: Path, rows: Path, tmp_path: Path
 ) -> None:
