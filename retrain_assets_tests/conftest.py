@@ -21,6 +21,8 @@ TOOL_CACHES = frozenset(
 )
 TELEMETRY_OFF = {"DAGSTER_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 MOVES_STATE = ("DAGSTER_HOME", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "RETRAIN_LEDGER_URL")
+MOVE_PLACES = ("DATABRICKS_", "RETRAIN_VOLUMES", "RETRAIN_REGISTRY_SCHEMA", "RETRAIN_EXPERIMENT_FOLDER")
+"""Beginnings of further such names: of the workspace, its volumes and its registry."""
 
 _stray_writes: list[str] = []
 
@@ -28,7 +30,7 @@ _stray_writes: list[str] = []
 def pytest_configure(config: pytest.Config) -> None:
     """Before any product module is imported: no telemetry, no state of the person who runs the tests."""
     os.environ.update(TELEMETRY_OFF)
-    for name in [name for name in os.environ if name in MOVES_STATE or name.startswith(("DATABRICKS_", "RETRAIN_VOLUMES"))]:
+    for name in [name for name in os.environ if name in MOVES_STATE or name.startswith(MOVE_PLACES)]:
         del os.environ[name]
     sys.addaudithook(_note_stray_write)
 
