@@ -20,7 +20,7 @@ LOCK_FILES = (
 )
 """Files that fix a project's whole environment, by name."""
 
-_PRODUCT_ROOMS = ("contract", "experiment", "drift", "gates", "bundle", "compute")
+_PRODUCT_ROOMS = ("contract", "experiment", "drift", "routing", "gates", "bundle", "compute")
 
 
 def import_path(path: str, what: str) -> Any:

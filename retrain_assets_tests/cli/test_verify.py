@@ -365,8 +365,6 @@ def test_a_kept_head_of_another_history_breaks_the_chain(run: Run, ramping: Worl
     assert "event 2 has hash" in parsed(told)["first_broken"]["fault"]
 
 
-@pytest.mark.parametrize(
-    "written", ["2", "0:" + "ab" * 32, "2:AB", "2:" + "AB" * 32], ids=["bare", "zero", "short", "upper"]
-)
+@pytest.mark.parametrize("written", ["2", "0:" + "ab" * 32, "2:AB", "2:" + "AB" * 32], ids=["bare", "zero", "short", "upper"])
 def test_what_is_no_head_is_refused(run: Run, ramping: World, written: str) -> None:
     assert "is no head" in run("audit", "verify", "--anchor", written, code=3).stderr
