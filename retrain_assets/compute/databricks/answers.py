@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from time import sleep
 from typing import Any
 
@@ -54,7 +54,7 @@ class Answers:
 
         Raises:
             AnswerLost: when it is missing or cut off.
-            StageError: when it is of another request.
+            StageError: when it is of another request, or names a place outside the stage's own directory.
         """
         text = self.volume.read(path)
         for _ in range(LOOKS):
@@ -69,7 +69,8 @@ class Answers:
         try:
             value = json.loads(text)
             found = Answer(StageResult.from_json(value["result"]), value["inputs"], value["files"])
-        except (ValueError, KeyError, TypeError) as error:
+            places = _places(found)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnswerLost(
                 f"the result is cut off or damaged ({len(text)} bytes)",
                 where=path,
@@ -81,6 +82,7 @@ class Answers:
                 where=path,
                 remedy="launch the stage again",
             )
+        _refuse_other_places(places, self.mirror.there(request.directory), path)
         return found
 
     def raise_error(self, path: str) -> None:
@@ -135,6 +137,38 @@ class Answers:
             )
         _remove(place)
         scratch.replace(place)
+
+
+def _places(answer: Answer) -> dict[str, list[str]]:
+    """Every place that an answer names, by output: where the output is, and its files below it.
+
+    Raises:
+        KeyError, TypeError: when it does not tell of them all.
+    """
+    found = {}
+    for name, output in answer.result.outputs.items():
+        files = answer.files[name]
+        if not all(isinstance(facts["size"], int) and isinstance(facts["sha256"], str) for facts in files.values()):
+            raise TypeError(f"size or digest of a file of {name} is missing")
+        found[name] = [output["uri"], *(file for file in files if file)]
+    return found
+
+
+def _refuse_other_places(places: Mapping[str, Sequence[str]], directory: str, where: str) -> None:
+    """Whoever may write on the volume may write an answer; it decides over no place but the stage's directory."""
+    for name, (uri, *files) in places.items():
+        if not uri.startswith(f"{directory}/") or not all(map(_is_below, [uri.removeprefix(f"{directory}/"), *files])):
+            raise StageError(
+                f"output {name!r} of the result lies outside {directory}",
+                where=where,
+                remedy="see who may write on the volume, then delete this file and launch the stage again",
+            )
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path leads from a folder to a place in it."""
+    place = PurePosixPath(path)
+    return place.parts != () and not place.is_absolute() and ".." not in place.parts
 
 
 def _remove(path: Path) -> None:
