@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +132,16 @@ def test_running_the_retrain_again_starts_nothing(promoted: DatabricksStory) -> 
     assert promoted.retrain()
     assert Counter(promoted.there.requests) == before
     assert promoted.events() == events
+
+
+def test_every_call_that_a_retrain_makes_is_in_the_list_a_platform_engineer_grants_by(promoted: DatabricksStory) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "databricks.md").read_text(encoding="utf-8")
+    listed = [
+        (method, re.compile(re.escape(path).replace("…", ".+")))
+        for methods, path in re.findall(r"^\| `([A-Z, ]+) (/\S+)` \|", page, flags=re.MULTILINE)
+        for method in methods.split(", ")
+    ]
+    asked = sorted(set(promoted.there.requests))
+    assert len(listed) > 20
+    assert ("POST", "/api/2.2/jobs/run-now") in asked
+    assert [one for one in asked if not any(one[0] == method and path.fullmatch(one[1]) for method, path in listed)] == []
