@@ -15,7 +15,7 @@ from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from retrain_assets import __version__
-from retrain_assets.contract import Contract, StageError
+from retrain_assets.contract import Contract, StageError, digest_of
 
 PRODUCT = "retrain_assets"
 ENTRY_POINT = "retrain-stage"
@@ -82,6 +82,22 @@ def pinned() -> list[str]:
         raise StageError(
             f"{error.name} is not installed", where="environment of the orchestrator", remedy="install retrain-assets again"
         ) from error
+
+
+def package_digest(package: str) -> str:
+    """Digest of the Python text of a top-level package or module, the same here and in a job that has its wheel.
+
+    Raises:
+        StageError: when it cannot be found.
+    """
+    return digest_of({name: sha256(text).hexdigest() for name, text in _files(package).items() if name.endswith(".py")})
+
+
+def release_of(contract: Contract) -> list[str]:
+    """The requirements that decide what a library's estimator is in a job: the pin of its library, and the contract's own."""
+    library = {"lightgbm": "lightgbm", "sklearn": "scikit-learn"}.get(contract.trainer.estimator.partition(".")[0])
+    compute = contract.databricks
+    return [*(one for one in pinned() if library and one.startswith(f"{library}==")), *(compute.libraries if compute else [])]
 
 
 def _files(package: str) -> dict[str, bytes]:

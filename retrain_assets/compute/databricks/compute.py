@@ -54,9 +54,10 @@ class DatabricksCompute:
         """The stage's result: the stored one when nothing it rests on has changed; that of a run that was begun before, by an
         earlier stage or a process that ended; otherwise that of a new run, in which the stages ahead follow.
 
-        What it rests on here: the request, the contents of its inputs, the team's feature and schema modules and the product's
-        code. The source itself is not looked at: a data set once taken stays. ``result.run["databricks"]`` has the facts of the
-        run, see :func:`retrain_assets.compute.databricks.facts.run_facts`, and ``there``: where each output is on the volume.
+        What it rests on here: the request, the contents of its inputs, the team's feature and schema modules, the product's code,
+        and for a stage that fits the estimator's release or module. The source itself is not looked at: a data set once taken
+        stays. ``result.run["databricks"]`` has the facts of the run, see
+        :func:`retrain_assets.compute.databricks.facts.run_facts`, and ``there``: where each output is on the volume.
 
         Args:
             request: what is asked.
@@ -127,7 +128,7 @@ class DatabricksCompute:
     def _basis(self, request: StageRequest) -> str:
         contract = request.parsed_contract()
         inputs = input_digests(self._mirror, request)
-        return digest_of({"request": request.digest, "inputs": inputs, "code": digest_of_code(contract)})
+        return digest_of({"request": request.digest, "inputs": inputs, "code": digest_of_code(contract, request.stage)})
 
     def _stored(self, request: StageRequest, basis: str | None) -> StageResult | None:
         try:

@@ -9,6 +9,8 @@ from typing import Any
 
 from retrain_assets import __version__
 from retrain_assets.compute.code import product_digest, source_digest
+from retrain_assets.compute.databricks.code_wheels import package_digest, release_of, team_packages
+from retrain_assets.compute.local import FITTING
 from retrain_assets.compute.request import StageRequest
 from retrain_assets.contract import Contract, StageError, digest_of
 
@@ -25,7 +27,7 @@ class Order:
         requests: what is asked, by stage, in the order of the road; places as they are called on the volume.
         inputs: digests that inputs have, by stage and name, as far as they are known when the order is given.
         product: version and digest of the product here.
-        code: digests of the team's modules here, by import path.
+        code: digests of the team's code here, see :func:`sent_code`.
         home: folder of the volume that mirrors the home.
         pipes: the Dagster step's context for :mod:`dagster_pipes`; empty where nobody listens.
         secret_scope: Databricks secret scope of the key that units are named with.
@@ -108,16 +110,30 @@ def product_facts() -> dict[str, str]:
 
 
 def code_digests(contract: Contract) -> dict[str, str]:
-    """Digests of the team's feature and schema modules in this process, by import path."""
-    return {
-        contract.features: source_digest(contract.features, "features"),
-        contract.source.schema_: source_digest(contract.source.schema_, "source.schema"),
-    }
+    """Digests of the team's feature and schema modules in this process, by import path; and of its estimator's, if it has one."""
+    named = {contract.features: "features", contract.source.schema_: "source.schema"}
+    if contract.trainer.estimator.partition(".")[0] in team_packages(contract):
+        named[contract.trainer.estimator] = "trainer.estimator"
+    return {path: source_digest(path, what) for path, what in named.items()}
 
 
-def digest_of_code(contract: Contract) -> str:
-    """Digest of all code that decides what a stage computes: the team's and the product's."""
-    return digest_of({"team": code_digests(contract), "product": product_facts()})
+def sent_code(contract: Contract) -> dict[str, str]:
+    """What a job is held to: :func:`code_digests`, and the text of each of the team's packages by its name."""
+    return code_digests(contract) | {package: package_digest(package) for package in team_packages(contract)}
+
+
+def digest_of_code(contract: Contract, stage: str | None = None) -> str:
+    """Digest of the code that decides what a stage computes: the team's modules, the product, and the release of the estimator.
+
+    Args:
+        contract: of the model.
+        stage: None: any of them.
+    """
+    team, fitted = code_digests(contract), release_of(contract)
+    if stage is not None and stage not in FITTING:
+        team.pop(contract.trainer.estimator, None)
+        fitted = []
+    return digest_of({"team": team, "product": product_facts(), "fitted": fitted})
 
 
 def refuse_skew(order: Order, contract: Contract) -> None:
@@ -132,15 +148,19 @@ def refuse_skew(order: Order, contract: Contract) -> None:
             f"the job has retrain_assets {mine['version']} ({mine['digest'][:19]}), "
             f"the orchestrator {theirs['version']} ({theirs['digest'][:19]})",
             where="wheel of the job",
-            remedy="deploy the bundle of the orchestrator's version, or remove compute.databricks.job",
+            remedy=_SAME_CODE,
         )
-    here = code_digests(contract)
-    if other := sorted(path for path in here if here[path] != order.code.get(path)):
-        raise StageError(
-            f"{other[0]} is another text in the job than at the orchestrator",
-            where="wheel of the team's code",
-            remedy="deploy the bundle again, or remove compute.databricks.job",
-        )
+    for path in sorted({contract.features, contract.source.schema_, *order.code}):
+        here = source_digest(path, "wheel of the team's code") if "." in path else package_digest(path)
+        if here != order.code.get(path):
+            raise StageError(
+                f"{path} is another text in the job than at the orchestrator",
+                where="wheel of the team's code",
+                remedy=_SAME_CODE,
+            )
+
+
+_SAME_CODE = "launch the stage again; where a bundle deployed the job, deploy it again first"
 
 
 def token_of(requests: Sequence[StageRequest], code: str, attempt: int) -> str:

@@ -11,7 +11,7 @@ from retrain_assets.compute.databricks.code_wheels import code_wheels
 from retrain_assets.compute.databricks.inputs import Inputs, input_digests
 from retrain_assets.compute.databricks.job import job_of
 from retrain_assets.compute.databricks.mirror import Mirror
-from retrain_assets.compute.databricks.order import Order, code_digests, digest_of_code, product_facts, token_of
+from retrain_assets.compute.databricks.order import Order, digest_of_code, product_facts, sent_code, token_of
 from retrain_assets.compute.databricks.outcomes import has_ended, succeeded
 from retrain_assets.compute.databricks.run import begin, run_of
 from retrain_assets.compute.databricks.under_way import UnderWay
@@ -96,7 +96,7 @@ class Submission:
             requests={one.stage: inputs.there(one, before=asked[:n], engine=engine) for n, one in enumerate(asked)},
             inputs={one.stage: self._known(inputs, one, asked[:n]) for n, one in enumerate(asked)},
             product=product_facts(),
-            code=code_digests(contract),
+            code=sent_code(contract),
             home=self.settings.volume,
             pipes=context,
             secret_scope=self.settings.secret_scope,

@@ -11,7 +11,7 @@ import pytest
 from retrain_assets.compute import LocalCompute
 from retrain_assets.compute.databricks.code_wheels import code_wheels
 from retrain_assets.compute.databricks.mirror import Mirror
-from retrain_assets.compute.databricks.order import Order, code_digests, product_facts
+from retrain_assets.compute.databricks.order import Order, product_facts, sent_code
 from retrain_assets.contract import Contract
 from retrain_assets_tests.compute.databricks.world import VOLUME, World, make_world, read_json, run_task
 
@@ -53,7 +53,7 @@ class There:
             )
             for one in asked
         }
-        self.order = Order(ORDER, requests, {}, product_facts(), code_digests(contract), VOLUME)
+        self.order = Order(ORDER, requests, {}, product_facts(), sent_code(contract), VOLUME)
 
     def run(self, stage: str, order: Order | None = None) -> tuple[int, str]:
         given = order or self.order
@@ -119,6 +119,7 @@ def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There) -
     others: list[tuple[dict[str, Any], str]] = [
         ({"product": {"version": "9.0.0", "digest": "sha256:other"}}, "the job has retrain_assets 0.1.0 (sha256:"),
         ({"code": {}}, "parcel_team.features.Parcels is another text in the job than at the orchestrator"),
+        ({"code": there.order.code | {"parcel_team": "sha256:0"}}, "parcel_team is another text in the job than at the orchestr"),
         ({"inputs": {"features": {"dataset": "sha256:0"}}}, "input 'dataset' is sha256:"),
     ]
     for changed, said in others:
