@@ -91,10 +91,8 @@ def bundle(models: tuple[str, ...], out: Path, targets: tuple[str, ...], cloud: 
             stale.unlink()
     head = "# Made by retrain databricks bundle from the contracts; make it again instead of editing it.\n"
     file.write_text(head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
-    say(
-        f"WROTE {file} and {len(needed)} wheels: {len(document['resources']['jobs'])} jobs, "
-        f"{len(document['resources']['volumes'])} volumes, targets {', '.join(document['targets'])}"
-    )
+    jobs, volumes = (f"{len(found)} {kind[: None if len(found) != 1 else -1]}" for kind, found in document["resources"].items())
+    say(f"WROTE {file} and {len(needed)} wheels: {jobs}, {volumes}, targets {', '.join(document['targets'])}")
     say(f"Deploy: cd {out} && databricks bundle deploy --var orchestrator=APPLICATION_ID")
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrain_assets.compute.databricks.workspace import Subject, asking, patiently
-from retrain_assets.contract import Contract, RetrainError, StageError
+from retrain_assets.contract import Contract, RetrainError, StageError, first_line
 from retrain_assets.contract.compute import DatabricksCompute
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PROBE = ".retrain_check"
 """A file that is written to the volume and deleted again."""
+
+SELECT = "correct source.table, or grant the identity SELECT on it, USE SCHEMA and USE CATALOG above it"
+USE = "correct RETRAIN_REGISTRY_SCHEMA, or grant the identity USE SCHEMA on it and USE CATALOG above it"
 
 UNIT_KEY = "unit_key"
 """Key of the secret that units are named with."""
@@ -53,10 +56,13 @@ def preflight(
         unit_key: the secret that this home names units with.
         registry: schema of Unity Catalog that models are registered in; None where they are registered elsewhere.
     """
-    yield from _asked("identity", "workspace", lambda: _identity(client))
+    (who,) = _asked("identity", "workspace", lambda: _identity(client))
+    yield who
+    if not who.holds:
+        return  # nobody known is told nothing else
     yield from _asked(f"volume {settings.volume}", "volume", lambda: _volume(settings.volume, client))
     if contract.source.table is not None:
-        yield from _asked(f"table {contract.source.table}", "workspace", lambda: _table(contract, client))
+        yield from _asked(f"table {contract.source.table}", "workspace", lambda: _table(contract, client), SELECT)
     for subject, kind, ask in _machines(settings, client):
         yield from _asked(subject, kind, ask)
     if settings.job is not None:
@@ -64,20 +70,30 @@ def preflight(
         yield from _asked(f"job {job}", "job", lambda: _job(settings, job, client))
     if settings.secret_scope is not None:
         scope = settings.secret_scope
-        yield from _asked(f"secret {scope}/{UNIT_KEY}", "workspace", lambda: _secret(scope, client, unit_key))
+        put = f"put the home's unit key into {scope}/{UNIT_KEY}, as docs/databricks.md has it, or correct secret_scope"
+        yield from _asked(f"secret {scope}/{UNIT_KEY}", "workspace", lambda: _secret(scope, client, unit_key), put)
     else:
         yield Finding("secret", True, "no secret_scope: what evidence calls a unit says nothing from one stage to the next")
     if settings.warehouse is not None:
         warehouse = settings.warehouse
-        yield from _asked(f"warehouse {warehouse}", "workspace", lambda: str(client.warehouses.get(warehouse).name))
+        correct = "correct compute.databricks.warehouse, or give the identity CAN USE on it"
+        yield from _asked(f"warehouse {warehouse}", "workspace", lambda: str(client.warehouses.get(warehouse).name), correct)
     if registry is not None:
-        yield from _asked(f"registry {registry}", "workspace", lambda: f"schema of {client.schemas.get(registry).owner}")
+        yield from _asked(f"registry {registry}", "workspace", lambda: f"schema of {client.schemas.get(registry).owner}", USE)
 
 
-def _asked(subject: str, kind: Subject, ask: Callable[[], str]) -> Iterator[Finding]:
+def _asked(subject: str, kind: Subject, ask: Callable[[], str], missing: str = "") -> Iterator[Finding]:
+    """One finding; ``missing`` is the remedy where the subject is not there, if the kind has no better one."""
+    from databricks.sdk.errors import NotFound
+
     try:
         with asking(kind, subject):
-            said = patiently(ask)
+            try:
+                said = patiently(ask)
+            except NotFound as error:
+                if not missing:
+                    raise
+                raise StageError(f"is not there ({first_line(error)})", where=subject, remedy=missing) from error
     except RetrainError as error:
         yield Finding(subject, False, f"{error.what}; {error.remedy}" if error.remedy else error.what)
     else:

@@ -105,3 +105,17 @@ def test_the_schema_of_the_registry_is_asked_for(workspace: Workspace) -> None:
     for schema, holds in (("main.models", True), ("main.nothing", False)):
         found = list(preflight(contract, settings, workspace.client(), UNIT_KEY, schema))
         assert [one.holds for one in found if one.subject == f"registry {schema}"] == [holds]
+
+
+def test_who_is_not_known_is_told_that_alone(workspace: Workspace) -> None:
+    contract = contract_on()
+    settings = contract.databricks
+    assert settings is not None
+    (one,) = preflight(contract, settings, workspace.client(token="dapi0"), UNIT_KEY)
+    assert (one.subject, one.holds) == ("identity", False)
+    assert "does not accept the credentials" in one.said
+
+
+def test_a_secret_that_is_not_there_is_told_with_what_to_put_where(workspace: Workspace) -> None:
+    said = findings(workspace, contract_on(secret_scope="nowhere"))["secret nowhere/unit_key"].said
+    assert "put the home's unit key into nowhere/unit_key" in said
