@@ -20,7 +20,7 @@ from retrain_assets.compute.databricks.outcomes import has_ended, latest, succee
 from retrain_assets.compute.databricks.pipes import Session
 from retrain_assets.compute.databricks.run import Watch, begin, cancel, run_of
 from retrain_assets.compute.databricks.submission import BeforeSubmit, Submission
-from retrain_assets.compute.databricks.under_way import UnderWay
+from retrain_assets.compute.databricks.under_way import UnderWay, alone
 from retrain_assets.compute.databricks.volume import Volume
 from retrain_assets.compute.databricks.workspace import connect
 from retrain_assets.compute.local import RESULT, content_digest
@@ -73,20 +73,19 @@ class DatabricksCompute:
             return stored
         session = Session(self._volume, context)
         with session.open():
-            under_way = self._under_way(request, run_id)
-            found = None if under_way is None else self._found(request, under_way, run_id, session)
-            if under_way is None or found is None:
-                under_way = self._submission.begun([request, *ahead], run_id, session.context_data)
+            with alone(request.directory.parent):
+                known = self._under_way(request, run_id)
+                under_way = known or self._begun(request, ahead, run_id, session)
+            found = self._awaited(request, under_way, session) if known is None else self._found(request, known, run_id, session)
+            if found is None:
+                with alone(request.directory.parent):
+                    under_way = self._begun(request, ahead, run_id, session)
                 found = self._awaited(request, under_way, session)
         answer, facts = found
         _refuse_other_checks(answer.result, session.reported, facts["run_page_url"])
-        result, there = self._answers.home(answer, self._settings.fetch_up_to_mb)
-        ended = facts.pop("ended_at_ms")
-        facts["after_end_seconds"] = round(time() - ended / 1000, 3) if ended else None
-        told = {**facts, "there": there, "order": under_way.folder, "inputs": dict(answer.inputs)}
-        result = replace(result, run={**result.run, "dagster_run_id": run_id, "databricks": told})
-        _write(request.directory / RESULT, {**result.to_json(), "basis": basis})
-        return result
+        with alone(request.directory.parent):
+            told = {**facts, "order": under_way.folder, "inputs": dict(answer.inputs)}
+            return self._at_home(request, basis, answer, told, run_id)
 
     def kept(self, request: StageRequest) -> StageResult | None:
         """The result a stage has given, whatever it would give now; None when its outputs are not as they were. Of an output that
@@ -147,6 +146,22 @@ class DatabricksCompute:
             return content_digest(Path(uri)) == digest
         except (CustodyError, StageError):
             return False
+
+    def _begun(self, request: StageRequest, ahead: Sequence[StageRequest], run_id: str | None, session: Session) -> UnderWay:
+        return self._submission.begun([request, *ahead], run_id, session.context_data)
+
+    def _at_home(
+        self, request: StageRequest, basis: str, answer: Answer, told: dict[str, Any], run_id: str | None
+    ) -> StageResult:
+        """The answer's result with its outputs here, stored; as another process brought it home, where one was faster."""
+        if (stored := self._stored(request, basis)) is not None:
+            return stored
+        result, there = self._answers.home(answer, self._settings.fetch_up_to_mb)
+        ended = told.pop("ended_at_ms")
+        told["after_end_seconds"] = round(time() - ended / 1000, 3) if ended else None
+        result = replace(result, run={**result.run, "dagster_run_id": run_id, "databricks": {**told, "there": there}})
+        _write(request.directory / RESULT, {**result.to_json(), "basis": basis})
+        return result
 
     def _under_way(self, request: StageRequest, run_id: str | None) -> UnderWay | None:
         """The order that the stage's answer is to be had from; None when a new one is needed. A run that was begun for another

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.jobs import BaseJob
+    from databricks.sdk.service.jobs import BaseJob, JobSettings
 
 
 def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -> int:
@@ -33,15 +33,27 @@ def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -
     wanted = job_settings(contract, wheels, cloud_of(str(client.config.host)))
     name, digest = str(wanted.name), (wanted.tags or {})[SETTINGS_TAG]
     with asking("job", f"job {name!r}"):
-        known = patiently(lambda: [job for job in client.jobs.list(name=name) if job.settings and job.settings.name == name])
+        known = patiently(lambda: _named(client, name))
         if not known:
-            made = client.jobs.create(**_arguments(wanted))
-            return int(made.job_id or 0)
+            return _made(client, wanted, name)
         first = next((job for job in known if _is_deployed(job)), min(known, key=lambda job: job.job_id or 0))
         job_id = int(first.job_id or 0)
         if not _is_deployed(first) and ((first.settings and first.settings.tags) or {}).get(SETTINGS_TAG) != digest:
             patiently(lambda: client.jobs.reset(job_id, wanted))
         return job_id
+
+
+def _named(client: WorkspaceClient, name: str) -> list[BaseJob]:
+    return [job for job in client.jobs.list(name=name) if job.settings and job.settings.name == name]
+
+
+def _made(client: WorkspaceClient, wanted: JobSettings, name: str) -> int:
+    """The new job's id; where another process made one at the same time, the older stays."""
+    mine = int(client.jobs.create(**_arguments(wanted)).job_id or 0)
+    first = min([mine, *(job.job_id or mine for job in patiently(lambda: _named(client, name)))])
+    if first != mine:
+        patiently(lambda: client.jobs.delete(mine))
+    return first
 
 
 def _is_deployed(job: BaseJob) -> bool:

@@ -18,7 +18,7 @@ from retrain_assets.compute.databricks.outcomes import (
     state_of,
     succeeded,
 )
-from retrain_assets.compute.databricks.workspace import TRIES_OF_A_LOOK, asking, patiently
+from retrain_assets.compute.databricks.workspace import TRIES, TRIES_OF_A_LOOK, asking, patiently
 from retrain_assets.contract import StageError
 from retrain_assets.contract.compute import DatabricksCompute
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LONGEST_CANCEL_SECONDS = 120
 VISIBLE_WITHIN_SECONDS = 60
 """How long an answer may lag behind what was done: the platform is eventually consistent."""
+
+LOOKS_FOR_A_RUN = 5
+"""How often a run that is said not to exist is looked for, a second apart; it may have been begun a moment ago."""
 
 
 def begin(client: WorkspaceClient, job_id: int, stages: Sequence[str], order: str, token: str) -> int:
@@ -102,7 +105,7 @@ class Watch:
     def seen(self) -> jobs.Run:
         """The run as it is now."""
         with asking("job", f"run {self.run_id}"):
-            self.run = patiently(lambda: self.client.jobs.get_run(self.run_id), TRIES_OF_A_LOOK)
+            self.run = _shown(self.client, self.run_id, TRIES_OF_A_LOOK)
         return self.run
 
     @property
@@ -118,7 +121,8 @@ class Watch:
         self.own_error()
         asked = self._asked(run)
         faults = [one for one in asked if has_ended(one) and is_fault_of_the_platform(one)]
-        if faults and not any(_is_final(one) for one in asked) and self.tries < self.settings.retries:
+        spent = max([self.tries, *(_losses(run, one.task_key) - 1 for one in faults)])
+        if faults and not any(_is_final(one) for one in asked) and spent < self.settings.retries:
             self.tries += 1
             self._repair()
             return
@@ -184,9 +188,21 @@ def run_of(client: WorkspaceClient, run_id: int) -> jobs.Run | None:
 
     with asking("job", f"run {run_id}"):
         try:
-            return patiently(lambda: client.jobs.get_run(run_id))
+            return _shown(client, run_id)
         except (NotFound, InvalidParameterValue):
             return None
+
+
+def _shown(client: WorkspaceClient, run_id: int, tries: int = TRIES) -> jobs.Run:
+    """A run as it is now, looked for again where the workspace does not know it yet."""
+    from databricks.sdk.errors import InvalidParameterValue, NotFound
+
+    for _ in range(LOOKS_FOR_A_RUN - 1):
+        try:
+            return patiently(lambda: client.jobs.get_run(run_id), tries)
+        except (NotFound, InvalidParameterValue):
+            sleep(1)
+    return patiently(lambda: client.jobs.get_run(run_id), tries)
 
 
 def cancel(client: WorkspaceClient, run_id: int) -> None:
@@ -196,7 +212,7 @@ def cancel(client: WorkspaceClient, run_id: int) -> None:
         StageError: when it may not be cancelled, or does not end.
     """
     with asking("job", f"run {run_id}"):
-        run = patiently(lambda: client.jobs.get_run(run_id))
+        run = _shown(client, run_id)
         if has_ended(run):
             return
         patiently(lambda: client.jobs.cancel_run(run_id))
@@ -206,6 +222,11 @@ def cancel(client: WorkspaceClient, run_id: int) -> None:
                 raise StageError("the run does not end", where=f"run {run_id}", remedy="cancel it on its page")
             sleep(0.5)
             run = patiently(lambda: client.jobs.get_run(run_id))
+
+
+def _losses(run: jobs.Run, stage: str) -> int:
+    """How many attempts at a stage's task the platform has spoiled in this run, whoever was watching."""
+    return sum(one.task_key == stage and has_ended(one) and is_fault_of_the_platform(one) for one in run.tasks or [])
 
 
 def _is_final(task: jobs.RunTask) -> bool:

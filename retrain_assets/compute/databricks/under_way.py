@@ -3,12 +3,28 @@ one that was killed, finds the run instead of starting another."""
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 FOLDER = ".databricks"
+
+
+@contextmanager
+def alone(retrain: Path) -> Iterator[None]:
+    """No other process of this home begins a run for the retrain, or brings its answers home, meanwhile.
+
+    Args:
+        retrain: directory of the retrain's stages.
+    """
+    folder = retrain / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from databricks.sdk.service.jobs import JobDeployment, JobDeploymentKind
 
 from retrain_assets.compute.databricks.job import job_of
@@ -28,6 +29,19 @@ def test_a_job_is_made_once_and_brought_up_to_date_when_the_contract_or_the_code
     assert job_of(client, contract_on(run_timeout="1h"), [f"{VOLUME}/code/product-2.whl"]) == job
     (task, *_) = client.jobs.get(job).settings.tasks
     assert (task.timeout_seconds, task.libraries[0].whl) == (3600, f"{VOLUME}/code/product-2.whl")
+
+
+def test_two_processes_that_find_no_job_make_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, faster = workspace.client(), []
+    create = client.jobs.create
+
+    def created(**settings: Any) -> Any:
+        faster.append(job_of(workspace.client(), contract_on(), WHEELS))
+        return create(**settings)
+
+    monkeypatch.setattr(client.jobs, "create", created)
+    assert job_of(client, contract_on(), WHEELS) == faster[0]
+    assert [job.job_id for job in client.jobs.list()] == faster
 
 
 def test_a_job_that_a_bundle_deployed_is_taken_as_it_is(workspace: Workspace) -> None:

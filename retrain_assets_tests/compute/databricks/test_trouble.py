@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dagster import DagsterExecutionInterruptedError
@@ -80,11 +81,12 @@ def test_a_later_stage_that_lost_its_cluster_does_not_repeat_the_earlier_one(wor
 def test_spot_capacity_that_is_always_lost_ends_in_one_line_after_the_retries(world: World, workspace: Workspace) -> None:
     workspace.misbehave(SpotLoss(), on="dataset", times=9)
     patient = World(world.home, contract_there(retries=1))
-    with pytest.raises(
-        StageError, match=r"after 1 further tries the platform still failed \(CLUSTER_ERROR: .*SPOT_INSTANCE"
-    ) as told:
-        patient.compute.run(patient.request("dataset"))
-    assert told.value.line.startswith(workspace.url)
+    for _ in range(2):
+        with pytest.raises(
+            StageError, match=r"after 1 further tries the platform still failed \(CLUSTER_ERROR: .*SPOT_INSTANCE"
+        ) as told:
+            patient.compute.run(patient.request("dataset"), run_id="one")
+        assert told.value.line.startswith(workspace.url)
     assert workspace.count("POST", "/api/2.2/jobs/runs/repair") == 1
 
 
@@ -126,6 +128,7 @@ def test_an_orchestrator_that_was_killed_finds_its_run_again(world: World, works
 
     with pytest.raises(Dead):
         _run_with(world, world.request("dataset"), die)
+    workspace.misbehave(NotYetVisible(), on=GET_RUN, times=3)
     assert world.compute.run(world.request("dataset"), run_id="after").outputs
     assert len(run_ids(workspace)) == 1
     assert workspace.count("POST", "/api/2.2/jobs/run-now") == 1
@@ -138,6 +141,17 @@ def test_one_that_did_not_hear_that_its_run_was_begun_begins_no_second(world: Wo
     assert world.compute.run(world.request("dataset")).outputs
     assert len(run_ids(workspace)) == 1
     assert workspace.count("POST", "/api/2.2/jobs/run-now") == 2
+
+
+def test_two_launches_of_one_retrain_at_once_are_one_run(world: World, workspace: Workspace) -> None:
+    first, ahead = world.road()[:2]
+    with ThreadPoolExecutor() as pool:
+        asked = [
+            pool.submit(world.compute.run, first, run_id="a"),
+            pool.submit(world.compute.run, first, run_id="b", ahead=[ahead]),
+        ]
+    assert asked[0].result() == asked[1].result()
+    assert len(run_ids(workspace)) == 1
 
 
 def test_a_home_that_forgot_a_run_that_failed_begins_another(world: World, workspace: Workspace) -> None:
