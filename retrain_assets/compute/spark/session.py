@@ -45,9 +45,11 @@ def session_of(settings: Settings | None) -> SparkSession:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise StageError("PySpark is not installed", where="engine spark", remedy="install pyspark") from error
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
+    try:
+        return SparkSession.active()  # of any thread; a builder would set its settings on a session that is there
+    except PySparkException as error:
+        if error.getCondition() != "NO_ACTIVE_OR_DEFAULT_SESSION":
+            raise
     builder = SparkSession.builder.appName("retrain_assets")
     if "DATABRICKS_RUNTIME_VERSION" not in os.environ:
         builder = _local(builder, settings or Settings())
@@ -70,7 +72,7 @@ def steady(session: SparkSession) -> Iterator[SparkSession]:
     before: dict[str, str | None] = {}
     for name, value in STEADY.items():
         try:
-            before[name] = session.conf.get(name)
+            before[name] = session.conf.get(name, None)
             session.conf.set(name, value)
         except PySparkException as error:
             if name == "spark.sql.session.timeZone":
@@ -82,7 +84,9 @@ def steady(session: SparkSession) -> Iterator[SparkSession]:
         yield session
     finally:
         for name, earlier in before.items():
-            if earlier is not None:
+            if earlier is None:
+                session.conf.unset(name)
+            else:
                 session.conf.set(name, earlier)
 
 
