@@ -74,7 +74,7 @@ class UnityCatalogRegistry(Registry):
         """Log a bundle and register it, as :meth:`Registry.register`.
 
         A version that an earlier try left unfinished is removed and made anew. Where two processes register the same bundle at
-        the same time, the lower version stays.
+        the same time, the lower of the finished versions stays, and the process that is behind fails and finds it when run again.
         """
         verify_bundle(bundle_dir, digest)
         model, retrain = manifest["model"], manifest["retrain"]
@@ -114,10 +114,10 @@ class UnityCatalogRegistry(Registry):
                 )
             time.sleep(pause)
             pause = min(2 * pause, 5.0)
-        if int(first) < int(version):
-            for found in own:
-                if str(found.version) == version:
-                    versions.delete(found)
+        for found in own:
+            is_mine, is_unfinished = str(found.version) == version, found.status != READY and int(found.version) < int(version)
+            if is_unfinished or (is_mine and first != version):
+                versions.delete(found)
         return first
 
     def download(self, model: str, version: str) -> Path:

@@ -179,6 +179,20 @@ def test_an_older_version_of_the_same_bundle_stays_where_another_process_was_fas
     assert list(workspace.parts["models"].all[NAME].versions) == ["1"]
 
 
+def test_a_version_that_another_process_has_begun_and_not_finished_does_not_become_a_second(
+    registry: Registry, workspace: Workspace, tmp_path: Path
+) -> None:
+    made = bundle(tmp_path)
+    unfinished = workspace.misbehave(ServerError(500), on=f"POST {API}/finalize", times=9)
+    with pytest.raises(RegistryUnavailable):
+        registry.register(*made)
+    unfinished.times = 0
+    workspace.parts["models"].hide(NAME, "1", searches=1)
+    workspace.misbehave(NotYetVisible(), on=f"GET {API}/get", times=3)
+    assert registry.register(*made) == "2"
+    assert list(workspace.parts["models"].all[NAME].versions) == ["2"]
+
+
 def test_changed_and_missing_files_are_told(registry: Registry, home: Home, workspace: Workspace, tmp_path: Path) -> None:
     made, other = bundle(tmp_path), bundle(tmp_path, seed=8)
     registry.register(*made)
