@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from base64 import urlsafe_b64encode
@@ -28,6 +29,8 @@ REQUIREMENTS = (
 )
 """Distributions that a stage imports; pinned in the wheel to the versions here, so that the same bytes come out there."""
 
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
@@ -41,7 +44,7 @@ def code_wheels(contract: Contract) -> list[Wheel]:
     """What a job needs to run the stages of a contract: the product's wheel first, then one for each package of the team.
 
     Raises:
-        StageError: when a package cannot be found, or holds more than code.
+        StageError: when a package cannot be found, or holds data or a private key.
     """
     return [product_wheel(), *(team_wheel(package) for package in team_packages(contract))]
 
@@ -130,7 +133,14 @@ def _files(package: str) -> dict[str, bytes]:
                     where=str(place),
                     remedy="move data out of the package; features read it from a volume",
                 )
-            found[f"{package}/{below.as_posix()}"] = file.read_bytes()
+            content = file.read_bytes()
+            if file.suffix != ".py" and _PRIVATE_KEY.search(content):
+                raise StageError(
+                    f"package {package} holds a private key, which everybody who may read the volume would have",
+                    where=str(file),
+                    remedy="move it out of the package; a job reads secrets from a scope",
+                )
+            found[f"{package}/{below.as_posix()}"] = content
     return found
 
 

@@ -86,8 +86,11 @@ class Session:
             yield self
 
     def _take(self, text: bytes) -> None:
-        for line in text.decode(errors="replace").splitlines():
-            message = json.loads(line)
+        for line in text.decode(errors="replace").split("\n"):
+            if (message := _message(line)) is None:
+                if line:
+                    self._context.log.warning(f"no message of a stage, left out, in {self._folder}: {line[:200]}")
+                continue
             if message["method"] == "report_asset_check" and self._context.has_assets_def:
                 message["params"]["asset_key"] = self._context.asset_key.to_escaped_user_string()
             assert self._handle is not None
@@ -95,6 +98,19 @@ class Session:
 
     def _handled_by(self, handle: Callable[[dict[str, Any]], None] | None) -> None:
         self._handle = handle
+
+
+def _message(line: str) -> dict[str, Any] | None:
+    """What a stage says in a line; None where it is nothing that stages say. The volume's other writers say nothing here."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    is_known = isinstance(value, dict) and value.get("method") in _METHODS and "params" in value
+    return value if is_known else None
+
+
+_METHODS = ("opened", "closed", "log", "log_external_stream", "report_asset_check", "report_custom_message")
 
 
 def _reader(session: Session) -> PipesMessageReader:

@@ -77,15 +77,19 @@ def _answered(order: Order, stage: str) -> int:
 
 
 def _order(folder: str) -> Order:
-    """The order; it was written a moment ago, and a volume may show it late."""
-    path = located(f"{folder}/{ORDER}")
+    return Order.parsed(folder, _shown(f"{folder}/{ORDER}", "order"))
+
+
+def _shown(uri: str, what: str) -> bytes:
+    """A file that was written a moment ago by another machine; a volume may show it late."""
+    path = located(uri)
     for _ in range(VISIBLE_WITHIN_SECONDS):
         if path.exists():
-            return Order.parsed(folder, path.read_bytes())
+            return path.read_bytes()
         sleep(1)
     raise StageError(
-        "the order is not there",
-        where=f"{folder}/{ORDER}",
+        f"the {what} is not there",
+        where=uri,
         remedy="give the job's identity READ VOLUME, and launch the stage again",
     )
 
@@ -93,7 +97,7 @@ def _order(folder: str) -> Order:
 def _hold_gates(order: Order, stage: str) -> None:
     """Stop where a stage before this one, in the same order, has not opened its gates: nothing is computed for nothing."""
     for before in order.before(stage):
-        answer = json.loads(located(order.result_path(before)).read_text())
+        answer = json.loads(_shown(order.result_path(before), f"result of {before}"))
         result = StageResult.from_json(answer["result"])
         for gate in result.verdicts:
             verdicts = result.verdicts_of(Gate(gate))

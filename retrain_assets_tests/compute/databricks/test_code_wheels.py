@@ -111,3 +111,20 @@ def test_the_teams_packages_are_those_that_the_contract_names(tmp_path: Path, mo
 def test_a_package_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="there is no package nowhere_at_all"):
         team_wheel("nowhere_at_all")
+
+
+def test_a_private_key_beside_the_code_is_refused_and_hidden_files_stay_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "keyed_features"
+    (package / "data").mkdir(parents=True)
+    for name in ("__init__.py", ".env", "data/depots.csv"):
+        (package / name).write_text("TOKEN = 'x'\n")
+    with ZipFile(BytesIO(team_wheel("keyed_features").content)) as archive:
+        held = sorted(name for name in archive.namelist() if ".dist-info/" not in name)
+    assert held == ["keyed_features/__init__.py", "keyed_features/data/depots.csv"]
+    (package / "client.txt").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    with pytest.raises(StageError, match="package keyed_features holds a private key") as told:
+        team_wheel("keyed_features")
+    assert told.value.where.endswith("client.txt")

@@ -112,6 +112,20 @@ def test_a_message_file_that_is_not_whole_is_waited_for_and_at_the_end_taken_as_
     assert "end in the middle of" in step.warned[0]
 
 
+def test_what_no_stage_says_is_left_out_and_told(workspace: Workspace) -> None:
+    volume = Volume(workspace.client(), VOLUME)
+    step, taken = Step(), []
+    session = Session(volume, step)
+    session._handled_by(lambda message: taken.append(message["method"]))
+    session.listen(f"{VOLUME}/m")
+    said = {"method": "log", "params": {"message": "a\u2028b", "level": "info"}}
+    lines = ["no JSON", "7", '{"method": "report_asset_materialization", "params": {}}', json.dumps(said, ensure_ascii=False)]
+    volume.write(f"{VOLUME}/m/1.json", "".join(f"{line}\n" for line in lines).encode())
+    session.look()
+    assert taken == ["log"]
+    assert len(step.warned) == 3
+
+
 @pytest.mark.parametrize("passed", [True, False])
 def test_a_check_that_was_reported_otherwise_than_the_result_says_is_refused(passed: bool) -> None:
     outcome = "fail" if passed else "pass"
