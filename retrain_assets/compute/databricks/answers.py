@@ -68,7 +68,7 @@ class Answers:
             )
         try:
             value = json.loads(text)
-            found = Answer(StageResult.from_json(value["result"]), value["inputs"], value["files"])
+            found = Answer(StageResult.from_json(value["result"]), dict(value["inputs"]), dict(value["files"]))
             places = _places(found)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnswerLost(

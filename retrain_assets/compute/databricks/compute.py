@@ -18,7 +18,7 @@ from retrain_assets.compute.databricks.mirror import Mirror
 from retrain_assets.compute.databricks.order import Order, digest_of_code
 from retrain_assets.compute.databricks.outcomes import has_ended, latest, succeeded
 from retrain_assets.compute.databricks.pipes import Session
-from retrain_assets.compute.databricks.run import Watch, begin, cancel, run_of
+from retrain_assets.compute.databricks.run import JobGone, Watch, begin, cancel, run_of
 from retrain_assets.compute.databricks.submission import BeforeSubmit, Submission
 from retrain_assets.compute.databricks.under_way import UnderWay, alone
 from retrain_assets.compute.databricks.volume import Volume
@@ -70,7 +70,7 @@ class DatabricksCompute:
         """
         basis = self._basis(request)
         if (stored := self._stored(request, basis)) is not None:
-            return stored
+            return self._fetched(stored, request, basis)
         session = Session(self._volume, context)
         with session.open():
             with alone(request.directory.parent):
@@ -139,6 +139,27 @@ class DatabricksCompute:
         result = StageResult.from_json(record)
         return result if all(self._is_intact(output["uri"], output["digest"]) for output in result.outputs.values()) else None
 
+    def _fetched(self, stored: StageResult, request: StageRequest, basis: str) -> StageResult:
+        """A stored result with those outputs brought home that stayed on the volume when less was fetched than now."""
+        stayed = {name for name, output in stored.outputs.items() if is_on_volume(output["uri"])}
+        told = stored.run.get("databricks", {})
+        if not stayed or "order" not in told:
+            return stored
+        order = Order(told["order"], {}, {}, {}, {}, self._settings.volume)
+        try:
+            answer = self._answers.read(order.result_path(request.stage), request, told["run_page_url"])
+        except AnswerLost:
+            return stored
+        there = {name: output for name, output in answer.result.outputs.items() if name in stayed}
+        result, _ = self._answers.home(
+            replace(answer, result=replace(answer.result, outputs=there)), self._settings.fetch_up_to_mb
+        )
+        if result.outputs == there:
+            return stored
+        found = replace(stored, outputs={**stored.outputs, **result.outputs})
+        _write(request.directory / RESULT, {**found.to_json(), "basis": basis})
+        return found
+
     def _is_intact(self, uri: str, digest: str) -> bool:
         if is_on_volume(uri):
             return self._volume.has_folder(uri) or self._volume.has(uri)
@@ -173,7 +194,10 @@ class DatabricksCompute:
         if noted.run_id is None:
             if not asked:
                 return None
-            noted = noted.begun(begin(self._client, noted.job_id, noted.stages, noted.folder, noted.token))
+            try:
+                noted = noted.begun(begin(self._client, noted.job_id, noted.stages, noted.folder, noted.token))
+            except JobGone:
+                return None
             noted.write(request.directory.parent)
         run = run_of(self._client, noted.run_id or 0)
         if run is None:

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.service.jobs import BaseJob, JobSettings
+    from databricks.sdk.service.jobs import BaseJob
 
 
 def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -> int:
     """Id of the model's job, whose settings are those of the contract and whose code is in the wheels.
 
     A job that the contract names, or that a bundle deployed under the model's name, is taken as it is: somebody else keeps it.
+    Where two processes make one at the same time, the older stays.
 
     Args:
         client: of the workspace.
@@ -35,7 +36,11 @@ def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -
     with asking("job", f"job {name!r}"):
         known = patiently(lambda: _named(client, name))
         if not known:
-            return _made(client, wanted, name)
+            mine = int(client.jobs.create(**_arguments(wanted)).job_id or 0)
+            if min([mine, *(job.job_id or mine for job in patiently(lambda: _named(client, name)))]) == mine:
+                return mine
+            patiently(lambda: client.jobs.delete(mine))
+            return job_of(client, contract, wheels)
         first = next((job for job in known if _is_deployed(job)), min(known, key=lambda job: job.job_id or 0))
         job_id = int(first.job_id or 0)
         if not _is_deployed(first) and ((first.settings and first.settings.tags) or {}).get(SETTINGS_TAG) != digest:
@@ -45,15 +50,6 @@ def job_of(client: WorkspaceClient, contract: Contract, wheels: Sequence[str]) -
 
 def _named(client: WorkspaceClient, name: str) -> list[BaseJob]:
     return [job for job in client.jobs.list(name=name) if job.settings and job.settings.name == name]
-
-
-def _made(client: WorkspaceClient, wanted: JobSettings, name: str) -> int:
-    """The new job's id; where another process made one at the same time, the older stays."""
-    mine = int(client.jobs.create(**_arguments(wanted)).job_id or 0)
-    first = min([mine, *(job.job_id or mine for job in patiently(lambda: _named(client, name)))])
-    if first != mine:
-        patiently(lambda: client.jobs.delete(mine))
-    return first
 
 
 def _is_deployed(job: BaseJob) -> bool:

@@ -34,16 +34,32 @@ LOOKS_FOR_A_RUN = 5
 """How often a run that is said not to exist is looked for, a second apart; it may have been begun a moment ago."""
 
 
+class JobGone(StageError):
+    """The job that a run is to be begun of is not there."""
+
+
 def begin(client: WorkspaceClient, job_id: int, stages: Sequence[str], order: str, token: str) -> int:
     """Begin a run for some stages; with the same token it is the same run.
 
     Raises:
-        StageError: when the job is not there or may not be run.
+        JobGone: when the job is not there.
+        StageError: when it may not be run.
     """
+    from databricks.sdk.errors import InvalidParameterValue, NotFound
+
     with asking("job", f"job {job_id}"):
-        begun = patiently(
-            lambda: client.jobs.run_now(job_id, only=list(stages), job_parameters={"order": order}, idempotency_token=token)
-        )
+        try:
+            begun = patiently(
+                lambda: client.jobs.run_now(job_id, only=list(stages), job_parameters={"order": order}, idempotency_token=token)
+            )
+        except (NotFound, InvalidParameterValue) as error:
+            if "does not exist" not in str(error):
+                raise
+            raise JobGone(
+                "the job does not exist",
+                where=f"job {job_id}",
+                remedy="correct compute.databricks.job, or remove it and the job is made",
+            ) from error
     return int(begun.bind()["run_id"])
 
 

@@ -40,7 +40,8 @@ def test_two_processes_that_find_no_job_make_one(workspace: Workspace, monkeypat
         return create(**settings)
 
     monkeypatch.setattr(client.jobs, "create", created)
-    assert job_of(client, contract_on(), WHEELS) == faster[0]
+    assert job_of(client, contract_on(run_timeout="1h"), WHEELS) == faster[0]
+    assert client.jobs.get(faster[0]).settings.tasks[0].timeout_seconds == 3600
     assert [job.job_id for job in client.jobs.list()] == faster
 
 

@@ -143,6 +143,15 @@ def test_one_that_did_not_hear_that_its_run_was_begun_begins_no_second(world: Wo
     assert workspace.count("POST", "/api/2.2/jobs/run-now") == 2
 
 
+def test_a_job_that_is_deleted_before_its_run_was_begun_is_made_again(world: World, workspace: Workspace) -> None:
+    workspace.misbehave(ServerError(501), on=RUN_NOW)
+    with pytest.raises(StageError, match="Databricks does not answer as it should"):
+        world.compute.run(world.request("dataset"))
+    (job,) = workspace.client().jobs.list()
+    workspace.client().jobs.delete(job.job_id or 0)
+    assert world.compute.run(world.request("dataset")).outputs
+
+
 def test_two_launches_of_one_retrain_at_once_are_one_run(world: World, workspace: Workspace) -> None:
     first, ahead = world.road()[:2]
     with ThreadPoolExecutor() as pool:
