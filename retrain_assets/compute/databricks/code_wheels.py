@@ -186,5 +186,5 @@ def _is_installed(package: str) -> bool:
     if spec is None:
         return True
     places = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
-    roots = [sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")]
+    roots = [sysconfig.get_path("stdlib"), *(one for one in sys.path if one and any(Path(one).glob("*.dist-info")))]
     return any(Path(place).is_relative_to(root) for place in places for root in roots)

@@ -108,6 +108,19 @@ def test_the_teams_packages_are_those_that_the_contract_names(tmp_path: Path, mo
     ]
 
 
+def test_a_library_of_another_folder_of_distributions_is_no_code_of_the_team(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a virtual environment sees the system's packages too, a library would otherwise go along without its binary parts."""
+    (tmp_path / "some_library.py").write_text("class Best: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    values = contract_there()
+    values["trainer"]["estimator"] = "some_library.Best"
+    assert "some_library" in team_packages(Contract.recorded(values))
+    (tmp_path / "some_library-1.0.dist-info").mkdir()
+    assert team_packages(Contract.recorded(values)) == [TEAM]
+
+
 def test_a_package_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="there is no package nowhere_at_all"):
         team_wheel("nowhere_at_all")
