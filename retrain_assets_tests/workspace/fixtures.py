@@ -17,8 +17,8 @@ __all__ = ["workspace"]
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace of its own for each test."""
-    with Workspace(tmp_path / "workspace") as made:
+def workspace(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace of its own for each test; the process's workspaces unpack and compile a wheel once."""
+    with Workspace(tmp_path / "workspace", wheels=tmp_path_factory.getbasetemp() / "wheels") as made:
         made.add_volume("main.retrain.state")
         yield made

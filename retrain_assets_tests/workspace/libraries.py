@@ -61,7 +61,7 @@ def _install(workspace: Workspace, dependency: str, folders: list[Path]) -> None
 
 def _unpacked(workspace: Workspace, uri: str) -> Path:
     content = _read(workspace, uri)
-    folder = workspace.folder / "wheels" / hashlib.sha256(content).hexdigest()[:24]
+    folder = workspace.wheels / hashlib.sha256(content).hexdigest()[:24]
     if not folder.is_dir():
         scratch = folder.with_name(f"{folder.name}.{id(content)}")
         try:

@@ -22,6 +22,7 @@ def write_spark_settings(scratch: Path, cluster: Cluster | None) -> Path:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "4",
         "spark.sql.session.timeZone": "Etc/UTC",
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         **({} if cluster is None else _of_cluster(cluster)),

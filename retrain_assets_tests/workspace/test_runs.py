@@ -70,7 +70,7 @@ def test_a_task_sees_a_runtime_and_nothing_of_the_orchestrator(workspace: Worksp
     assert "orchestrator" not in environment.values()
     assert "RETRAIN_HOME" not in environment
     assert Path(told["cwd"]).is_relative_to(workspace.folder)
-    assert Path(told["file"]).is_relative_to(workspace.folder / "wheels")
+    assert Path(told["file"]).is_relative_to(workspace.wheels)
 
 
 def test_the_wheel_stands_before_a_package_of_the_same_name_that_is_installed(workspace: Workspace) -> None:

@@ -22,7 +22,7 @@ from .server import serve
 from .volumes import Volume, Volumes
 
 PACKAGE = __package__ or ""
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "JAVA_HOME", "CI")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "JAVA_HOME", "JDK_JAVA_OPTIONS", "CI")
 
 
 class Workspace:
@@ -31,6 +31,8 @@ class Workspace:
     Args:
         folder: where volumes, DBFS, logs and the scratch directories of tasks are.
         runtime_version: what tasks see as DATABRICKS_RUNTIME_VERSION; None leaves it out.
+        wheels: where wheels are unpacked, each in a folder named by its digest, so that workspaces can share them; None: below
+            the workspace's folder.
 
     Attributes:
         url: address of the workspace. token: a personal access token that it takes.
@@ -48,8 +50,9 @@ class Workspace:
     user = "engineer@example.com"
     workspace_id = 1234567890123456
 
-    def __init__(self, folder: Path, *, runtime_version: str | None = "17.3") -> None:
+    def __init__(self, folder: Path, *, runtime_version: str | None = "17.3", wheels: Path | None = None) -> None:
         self.folder = folder
+        self.wheels = wheels or folder / "wheels"
         self.root = folder / "Volumes"
         self.dbfs = folder / "dbfs"
         self.runtime_version = runtime_version

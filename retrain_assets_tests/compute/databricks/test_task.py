@@ -118,7 +118,7 @@ def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There) -
     assert there.run("dataset")[0] == 0
     others: list[tuple[dict[str, Any], str]] = [
         ({"product": {"version": "9.0.0", "digest": "sha256:other"}}, "the job has retrain_assets 0.1.0 (sha256:"),
-        ({"code": {}}, "parcel_team.features.Parcels is another text in the job than at the orchestrator"),
+        ({"code": {}}, "parcel_team.features.build is another text in the job than at the orchestrator"),
         ({"code": there.order.code | {"parcel_team": "sha256:0"}}, "parcel_team is another text in the job than at the orchestr"),
         ({"inputs": {"features": {"dataset": "sha256:0"}}}, "input 'dataset' is sha256:"),
     ]

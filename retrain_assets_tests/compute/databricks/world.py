@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -26,17 +27,19 @@ CLUSTER = {"node_type": "i3.xlarge", "price_per_node_hour": 0.5}
 
 
 def write_team(folder: Path) -> Path:
-    """The team's package, which nobody but this process can import."""
+    """The team's package, which nobody but this process can import; only its schema imports pandera."""
+    source, schema = Path(parcels.__file__).read_text(), inspect.getsource(parcels.Parcels)
     (folder / TEAM).mkdir(parents=True, exist_ok=True)
     (folder / TEAM / "__init__.py").write_text("")
-    (folder / TEAM / "features.py").write_text(Path(parcels.__file__).read_text())
+    (folder / TEAM / "schema.py").write_text(source)
+    (folder / TEAM / "features.py").write_text(source.replace(schema, "").replace("import pandera.polars as pa\n", ""))
     return folder
 
 
 def contract_there(**changes: Any) -> dict[str, Any]:
     """The contract of the parcels with its stages on Databricks; ``changes`` are of ``compute.databricks``."""
     values = contract_values(Path("unused"))
-    values["source"] |= {"uri": "${RETRAIN_HOME}/source/*.parquet", "schema": f"{TEAM}.features.Parcels"}
+    values["source"] |= {"uri": "${RETRAIN_HOME}/source/*.parquet", "schema": f"{TEAM}.schema.Parcels"}
     values["features"] = f"{TEAM}.features.build"
     settings = {"volume": VOLUME, "cluster": CLUSTER, "poll": "0.2s", "start_timeout": "60s"}
     values["compute"] = {"databricks": {**settings, **changes}}
@@ -89,7 +92,7 @@ def run_task(folder: str, stage: str, environment: Mapping[str, str], path: Sequ
     code = "from retrain_assets.compute.stage import console; console()"
     return subprocess.run(
         [sys.executable, "-P", "-c", code, folder, stage],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(map(str, path)), **environment},
         capture_output=True,
         text=True,
         check=False,
