@@ -5,7 +5,7 @@ import dagster as dg
 from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road, cutoff_of
-from retrain_assets.assets.stages import gate_of, launch, metadata_of, run_retrain_stage
+from retrain_assets.assets.stages import gate_of, launch, metadata_of, retrain_stage
 from retrain_assets.contract import Gate
 
 
@@ -30,15 +30,15 @@ def dataset_asset(road: Road) -> dg.AssetsDefinition:
         retrain = context.partition_key
         cutoff_of(retrain)  # a key that is none is refused before a launch is recorded
         launch(context, platform, road, retrain)
-        result = run_retrain_stage(context, platform, road, "dataset")
-        verdicts = result.verdicts_of(Gate.DATA)
-        digest = result.outputs["dataset"]["digest"]
-        subjects = {"dataset": digest, "limits": road.contract.limits_digest, **platform.stage_record(result)}
-        platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
-        return dg.MaterializeResult(
-            metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
-            data_version=dg.DataVersion(digest),
-            check_results=results_inside(platform, road, retrain, "dataset"),
-        )
+        with retrain_stage(context, platform, road, "dataset") as result:
+            verdicts = result.verdicts_of(Gate.DATA)
+            digest = result.outputs["dataset"]["digest"]
+            subjects = {"dataset": digest, "limits": road.contract.limits_digest, **platform.stage_record(result)}
+            platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
+            return dg.MaterializeResult(
+                metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
+                data_version=dg.DataVersion(digest),
+                check_results=results_inside(platform, road, retrain, "dataset"),
+            )
 
     return dataset

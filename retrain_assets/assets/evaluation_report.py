@@ -10,7 +10,7 @@ from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.requests import opponent
 from retrain_assets.assets.road import Road
-from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
+from retrain_assets.assets.stages import gate_of, metadata_of, retrain_stage
 from retrain_assets.contract import Contract, Gate
 from retrain_assets.gates import OfflineEvaluation
 from retrain_assets.gates.offline.backtests import backtest_evidence
@@ -40,27 +40,27 @@ def evaluation_report_asset(road: Road) -> dg.AssetsDefinition:
         retrain = context.partition_key
         stages = {name: platform.stage_result(road.model, retrain, name) for name in ("dataset", "features", "training")}
         champion = opponent(platform.controller.state(road.model), retrain)
-        result = run_retrain_stage(context, platform, road, "evaluation")
-        verdicts = result.verdicts_of(Gate.OFFLINE)
-        subjects = {
-            "dataset": stages["dataset"].outputs["dataset"]["digest"],
-            "features": stages["features"].metadata["feature_pipeline"],
-            "bundle": stages["training"].outputs["bundle"]["digest"],
-            "limits": road.contract.limits_digest,
-            **({"champion": champion.bundle} if champion is not None else {}),
-            **platform.stage_record(result),
-        }
-        platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
-        return dg.MaterializeResult(
-            metadata={
-                **gate_of(road, Gate.OFFLINE, verdicts),
-                "plots": dg.MetadataValue.md(evaluation_pictures(platform.home, road.model, retrain)),
-                **evaluation_tables(result.metadata["evaluation"], road.contract),
-                **metadata_of(result),
-            },
-            data_version=dg.DataVersion(result.outputs["evaluation"]["digest"]),
-            check_results=results_inside(platform, road, retrain, "evaluation_report"),
-        )
+        with retrain_stage(context, platform, road, "evaluation") as result:
+            verdicts = result.verdicts_of(Gate.OFFLINE)
+            subjects = {
+                "dataset": stages["dataset"].outputs["dataset"]["digest"],
+                "features": stages["features"].metadata["feature_pipeline"],
+                "bundle": stages["training"].outputs["bundle"]["digest"],
+                "limits": road.contract.limits_digest,
+                **({"champion": champion.bundle} if champion is not None else {}),
+                **platform.stage_record(result),
+            }
+            platform.controller.record_gate(road.model, retrain, Gate.OFFLINE, verdicts, subjects)
+            return dg.MaterializeResult(
+                metadata={
+                    **gate_of(road, Gate.OFFLINE, verdicts),
+                    "plots": dg.MetadataValue.md(evaluation_pictures(platform.home, road.model, retrain)),
+                    **evaluation_tables(result.metadata["evaluation"], road.contract),
+                    **metadata_of(result),
+                },
+                data_version=dg.DataVersion(result.outputs["evaluation"]["digest"]),
+                check_results=results_inside(platform, road, retrain, "evaluation_report"),
+            )
 
     return evaluation_report
 

@@ -5,7 +5,7 @@ import dagster as dg
 from retrain_assets.assets.gate_checks import results_inside, specs_inside
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
-from retrain_assets.assets.stages import gate_of, metadata_of, run_retrain_stage
+from retrain_assets.assets.stages import gate_of, metadata_of, retrain_stage
 from retrain_assets.contract import Gate
 
 
@@ -28,19 +28,19 @@ def feature_snapshot_asset(road: Road) -> dg.AssetsDefinition:
     def feature_snapshot(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         retrain = context.partition_key
         dataset = platform.stage_result(road.model, retrain, "dataset")
-        result = run_retrain_stage(context, platform, road, "features")
-        verdicts = result.verdicts_of(Gate.DATA)
-        subjects = {
-            "dataset": dataset.outputs["dataset"]["digest"],
-            "features": result.metadata["feature_pipeline"],
-            "limits": road.contract.limits_digest,
-            **platform.stage_record(result),
-        }
-        platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
-        return dg.MaterializeResult(
-            metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
-            data_version=dg.DataVersion(result.outputs["features"]["digest"]),
-            check_results=results_inside(platform, road, retrain, "feature_snapshot"),
-        )
+        with retrain_stage(context, platform, road, "features") as result:
+            verdicts = result.verdicts_of(Gate.DATA)
+            subjects = {
+                "dataset": dataset.outputs["dataset"]["digest"],
+                "features": result.metadata["feature_pipeline"],
+                "limits": road.contract.limits_digest,
+                **platform.stage_record(result),
+            }
+            platform.controller.record_gate(road.model, retrain, Gate.DATA, verdicts, subjects)
+            return dg.MaterializeResult(
+                metadata={**gate_of(road, Gate.DATA, verdicts), **metadata_of(result)},
+                data_version=dg.DataVersion(result.outputs["features"]["digest"]),
+                check_results=results_inside(platform, road, retrain, "feature_snapshot"),
+            )
 
     return feature_snapshot

@@ -136,6 +136,18 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         except RetrainError as error:
             raise self.failed(request, error) from error
 
+    def cancel(self, road: Road, retrain: str) -> list[int]:
+        """Cancel what is under way of a retrain on Databricks; gives the ids of the runs, none where nothing runs there.
+
+        Raises:
+            RetrainError: when the workspace cannot be asked, or a run does not end.
+        """
+        if (settings := road.contract.databricks) is None:
+            return []
+        from retrain_assets.compute.databricks import DatabricksCompute
+
+        return DatabricksCompute(settings, self.home).cancel(road.model, retrain)
+
     def output_here(self, request: StageRequest, result: StageResult, output: str) -> Path:
         """Where an output can be read in this process.
 

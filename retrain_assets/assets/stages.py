@@ -1,7 +1,8 @@
 """What the stage-backed assets share: recording the launch, metadata from a stage result."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -43,12 +44,33 @@ def _trigger(tag: str) -> dict[str, Any]:
     return found
 
 
-def run_retrain_stage(context: dg.AssetExecutionContext, platform: Platform, road: Road, stage: StageName) -> StageResult:
-    """The result of one stage of the partition's retrain; what the run asks next is asked ahead, where that saves a start."""
+@contextmanager
+def retrain_stage(context: dg.AssetExecutionContext, platform: Platform, road: Road, stage: StageName) -> Iterator[StageResult]:
+    """The result of one stage of the partition's retrain; what the run asks next is asked ahead, where that saves a start.
+
+    What fails in the block, such as the registry, ends the run: what was sent ahead is cancelled, so that nothing is computed for
+    an asset that will not come. A stage whose own end is bad has stopped what follows it there, and an outage of the workspace
+    leaves the run to be found again.
+    """
     retrain, selected = context.partition_key, context.job_def.asset_layer.selected_asset_keys
     request = retrain_request(platform, road, retrain, stage)
     ahead = requests_ahead(platform, road, retrain, stage, selected)
-    return platform.run_stage(road, request, context=context, ahead=ahead)
+    result = platform.run_stage(road, request, context=context, ahead=ahead)
+    try:
+        yield result
+    except BaseException:
+        if ahead:
+            _cancel(context, platform, road, retrain)
+        raise
+
+
+def _cancel(context: dg.AssetExecutionContext, platform: Platform, road: Road, retrain: str) -> None:
+    try:
+        runs = platform.cancel(road, retrain)
+    except RetrainError as error:
+        context.log.warning(f"what was sent ahead goes on: {error.line}")
+    else:
+        context.log.info(f"cancelled on Databricks, as this asset failed: {', '.join(map(str, runs)) or 'nothing was under way'}")
 
 
 def gate_of(road: Road, gate: Gate, verdicts: Sequence[Verdict]) -> dict[str, Any]:
