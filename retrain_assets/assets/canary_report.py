@@ -1,8 +1,11 @@
 """Asset ``canary_report``: one look at champion against challenger on live traffic, and what follows from it."""
 
+from typing import Any
+
 import dagster as dg
 
 from retrain_assets.assets.canary_tables import canary_metadata
+from retrain_assets.assets.place_faces import place_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
 from retrain_assets.contract import Gate, RetrainError
@@ -70,6 +73,7 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
                 "toggle": after.state.value.replace("_", " "),
                 "evidence": f"{digest[:19]}…",
                 HEAD_METADATA: head_anchor(platform.ledger),
+                **_counted_at(platform, road, context),
             },
             data_version=dg.DataVersion(digest),
         )
@@ -87,3 +91,14 @@ def elsewhere(platform: Platform, road: Road, context: dg.AssetExecutionContext)
         run_id=context.run.run_id,
         context=context.op_execution_context,
     )
+
+
+def _counted_at(platform: Platform, road: Road, context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Where this look was counted and what that cost; nothing of one counted here, or that could not be counted."""
+    if not road.is_on_databricks("canary"):
+        return {}
+    try:
+        result = platform.stage_result(road.model, context.partition_key, "canary")
+    except RetrainError:
+        return {}
+    return place_metadata(result) if result.run.get("dagster_run_id") == context.run.run_id else {}

@@ -6,6 +6,7 @@ import dagster as dg
 
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.assets.drift_tables import alarm_table, column_table, metric_table, segment_table
+from retrain_assets.assets.place_faces import place_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
 from retrain_assets.contract import RetrainError
@@ -87,6 +88,7 @@ def drift_report_asset(road: Road) -> dg.AssetsDefinition:
                 **({"segments": segment_table(report)} if report.segments else {}),
                 "plots": dg.MetadataValue.md(drift_pictures(history, result.metadata["histograms"], rule)),
                 "report": dg.MetadataValue.json(result.metadata["report"]),
+                **place_metadata(result),
             },
             data_version=dg.DataVersion(result.outputs["report"]["digest"]),
         )
