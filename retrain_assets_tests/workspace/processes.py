@@ -149,6 +149,7 @@ def environment_of(
         "DO_NOT_TRACK": "true",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join([*map(str, wheels), str(workspace.runtime)]),
+        "PYSPARK_PYTHON": sys.executable,
         **runtime,
         "DATABRICKS_HOST": workspace.url,
         "DATABRICKS_TOKEN": token,
