@@ -63,6 +63,9 @@ def requests_ahead(
 ) -> list[StageRequest]:
     """What the run will ask of Databricks after ``stage`` and without a stop elsewhere; nothing where that stage runs here.
 
+    It ends before a request that cannot be formed now, of a champion that the registry does not give say: the stage itself will
+    ask again when its turn comes, and tell.
+
     Args:
         platform: the home's rooms.
         road: the model's names.
@@ -70,7 +73,13 @@ def requests_ahead(
         stage: the stage that is asked now.
         selected: keys of the assets that the run makes.
     """
-    return [retrain_request(platform, road, retrain, later) for later in _after(road, stage, selected)]
+    found: list[StageRequest] = []
+    for later in _after(road, stage, selected):
+        try:
+            found.append(retrain_request(platform, road, retrain, later))
+        except RetrainError:
+            break
+    return found
 
 
 def _after(road: Road, stage: StageName, selected: Collection[dg.AssetKey]) -> Iterator[StageName]:

@@ -17,8 +17,10 @@ from retrain_assets.components.retrain import definitions_of
 from retrain_assets.compute import LocalCompute, StageResult
 from retrain_assets.compute.databricks import DatabricksCompute
 from retrain_assets.compute.on_spark import SparkCompute
+from retrain_assets.contract import Contract, RetrainError
 from retrain_assets.contract.compute import RETRAIN_STAGES
 from retrain_assets.ledger import SYSTEM
+from retrain_assets_tests.release.world import CONTRACT, World
 from retrain_assets_tests.simulation.accounts import contract_with
 
 KEY = "2024-03-01"
@@ -67,6 +69,16 @@ def test_what_the_run_makes_next_in_the_same_place_is_asked_ahead(platform: Plat
     assert ahead_of(platform, there(stages=["dataset", "training", "evaluation"]), "dataset", *RETRAIN_STAGES) == []
     assert ahead_of(platform, there(stages=["training", "evaluation"]), "training", *RETRAIN_STAGES) == ["evaluation"]
     assert ahead_of(platform, road_with(), "dataset", *RETRAIN_STAGES) == []
+
+
+def test_a_champion_that_the_registry_does_not_give_holds_up_its_comparison_and_nothing_before(retrain_home: Path) -> None:
+    World(retrain_home).bootstrap()
+    road = Road(Contract.model_validate({**CONTRACT, "compute": {"databricks": THERE}}))
+    platform = Platform(root=str(retrain_home))
+    platform.controller.ensure_launched(road.contract, KEY, {"kind": "manual run"}, SYSTEM)
+    assert ahead_of(platform, road, "dataset", *RETRAIN_STAGES) == ["features", "training"]
+    with pytest.raises(RetrainError):
+        retrain_request(platform, road, KEY, "evaluation")
 
 
 def test_a_request_is_the_same_before_and_after_the_stages_it_rests_on(platform: Platform) -> None:
