@@ -21,7 +21,18 @@ from retrain_assets.contract.quantities import Period, named_once
 
 StageName = Literal["dataset", "features", "training", "evaluation", "drift", "canary", "scoring"]
 Engine = Literal["single_node", "spark"]
-VolumePath = Annotated[str, StringConstraints(pattern=r"^/Volumes/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+)*$")]
+
+
+def plain_path(value: str) -> str:
+    """A path without ``.`` and ``..``, unchanged."""
+    if {".", ".."} & set(value.split("/")):
+        raise ValueError(f"{value!r} leads elsewhere; write the folder itself, without . and ..")
+    return value
+
+
+VolumePath = Annotated[
+    str, StringConstraints(pattern=r"^/Volumes/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+)*$"), AfterValidator(plain_path)
+]
 Price = Annotated[float, Field(ge=0)]
 
 RETRAIN_STAGES: tuple[StageName, ...] = ("dataset", "features", "training", "evaluation")

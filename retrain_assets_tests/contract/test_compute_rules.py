@@ -37,6 +37,7 @@ def fault(compute: Any) -> tuple[str, str]:
         (on_databricks(cluster=None), "compute.databricks", "write one of cluster, existing_cluster and serverless; none is"),
         (on_databricks(serverless={}), "compute.databricks", "cluster and serverless are written"),
         (on_databricks(volume="dbfs:/tmp"), "compute.databricks.volume", "should match pattern"),
+        (on_databricks(volume=f"{VOLUME}/../keys"), "compute.databricks.volume", "leads elsewhere"),
         (on_databricks(stages=["dataset", "dataset"]), "compute.databricks.stages", "dataset stands there twice"),
         (on_databricks(poll="0s"), "compute.databricks.poll", "must be longer than 0"),
         (on_databricks(cluster={}), "compute.databricks.cluster", "write either node_type or instance_pool"),
