@@ -42,6 +42,10 @@ class AnswerLost(StageError):
     """A task has ended well, and its answer is not there or not whole."""
 
 
+class NotComputed(StageError):
+    """A task has stopped itself, because a gate before it was not open then."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """Reads answers from the volume and brings outputs home."""
@@ -99,7 +103,7 @@ class Answers:
             kind, what, where, remedy = (str(value[name]) for name in ("kind", "what", "where", "remedy"))
         except (ValueError, KeyError, TypeError):
             return
-        known = getattr(errors, kind, StageError)
+        known = NotComputed if kind == NotComputed.__name__ else getattr(errors, kind, StageError)
         found = known if isinstance(known, type) and issubclass(known, errors.RetrainError) else StageError
         raise found(what, where=where, remedy=remedy)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from retrain_assets.compute.databricks.answers import Answer, AnswerLost, Answers
+from retrain_assets.compute.databricks.answers import Answer, AnswerLost, Answers, NotComputed
 from retrain_assets.compute.databricks.facts import run_facts
 from retrain_assets.compute.databricks.inputs import input_digests
 from retrain_assets.compute.databricks.mirror import Mirror
@@ -215,10 +215,11 @@ class DatabricksCompute:
     def _found(
         self, request: StageRequest, under_way: UnderWay, run_id: str | None, session: Session
     ) -> tuple[Answer, dict[str, Any]] | None:
-        """The answer of a run that was begun before; None when it is of other inputs, or was lost since an earlier launch."""
+        """The answer of a run that was begun before; None when it is of other inputs, was lost since an earlier launch, or was
+        not computed for a gate that was closed at an earlier launch."""
         try:
             answer, facts = self._awaited(request, under_way, session)
-        except AnswerLost:
+        except (AnswerLost, NotComputed):
             if run_id is not None and under_way.dagster_run_id == run_id:
                 raise
             return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+from retrain_assets.compute.databricks.answers import NotComputed
 from retrain_assets.compute.databricks.order import ORDER, Order, refuse_skew
 from retrain_assets.compute.databricks.task_pipes import reporting
 from retrain_assets.compute.databricks.volume import sha256_of
@@ -103,7 +104,7 @@ def _hold_gates(order: Order, stage: str) -> None:
             verdicts = result.verdicts_of(Gate(gate))
             if overall(verdicts) is not Outcome.PASS:
                 held = ", ".join(one.check for one in verdicts if not one.passed) or "no verdict"
-                raise StageError(
+                raise NotComputed(
                     f"gate {gate} is not open after {before} ({held}), so {stage} was not computed",
                     where=f"{order.requests[stage].model} {order.requests[stage].retrain}",
                     remedy="launch the next retrain, or have the check overridden and launch this stage again",

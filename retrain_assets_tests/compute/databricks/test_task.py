@@ -111,7 +111,7 @@ def test_a_stage_is_not_computed_after_a_closed_gate(there: There) -> None:
     assert "gate data is not open after dataset (" in said
     assert "so features was not computed" in said
     assert not (there.state / "stages" / "parcel_delay" / "2024-03-01" / "features").exists()
-    assert read_json(there.path(order.error_path("features")))["kind"] == "StageError"
+    assert read_json(there.path(order.error_path("features")))["kind"] == "NotComputed"
 
 
 def test_a_task_with_other_code_or_other_inputs_computes_nothing(there: There) -> None:
