@@ -77,7 +77,9 @@ def test_versions_are_searched_by_name_only_and_without_tags(client: MlflowClien
     client.create_model_version(NAME, saved(tmp_path / "model"), tags={"bundle_digest": "sha256:a"})
     client.set_registered_model_alias(NAME, "champion", "1")
     (found,) = client._get_registry_client().store.search_model_versions(f"name='{NAME}'")
-    assert found.tags == {}
+    assert found.version == "1"
+    with pytest.raises(Exception, match="do not have tags"):
+        found.tags()
     assert client.get_model_version(NAME, "1").tags == {"bundle_digest": "sha256:a"}
     for unsupported in ("tags.bundle_digest = 'sha256:a'", "run_id = 'a'", f"name = '{NAME}' and tags.a = 'b'"):
         with pytest.raises(MlflowException, match="Unsupported filter query"):
