@@ -29,10 +29,12 @@ LEAKY = "retrain_assets_tests.simulation.features.build_with_leak"
 
 
 @pytest.fixture
-def story(tmp_path: Path, bootstrapped_home: Path, retrain_home: Path) -> Iterator[DatabricksStory]:
+def story(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, bootstrapped_home: Path, retrain_home: Path
+) -> Iterator[DatabricksStory]:
     """A champion made locally; what is launched from now on runs on Databricks."""
     copy_home(bootstrapped_home, retrain_home)
-    with Workspace(tmp_path / "workspace") as workspace:
+    with Workspace(tmp_path / "workspace", wheels=tmp_path_factory.getbasetemp() / "wheels") as workspace:
         workspace.add_volume("main.retrain.state")
         with databricks_story_in(retrain_home, workspace) as made:
             yield made

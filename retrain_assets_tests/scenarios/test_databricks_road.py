@@ -48,7 +48,7 @@ def promoted(
     """A champion made locally; then a retrain on Databricks, from its launch to its promotion."""
     folder = tmp_path_factory.mktemp("databricks")
     copy_home(bootstrapped_home, folder / "home")
-    with Workspace(folder / "workspace") as workspace:
+    with Workspace(folder / "workspace", wheels=tmp_path_factory.getbasetemp() / "wheels") as workspace:
         workspace.add_volume("main.retrain.state")
         with databricks_story_in(folder / "home", workspace) as story:
             assert story.retrain(), story.failed_step()
