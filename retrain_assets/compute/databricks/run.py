@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrain_assets.compute.databricks.outcomes import (
     NOT_REACHED,
@@ -89,7 +89,6 @@ class Watch:
     run: jobs.Run | None = None
     tries: int = 0
     _gone: set[int] = field(default_factory=set)
-    _last_repair: int | None = None
 
     def until_done(self) -> jobs.RunTask:
         """Wait for the stage's task; gives it as it ended, with success.
@@ -157,18 +156,22 @@ class Watch:
         again = [one for one in self._asked(run) if not succeeded(one)]
         with asking("job", self.page):
             try:
-                begun = self.client.jobs.repair_run(
+                self.client.jobs.repair_run(
                     self.run_id,
                     rerun_tasks=[one.task_key for one in again],
-                    latest_repair_id=self._last_repair or _last_repair(run),
+                    latest_repair_id=self._repaired_last(),
                     job_parameters={"order": self.order},
                 )
-                response: Any = begun.response
-                self._last_repair = response.repair_id
             except (BadRequest, ResourceConflict, RequestException, TimeoutError, DatabricksError):
                 if has_ended(self.seen()):
                     raise
         self._gone |= {one.run_id for one in again if one.run_id is not None}
+
+    def _repaired_last(self) -> int | None:
+        """Id of the last repair of the run, whoever asked for it and whether or not its answer was heard."""
+        run = patiently(lambda: self.client.jobs.get_run(self.run_id, include_history=True))
+        history = [item.id for item in run.repair_history or [] if item.type is not None and item.type.value == "REPAIR"]
+        return history[-1] if history else None
 
     def _asked(self, run: jobs.Run) -> list[jobs.RunTask]:
         """The last attempt of each task that the run was asked for."""
@@ -250,8 +253,3 @@ def _is_final(task: jobs.RunTask) -> bool:
     if not has_ended(task) or succeeded(task) or is_fault_of_the_platform(task):
         return False
     return result_of(task) not in NOT_REACHED
-
-
-def _last_repair(run: jobs.Run) -> int | None:
-    history = [item.id for item in run.repair_history or [] if item.type is not None and item.type.value == "REPAIR"]
-    return history[-1] if history else None

@@ -60,7 +60,7 @@ def test_an_api_that_throttles_fails_and_drops_is_asked_again(world: World, work
 def test_lost_machines_are_tried_again_in_the_same_run(world: World, workspace: Workspace) -> None:
     for fault in (SpotLoss(), DriverLost()):
         workspace.misbehave(fault, on="dataset")
-    unheard = workspace.misbehave(ServerError(500, done=True), on=REPAIR, after=1)
+    unheard = workspace.misbehave(ServerError(500, done=True), on=REPAIR)
     result = world.compute.run(world.request("dataset"))
     assert result.run["databricks"]["attempt"] >= 2
     assert attempts(workspace)[-1] == "SUCCESS"
