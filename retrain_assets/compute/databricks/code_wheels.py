@@ -29,7 +29,7 @@ REQUIREMENTS = (
 )
 """Distributions that a stage imports; pinned in the wheel to the versions here, so that the same bytes come out there."""
 
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_PRIVATE_KEY = re.compile(rb"-{5}BEGIN [A-Z ]*PRIVATE KEY-{5}")
 
 
 @dataclass(frozen=True, slots=True)
