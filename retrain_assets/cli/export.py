@@ -58,7 +58,8 @@ def databricks(
         )
     controller = open_controller(home)
     state = known_model(controller, model)
-    from retrain_assets.serving.databricks_endpoint import export_split, open_workspace
+    from retrain_assets.compute.databricks.workspace import connect
+    from retrain_assets.serving.databricks_endpoint import export_split
     from retrain_assets.serving.databricks_split import NOT_STICKY, split_of
 
     split = split_of(state, entity or registry_of(home).name_of(model), controller.clock.now(), ignore_cohort=ignore_cohort)
@@ -67,7 +68,7 @@ def databricks(
     tags["retrain_reason"] = order.reason[:TAG_LENGTH]
     recorded: list[Event] = []
     done = export_split(
-        open_workspace(),
+        connect(),
         endpoint,
         split,
         tags=tags,

@@ -14,7 +14,6 @@ from databricks.sdk.errors import InternalError, NotFound, ResourceConflict, Tem
 from databricks.sdk.errors.base import DatabricksError  # noqa: TID253
 from databricks.sdk.service import serving  # noqa: TID253
 
-from retrain_assets import __version__
 from retrain_assets.contract import Refused, RetrainError, first_line
 from retrain_assets.serving.databricks_split import ServedVersion, Split
 
@@ -105,22 +104,6 @@ def export_split(
             raise RetrainError(f"the update has not ended after {wait}", where=endpoint, remedy=remedy)
         pause(seconds)
         seconds = min(2 * seconds, LONGEST_PAUSE)
-
-
-def open_workspace() -> WorkspaceClient:
-    """The workspace that Databricks' own configuration names (``DATABRICKS_HOST`` and credentials, or a profile).
-
-    Raises:
-        RetrainError: where there is none.
-    """
-    try:
-        return WorkspaceClient(product="retrain-assets", product_version=__version__)
-    except ValueError as fault:
-        raise RetrainError(
-            f"no workspace is configured ({first_line(fault)})",
-            where="Databricks",
-            remedy="set DATABRICKS_HOST and DATABRICKS_TOKEN, or DATABRICKS_CONFIG_PROFILE",
-        ) from fault
 
 
 def _endpoint(workspace: WorkspaceClient, name: str) -> serving.ServingEndpointDetailed | None:

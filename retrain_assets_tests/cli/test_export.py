@@ -97,4 +97,4 @@ def test_without_a_workspace_the_remedy_is_named(
     for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN", "DATABRICKS_CONFIG_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-    assert "set DATABRICKS_HOST and DATABRICKS_TOKEN" in act(*EXPORT, "--ignore-cohort", code=3).stderr
+    assert "set DATABRICKS_HOST with DATABRICKS_CLIENT_ID" in act(*EXPORT, "--ignore-cohort", code=3).stderr

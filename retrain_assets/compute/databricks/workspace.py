@@ -10,6 +10,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from retrain_assets import __version__
 from retrain_assets.contract import StageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def connect() -> WorkspaceClient:
     from databricks.sdk.config import Config
 
     try:
-        config = Config(retry_timeout_seconds=SECONDS_OF_RETRIES)
+        config = Config(retry_timeout_seconds=SECONDS_OF_RETRIES, product="retrain-assets", product_version=__version__)
     except ValueError as error:
         raise StageError(
             f"host or credentials of Databricks are missing or do not fit ({_short(error)})",
