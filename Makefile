@@ -55,7 +55,7 @@ format: $(READY) ## Apply formatting and the safe fixes
 	@$(BIN)/ruff format .
 
 lock: ## Resolve the lock files anew (needs uv)
-	@$(COMPILE) --upgrade --group dev --extra postgres --extra openfeature pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --upgrade --group dev --extra postgres --extra openfeature --extra tracing pyproject.toml --output-file requirements.lock
 	@$(COMPILE) --constraints requirements.lock --group build --output-file requirements-build.lock
 
 clean: ## Remove the environment and tool caches; state below RETRAIN_HOME stays
