@@ -22,6 +22,7 @@ from retrain_assets.cli.kill import kill
 from retrain_assets.cli.override import override
 from retrain_assets.cli.owner import owner
 from retrain_assets.cli.plan import plan
+from retrain_assets.cli.rehearse import rehearse
 from retrain_assets.cli.review import review
 from retrain_assets.cli.route import route
 from retrain_assets.cli.serve import serve
@@ -44,7 +45,7 @@ def app() -> None:
 
 LOOKING = (status, canary, plan, route, audit, review, capacity, runbook, databricks)
 ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
-BESIDE = (serve, demo, completion)
+BESIDE = (serve, rehearse, demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):
     app.add_command(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
 from retrain_assets.contract.approval import Approval
 from retrain_assets.contract.compute import LOCAL, Compute, DatabricksCompute, SparkSession
@@ -12,10 +12,13 @@ from retrain_assets.contract.control import Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
+from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT, EnvironmentName, Overlay, in_each
+from retrain_assets.contract.errors import ContractError
 from retrain_assets.contract.experiment import Experiment
 from retrain_assets.contract.notify import Notify
 from retrain_assets.contract.part import RECORDED, Part, rule
 from retrain_assets.contract.quantities import ModelName, PythonPath, format_duration
+from retrain_assets.contract.rehearsal import Rehearsal
 from retrain_assets.contract.retention import Retention
 from retrain_assets.contract.serving import Serving
 from retrain_assets.contract.thresholds import GateThresholds
@@ -54,10 +57,22 @@ class Contract(Part):
     serving: Serving = Field(default_factory=Serving, description="How the gateway answers for the model.")
     notify: Notify = Field(default_factory=Notify, description="Services that are told what happens, in one list or by role.")
     retention: Retention = Field(default_factory=Retention, description="How long records and traffic are kept.")
+    rehearsal: Rehearsal | None = Field(default=None, description="How `retrain rehearse` plays the source's own history.")
     compute: Compute = Field(
         default_factory=lambda: Compute.model_validate(LOCAL),
         description="Where heavy stages run: local, {spark: ...} or {databricks: ...}.",
     )
+    promoted_from: EnvironmentName | None = Field(
+        default=None,
+        description="The environment whose contract has to be promoted into this one before a retrain is launched or armed here; "
+        "written below environments.",
+    )
+    environments: dict[EnvironmentName, Overlay] = Field(
+        default_factory=dict,
+        exclude=True,
+        description="What differs by environment (RETRAIN_ENVIRONMENT): parts of a contract, laid over this one.",
+    )
+    _in_environments: dict[str, Contract] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -189,6 +204,35 @@ class Contract(Part):
         if metric not in ESTIMATED_METRICS:
             return f"is no estimate: {metric} cannot be estimated from scores alone"
         return f"is estimated only where gates.offline.metrics has {metric}"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _holds_in_every_environment(
+        cls, values: Any, handler: ModelWrapValidatorHandler[Contract], info: ValidationInfo
+    ) -> Contract:
+        """The contract of each environment is validated whole, with its own part laid over the rest."""
+        contract = handler(values)
+        if isinstance(values, dict) and contract.environments:
+            names = list(contract.environments)
+            contract._in_environments = in_each(values, names, lambda own: cls.model_validate(own, context=info.context))
+        return contract
+
+    def in_environment(self, name: str) -> Contract:
+        """The contract as it holds in an environment; as it is written where it names no environments, or ``name`` is `default`.
+
+        Raises:
+            ContractError: it names environments, and not this one.
+        """
+        if not self.environments or name == DEFAULT_ENVIRONMENT:
+            return self.model_copy(update={"environments": {}})
+        if name not in self._in_environments:
+            known = ", ".join(self.environments)
+            raise ContractError(
+                f"there is no environment {name!r}",
+                where=f"{self.model}: environments",
+                remedy=f"set RETRAIN_ENVIRONMENT to one of {known}, or add {name}: {{}} there",
+            )
+        return self._in_environments[name]
 
     @classmethod
     def recorded(cls, value: Any) -> Contract:

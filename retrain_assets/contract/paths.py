@@ -31,6 +31,8 @@ def in_module(contract: Contract, module: str, file: Path | None = None) -> Cont
     values: dict[str, Any] = contract.to_json()
     values["features"] = absolute(values["features"], module)
     values["source"]["schema"] = absolute(values["source"]["schema"], module)
+    if (rehearsal := values["rehearsal"]) is not None:
+        rehearsal["outcomes"] = absolute(rehearsal["outcomes"], module)
     if (name := contract.approval.signers_file) is None:
         return Contract.model_validate(values)
     where = place_of(file, name) if file is not None else contract.model

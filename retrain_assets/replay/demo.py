@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from retrain_assets.contract import Contract, RetrainError
@@ -17,6 +18,7 @@ from retrain_assets.release.orders import Credential
 from retrain_assets.replay import story
 from retrain_assets.replay.engine import Engine, persistent_instance
 from retrain_assets.replay.flights import flights_of_2013
+from retrain_assets.replay.lake import land_day, rows_by_day
 from retrain_assets.replay.people import signed
 from retrain_assets.replay.replay import Replay
 from retrain_assets.replay.table import print_table
@@ -52,8 +54,11 @@ def play(home: Home, teller: Teller, last: date = story.LAST_DAY, contract: Cont
     contract = contract or contract_of_flights()
     flights = teller.step("reading the flights of 2013", flights_of_2013)
     with persistent_instance(home) as instance:
-        replay = Replay(home, contract, flights, Engine(contract, home, instance))
-        replay.fill_source(date(2013, 1, 1), story.FIRST_DAY - timedelta(days=2))
+        land = partial(land_day, home, story.SOURCE)
+        replay = Replay(home, contract, rows_by_day(flights, "date"), Engine(contract, home, instance), land)
+        for day in sorted(replay.by_day):
+            if day <= story.FIRST_DAY - timedelta(days=2):
+                land(replay.by_day[day], day)
         told = 0
         for day in teller.days(replay.days(story.FIRST_DAY, last), story.FIRST_DAY, last):
             act(replay, day)

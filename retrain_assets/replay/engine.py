@@ -75,6 +75,15 @@ class Engine:
             done.append(key)
         return done
 
+    def tick_schedule(self, schedule: str) -> None:
+        """Evaluate one schedule of the model once, at its tick, and execute what it asks for."""
+        definition = self._repository.get_schedule_def(f"{self.road.model}_{schedule}")
+        context = dg.build_schedule_context(
+            instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
+        )
+        for request in _asked_for(definition(context))[0]:
+            self.run(request.job_name or self.road.retrain_job, request.partition_key, request.tags)
+
     def is_due(self, schedule: str, now: datetime, since: timedelta) -> bool:
         """Whether a schedule of the model has a tick in ``(now - since, now]``."""
         definition = self._repository.get_schedule_def(f"{self.road.model}_{schedule}")

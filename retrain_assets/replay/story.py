@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 MODEL = "flight_delay"
+SOURCE = "flights"
 
 FIRST_DAY = date(2013, 4, 16)
 """A first champion is trained on January to March and goes live."""

@@ -26,10 +26,14 @@ QUIET = {
 
 
 class Teller:
-    """The demo's voice."""
+    """The voice of a replay.
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, width=None if Console().is_terminal else 170)
+    Args:
+        console: where it speaks; by default standard output.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, width=None if Console().is_terminal else 170)
         self._bar = Progress(
             TextColumn("[dim]{task.description}"), BarColumn(), TimeElapsedColumn(), console=self.console, transient=True
         )

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from retrain_assets.home import Home
+from retrain_assets.replay.demo import contract_of_flights
 from retrain_assets.replay.flights import flights_of_2013
-from retrain_assets.replay.lake import land
-from retrain_assets.replay.traffic import outcomes_of
+from retrain_assets.replay.lake import land_day
+from retrain_assets.replay.outcomes import known_outcomes
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +43,21 @@ def test_the_share_of_late_flights_swings_with_the_season(flights: pl.DataFrame)
 
 
 def test_a_warning_costs_ten_and_an_unwarned_late_flight_thirty() -> None:
-    flights = pl.DataFrame(
-        {"flight_id": ["a", "b", "c", "d", "e"], "late": [1, 1, 0, 0, None]}, schema_overrides={"late": pl.Int8}
-    )
     moment = datetime(2013, 7, 1, 12, tzinfo=UTC)
-    exposures = pl.DataFrame(
+    units = ["a", "b", "c", "d", "e"]
+    scored = pl.DataFrame(
         {
-            "request_id": ["a", "b", "c", "d", "e"],
-            "unit_id": ["a", "b", "c", "d", "e"],
+            "flight_id": units,
+            "late": pl.Series([1, 1, 0, 0, None], dtype=pl.Int8),
+            "request_id": units,
+            "unit_id": units,
             "exposed_at": [moment] * 5,
-            "decision": [True, False, True, False, False],
+            "_score": [0.5] * 5,
+            "_decision": [True, False, True, False, False],
         }
     )
-    outcomes = outcomes_of(exposures, flights, timedelta(days=1))
+    outcomes = known_outcomes(scored, contract_of_flights())
+    assert outcomes["unit_id"].to_list() == ["a", "b", "c", "d"]
     assert outcomes["cost_per_flight"].to_list() == [10.0, 30.0, 10.0, 0.0]
     assert outcomes["missed_late_rate"].to_list() == [0.0, 1.0, 0.0, 0.0]
     assert outcomes["false_warning_rate"].to_list() == [0.0, 0.0, 1.0, 0.0]
@@ -63,6 +66,6 @@ def test_a_warning_costs_ten_and_an_unwarned_late_flight_thirty() -> None:
 
 def test_landing_a_day_twice_changes_nothing(tmp_path: Path) -> None:
     home, rows = Home(tmp_path), pl.DataFrame({"flight_id": ["a"]})
-    path = land(home, rows, date(2013, 7, 1))
+    path = land_day(home, "flights", rows, date(2013, 7, 1))
     before = path.read_bytes()
-    assert land(home, pl.DataFrame({"flight_id": ["other"]}), date(2013, 7, 1)).read_bytes() == before
+    assert land_day(home, "flights", pl.DataFrame({"flight_id": ["other"]}), date(2013, 7, 1)).read_bytes() == before

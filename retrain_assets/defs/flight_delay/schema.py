@@ -1,9 +1,13 @@
-"""What one row of the flights source must look like, and how its columns agree with each other."""
+"""What one row of the flights source must look like, how its columns agree, and what became of a scored flight."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import narwhals as nw
 import pandera.polars as pa
 import polars as pl
+
+WARNING_COST = 10.0
+UNWARNED_LATE_COST = 30.0
 
 
 class Flights(pa.DataFrameModel):
@@ -61,3 +65,14 @@ class Flights(pa.DataFrameModel):
     def what_arrived_had_departed(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """An arrival delay needs a departure delay."""
         return data.lazyframe.select(pl.col("arr_delay").is_null() | pl.col("dep_delay").is_not_null())
+
+
+def outcomes(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """A warning costs 10, an unwarned late flight 30; of a flight that never arrived nothing is known."""
+    late, warned, arrived = nw.col("late") == 1, nw.col("decision"), ~nw.col("late").is_null()
+    unwarned = nw.when(late).then(UNWARNED_LATE_COST).otherwise(0.0)
+    return rows.select(
+        cost_per_flight=nw.when(arrived).then(nw.when(warned).then(WARNING_COST).otherwise(unwarned)),
+        missed_late_rate=nw.when(arrived).then((late & ~warned).cast(nw.Float64)),
+        false_warning_rate=nw.when(arrived).then((warned & ~late).cast(nw.Float64)),
+    )
