@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from retrain_assets.contract import Contract, ContractError
+from retrain_assets.contract.environments import MAY_DIFFER, in_contract
 from retrain_assets.contract.quantities import ModelName, Owner, PythonPath
 
 _WRITE = {
@@ -100,15 +101,17 @@ def _words(fault: ErrorDetails) -> tuple[str, str]:
 
 def _fields_beside(path: tuple[int | str, ...]) -> list[str]:
     """The fields that may stand where the path's last part stands."""
+    if path[0] == "environments" and len(path) == 3:
+        return list(MAY_DIFFER)
     parts = _parts(Contract)
-    for name in path[:-1]:
+    for name in in_contract(path)[:-1]:
         parts = _parts(parts[str(name)].annotation) if str(name) in parts else parts
     return list(parts)
 
 
 def _description(path: tuple[int | str, ...]) -> str:
     parts, described = _parts(Contract), ""
-    for name in path:
+    for name in in_contract(path):
         if str(name) in parts:
             described = parts[str(name)].description or ""
             parts = _parts(parts[str(name)].annotation)

@@ -40,8 +40,10 @@ class Written:
     node: yaml.Node
 
 
-def contract_of(model: str, start: Path | None = None) -> Contract:
+def contract_of(model: str, start: Path | None = None, environment: str | None = None) -> Contract:
     """The contract of a model, from the project around a folder (the working directory by default), Python paths absolute.
+
+    It is that of an environment, this process's by default.
 
     Raises:
         ContractError: when it is not valid (one line with file, line and field), or there is none of that model.
@@ -69,7 +71,7 @@ def contract_of(model: str, start: Path | None = None) -> Contract:
         raise ContractError(
             f"there is no contract of model {model!r}", where=str(folder), remedy=f"contracts here: {', '.join(known) or 'none'}"
         )
-    return _valid((exact or found)[0])
+    return valid((exact or found)[0], environment)
 
 
 def project_or_recorded(home: Home, model: str) -> Contract:
@@ -148,9 +150,16 @@ def _attributes(document: Any) -> yaml.Node:
     return found
 
 
-def _valid(written: Written) -> Contract:
+def valid(written: Written, environment: str | None = None) -> Contract:
+    """A written contract as it holds in an environment, this process's by default.
+
+    Raises:
+        ContractError: when it does not hold there or in another of its environments, with file, line and field.
+    """
     try:
-        return in_module(Contract.model_validate(written.attributes), written.module, written.file)
+        contract = Contract.model_validate(written.attributes)
+        here = contract.in_environment(environment or Home.from_environment().environment)
+        return in_module(here, written.module, written.file)
     except ValidationError as error:
         raise explain(error, written.node, _shown(written.file)) from error
 

@@ -10,6 +10,7 @@ from retrain_assets.assets import PLATFORM, Platform, road_definitions
 from retrain_assets.automation import automation_definitions
 from retrain_assets.contract import Contract, ContractError
 from retrain_assets.contract.paths import in_module, missing_code, place_of
+from retrain_assets.home import Home
 
 
 @dataclass
@@ -41,7 +42,8 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         if not isinstance(attributes, Contract):
             raise TypeError(f"{context.path}: attributes are required; they are the release contract")
         file = context.path / "defs.yaml" if context.path.is_dir() else context.path
-        contract = in_module(attributes, context.defs_relative_module_name(context.path), file)
+        here = attributes.in_environment(Home.from_environment().environment)
+        contract = in_module(here, context.defs_relative_module_name(context.path), file)
         for field, written, path in (
             ("features", attributes.features, contract.features),
             ("source.schema", attributes.source.schema_, contract.source.schema_),

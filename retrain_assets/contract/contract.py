@@ -12,6 +12,7 @@ from retrain_assets.contract.control import Cadence, Owners, ToggleTerms
 from retrain_assets.contract.data import DecisionRule, Source, Trainer, Window
 from retrain_assets.contract.digests import digest_of
 from retrain_assets.contract.economics import Economics
+from retrain_assets.contract.environment_schema import with_environments
 from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT, EnvironmentName, Overlay, in_each
 from retrain_assets.contract.errors import ContractError
 from retrain_assets.contract.experiment import Experiment
@@ -217,6 +218,11 @@ class Contract(Part):
             contract._in_environments = in_each(values, names, lambda own: cls.model_validate(own, context=info.context))
         return contract
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """The JSON schema for editors and ``dg check yaml``; see :meth:`pydantic.BaseModel.model_json_schema`."""
+        return with_environments(super().model_json_schema(*args, **options))
+
     def in_environment(self, name: str) -> Contract:
         """The contract as it holds in an environment; as it is written where it names no environments, or ``name`` is `default`.
 
@@ -224,7 +230,7 @@ class Contract(Part):
             ContractError: it names environments, and not this one.
         """
         if not self.environments or name == DEFAULT_ENVIRONMENT:
-            return self.model_copy(update={"environments": {}})
+            return self if not self.environments else Contract.model_validate(self.to_json())
         if name not in self._in_environments:
             known = ", ".join(self.environments)
             raise ContractError(

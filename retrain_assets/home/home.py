@@ -22,6 +22,16 @@ class Home:
         return cls(Path(os.environ.get("RETRAIN_HOME") or ".retrain").absolute())
 
     @property
+    def environment(self) -> str:
+        """The environment this process works for (``RETRAIN_ENVIRONMENT``); `default` where none is set."""
+        return os.environ.get("RETRAIN_ENVIRONMENT") or "default"
+
+    @property
+    def environment_path(self) -> Path:
+        """The name of the environment that this home is of, written at its first use by one that is named."""
+        return self.root / "environment"
+
+    @property
     def ledger_url(self) -> str:
         """SQLAlchemy URL of the ledger (``RETRAIN_LEDGER_URL`` or SQLite in the home)."""
         return os.environ.get("RETRAIN_LEDGER_URL") or f"sqlite:///{self.root / 'ledger.db'}"
