@@ -97,7 +97,7 @@ def _period(valid_for: str | None, terms: Approval) -> timedelta:
 
 def _given(toggle: ToggleState, controller: ReleaseController) -> str:
     """How many approvals count, and when there are enough what becomes of them."""
-    from retrain_assets.cli.due import promotion_waits
+    from retrain_assets.release.due import promotion_waits
     from retrain_assets.release.policy import standing_approvals
 
     now, required = controller.clock.now(), toggle.terms.approval.required

@@ -55,11 +55,11 @@ def _place(home: Home) -> dict[str, Any]:
 def _recorded(home: Home, model: str | None) -> dict[str, Any]:
     """What the ledger says, up to one event: what holds for many models, the lines that must be seen first, the models."""
     from retrain_assets.cli.banners import banners
-    from retrain_assets.cli.due import due_of
     from retrain_assets.cli.opening import is_recorded, known_model, open_controller
     from retrain_assets.ledger import EVERY_MODEL
     from retrain_assets.release import PlatformState, follow_up_view, platform_view, toggle_view
     from retrain_assets.release import status as view
+    from retrain_assets.release.due import due_of
 
     if model is None and not is_recorded(home):
         return {**platform_view(PlatformState()), "banners": [], "follow_ups": [], "models": []}
