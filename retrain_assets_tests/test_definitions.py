@@ -217,7 +217,7 @@ def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location:
 def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
     """A failed gate is not retried: no job retries on an asset's failure."""
     assert location["sensors"] == {
-        f"{MODEL}_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")
+        f"retrain_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")
     }
     assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
     tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}

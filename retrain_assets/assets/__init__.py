@@ -18,22 +18,12 @@ from retrain_assets.assets.release_review import release_review_asset
 from retrain_assets.assets.road import Road, cutoff_of
 from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
 from retrain_assets.assets.toggle_debt import toggle_debt_asset
-from retrain_assets.contract import Contract
 
 __all__ = ["LAUNCHED_BY_TAG", "PLATFORM", "TRIGGER_TAG", "Platform", "Road", "cutoff_of", "road_definitions"]
 
 
-def road_definitions(contract: Contract) -> dg.Definitions:
+def road_definitions(road: Road) -> dg.Definitions:
     """Assets, gate checks and jobs of one model."""
-    road = Road(contract)
-    retrain = ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")
-    jobs = {
-        road.retrain_job: retrain,
-        road.canary_job: ("canary_report",),
-        road.decision_job: ("promotion_decision", "audit_record", "release_review", "capacity_forecast"),
-        road.drift_job: ("drift_report",),
-        road.debt_job: ("toggle_debt",),
-    }
     return dg.Definitions(
         assets=[
             *external_assets(road),
@@ -50,13 +40,5 @@ def road_definitions(contract: Contract) -> dg.Definitions:
             toggle_debt_asset(road),
         ],
         asset_checks=[*gate_checks(road), planning_check(road)],
-        jobs=[
-            dg.define_asset_job(
-                name,
-                selection=dg.AssetSelection.assets(*(road.key(asset) for asset in assets)),
-                executor_def=dg.in_process_executor,
-                tags={"retrain/model": road.model, "dagster/retry_on_asset_or_op_failure": "false"},
-            )
-            for name, assets in jobs.items()
-        ],
+        jobs=list(road.jobs.values()),
     )

@@ -1,14 +1,20 @@
 """The names of one model's road in Dagster: asset keys, partitions, jobs, and the face every asset shows."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from retrain_assets import __version__
 from retrain_assets.contract import Contract, Gate, RetrainError
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 FALLBACKS: Mapping[Gate, str] = {
     Gate.DATA: "block the retrain; the champion goes on serving",
@@ -117,6 +123,27 @@ class Road:
     def debt_job(self) -> str:
         """Job that shows the toggle debt, for whoever wants it at once."""
         return f"{self.model}_toggle_debt"
+
+    @cached_property
+    def jobs(self) -> Mapping[str, UnresolvedAssetJobDefinition]:
+        """The model's jobs by name; made once, as Dagster takes what sensors and the code location name for the same job."""
+        retrain = ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")
+        assets = {
+            self.retrain_job: retrain,
+            self.canary_job: ("canary_report",),
+            self.decision_job: ("promotion_decision", "audit_record", "release_review", "capacity_forecast"),
+            self.drift_job: ("drift_report",),
+            self.debt_job: ("toggle_debt",),
+        }
+        return {
+            name: dg.define_asset_job(
+                name,
+                selection=dg.AssetSelection.assets(*(self.key(asset) for asset in made)),
+                executor_def=dg.in_process_executor,
+                tags={"retrain/model": self.model, "dagster/retry_on_asset_or_op_failure": "false"},
+            )
+            for name, made in assets.items()
+        }
 
     def owners(self, asset: str) -> list[str]:
         """Who answers for an asset: the owner of the role that the contract gives it to."""

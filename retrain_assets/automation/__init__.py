@@ -1,5 +1,7 @@
 """What starts by itself: drift, canary, decision, override and upkeep sensors, schedules; what people are told."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from retrain_assets.assets import Road
@@ -9,19 +11,21 @@ from retrain_assets.automation.drift_sensor import drift_sensor
 from retrain_assets.automation.override_sensor import override_sensor
 from retrain_assets.automation.schedules import cadence_schedule, drift_schedule
 from retrain_assets.automation.upkeep_sensor import upkeep_sensor
-from retrain_assets.contract import Contract
 
-__all__ = ["automation_definitions"]
+__all__ = ["schedules_of", "sensors_of"]
 
 
-def automation_definitions(contract: Contract) -> dg.Definitions:
-    """Sensors and schedules of one model."""
-    road = Road(contract)
-    sensors = [upkeep_sensor(road), canary_sensor(road), decision_sensor(road), override_sensor(road)]
-    schedules: list[dg.ScheduleDefinition] = []
-    if contract.cadence.on_drift is not None:
-        sensors.append(drift_sensor(road, contract.cadence.on_drift))
-        schedules.append(drift_schedule(road))
-    if contract.cadence.cron is not None:
-        schedules.append(cadence_schedule(road, contract.cadence.cron))
-    return dg.Definitions(sensors=sensors, schedules=schedules)
+def sensors_of(roads: Sequence[Road]) -> list[dg.SensorDefinition]:
+    """One sensor of a kind for some models, sorted by name; no drift sensor where no contract has drift launch a retrain."""
+    drifting = [road for road in roads if road.contract.cadence.on_drift is not None]
+    sensors = [upkeep_sensor(roads), canary_sensor(roads), decision_sensor(roads), override_sensor(roads)]
+    return [*sensors, *([drift_sensor(drifting)] if drifting else [])]
+
+
+def schedules_of(road: Road) -> list[dg.ScheduleDefinition]:
+    """The schedules of one model."""
+    cadence = road.contract.cadence
+    return [
+        *([drift_schedule(road)] if cadence.on_drift is not None else []),
+        *([cadence_schedule(road, cadence.cron)] if cadence.cron is not None else []),
+    ]

@@ -1,11 +1,13 @@
 """The canary sensor: arms a challenger whose offline gates passed, and asks for a look when new outcomes have matured."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from retrain_assets.assets import Platform, Road
+from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import run_key
+from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
 from retrain_assets.contract import Contract, SourceError
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, Move, ToggleState, ToggleStatus
@@ -13,38 +15,43 @@ from retrain_assets.release.policy import arming_brakes, arming_subjects, gate_o
 from retrain_assets.serving import ExposureLog
 
 
-def canary_sensor(road: Road) -> dg.SensorDefinition:
-    """Walks the canary: looks at what has matured, at the experiment's rhythm, one challenger at a time."""
-
-    @dg.sensor(
-        name=f"{road.model}_canary_sensor",
-        job_name=road.canary_job,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Arms the challenger of {road.model} when gates data, training and offline have passed, then asks for "
-        "a look when outcomes have matured, experiment.look_every apart.",
+def canary_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+    """Walks the canaries: looks at what has matured, at each experiment's rhythm, one challenger of a model at a time."""
+    kind = SensorKind(
+        name="canary",
+        description="Arms a model's challenger when gates data, training and offline have passed, then asks for a look when "
+        "outcomes have matured, experiment.look_every apart.",
+        look=canary_look,
+        job=lambda road: road.canary_job,
+        catches_up=True,
     )
-    def walk(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        platform.controller.catch_up()
-        states, beyond = platform.controller.snapshot()
-        state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
-        toggle = state.active_toggle
-        if toggle is None:
-            ready = ready_to_arm(state, road.contract, now)
-            if ready is None:
-                return dg.SkipReason("no active toggle and no candidate that passed gates data, training and offline")
-            if stopped := arming_brakes(road.contract, now, beyond):
-                return dg.SkipReason(f"{ready} is not armed: {'; '.join(brake.message for brake in stopped)}")
-            key = run_key(context.instance, road.canary_job, ready, f"{road.model}:{ready}:arm")
-            return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=ready)
-        if toggle.state is ToggleStatus.ARMED and (stopped := toggle_brakes(toggle, Move.STEP, now, beyond)):
-            return dg.SkipReason(f"{toggle.name} does not enter its ramp: {'; '.join(brake.message for brake in stopped)}")
-        if (due := step_due(platform.home, toggle)) is None:
-            return dg.SkipReason(f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look")
-        key = run_key(context.instance, road.canary_job, toggle.retrain, f"{toggle.name}:{toggle.stage_revision}:{due}")
-        return dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=toggle.retrain)
+    return fleet_sensor(kind, roads)
 
-    return walk
+
+def canary_look(tick: Tick, road: Road, kept: None) -> Answer:
+    """What the canary of one model needs now."""
+    state, now = tick.state(road.model), tick.now
+    toggle = state.active_toggle
+    if toggle is None:
+        ready = ready_to_arm(state, road.contract, now)
+        if ready is None:
+            return Answer("no active toggle and no candidate that passed gates data, training and offline")
+        if stopped := arming_brakes(road.contract, now, tick.beyond):
+            brakes = "; ".join(brake.message for brake in stopped)
+            return Answer("a candidate is not armed", f"{ready} is not armed: {brakes}", matters=True)
+        return _asked(tick, road, ready, f"{road.model}:{ready}:arm", "a candidate is armed")
+    if toggle.state is ToggleStatus.ARMED and (stopped := toggle_brakes(toggle, Move.STEP, now, tick.beyond)):
+        brakes = "; ".join(brake.message for brake in stopped)
+        return Answer("a challenger does not enter its ramp", f"{toggle.name} does not enter its ramp: {brakes}", matters=True)
+    if (due := step_due(tick.platform.home, toggle)) is None:
+        waits = f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look"
+        return Answer("no new matured outcomes since the last look", waits)
+    return _asked(tick, road, toggle.retrain, f"{toggle.name}:{toggle.stage_revision}:{due}", "a look is due")
+
+
+def _asked(tick: Tick, road: Road, retrain: str, base: str, about: str) -> Answer:
+    key = run_key(tick.instance, road.canary_job, retrain, base)
+    return Answer(about, requests=[dg.RunRequest(run_key=key, job_name=road.canary_job, partition_key=retrain)])
 
 
 def ready_to_arm(state: ModelState, contract: Contract, now: datetime) -> str | None:

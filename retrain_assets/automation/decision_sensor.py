@@ -1,11 +1,13 @@
 """The decision sensor: decides about retrains that are due, also about those that died, and gets each its audit record."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from retrain_assets.assets import Platform, Road
+from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import DEAD, run_key
+from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.override_sensor import CONTINUES_TAG
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, Move, PlatformState, RetrainState, ToggleState
@@ -25,54 +27,53 @@ POLICY_EVERY = timedelta(minutes=15)
 """How long after a policy said no it is asked again, as long as enough approvals hold."""
 
 
-def decision_sensor(road: Road) -> dg.SensorDefinition:
+def decision_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
     """Launches the decision job for every retrain that can be promoted or has to be rejected."""
-
-    @dg.sensor(
-        name=f"{road.model}_decision_sensor",
-        job_name=road.decision_job,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Promotes {road.model} retrains with enough approvals, rejects those that failed a gate, were rolled "
-        "back, expired or died, and has the audit record written.",
+    kind = SensorKind(
+        name="decision",
+        description="Promotes retrains with enough approvals, rejects those that failed a gate, were rolled back, expired or "
+        "died, and has the audit record written.",
+        look=decision_look,
+        job=lambda road: road.decision_job,
+        catches_up=True,
     )
-    def decide(context: dg.SensorEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        controller = platform.controller
-        controller.catch_up()
-        record_dead_runs(context.instance, road, platform)
-        states, beyond = controller.snapshot()
-        state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
-        overtaken = overtaken_audits(platform.ledger, road.model)
-        requests = [
-            dg.RunRequest(
-                run_key=run_key(context.instance, road.decision_job, key, f"{road.model}:{key}:{why}"),
-                job_name=road.decision_job,
-                partition_key=key,
-            )
-            for key, retrain in sorted(state.retrains.items())
-            if (why := decision_due(state, key, retrain, beyond, now) or overtaken.get(key)) is not None
-        ]
-        return requests or dg.SkipReason("no retrain awaits a decision")
-
-    return decide
+    return fleet_sensor(kind, roads)
 
 
-def record_dead_runs(instance: dg.DagsterInstance, road: Road, platform: Platform) -> None:
-    """Record retrains whose run failed or was cancelled without a gate or stage having said why."""
-    states, beyond = platform.controller.snapshot()
-    state, now = states.get(road.model) or ModelState(road.model), platform.clock.now()
+def decision_look(tick: Tick, road: Road, kept: None) -> Answer:
+    """What of one model is to be decided now."""
+    if record_dead_runs(tick, road):
+        tick = tick.renewed()
+    state = tick.state(road.model)
+    overtaken = overtaken_audits(tick.platform.ledger, road.model)
+    requests = [
+        dg.RunRequest(
+            run_key=run_key(tick.instance, road.decision_job, key, f"{road.model}:{key}:{why}"),
+            job_name=road.decision_job,
+            partition_key=key,
+        )
+        for key, retrain in sorted(state.retrains.items())
+        if (why := decision_due(state, key, retrain, tick.beyond, tick.now) or overtaken.get(key)) is not None
+    ]
+    return Answer("a decision is due" if requests else "no retrain awaits a decision", requests=requests)
+
+
+def record_dead_runs(tick: Tick, road: Road) -> list[str]:
+    """Record retrains whose run failed or was cancelled without a gate or stage having said why; gives their keys."""
+    state, now, dead = tick.state(road.model), tick.now, []
     for key, retrain in state.retrains.items():
         if retrain.ended is not None or state.toggle_of(key) is not None:
             continue
-        if decision_due(state, key, retrain, beyond, now) is not None:
+        if decision_due(state, key, retrain, tick.beyond, now) is not None:
             continue
         if not gate_obstacles(retrain, arming_subjects(retrain, state.champion), now=now):
             continue
-        run = latest_run(instance, road, key, retrain.reopened)
+        run = latest_run(tick.instance, road, key, retrain.reopened)
         if run is not None and run.status in DEAD:
-            platform.controller.record_stage_failure(
-                road.model, key, "run", f"run {run.run_id} ended as {run.status.value} before its gates were decided", SYSTEM
-            )
+            why = f"run {run.run_id} ended as {run.status.value} before its gates were decided"
+            tick.platform.controller.record_stage_failure(road.model, key, "run", why, SYSTEM)
+            dead.append(key)
+    return dead
 
 
 def latest_run(instance: dg.DagsterInstance, road: Road, retrain: str, reopened: int | None = None) -> dg.DagsterRun | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets import TRIGGER_TAG, Platform, Road
+from retrain_assets.assets import TRIGGER_TAG, Road
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.automation.attempts import run_key, under_way
 from retrain_assets.automation.cadence import Launcher, earliest, holds, in_words
+from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alarms import held_before, is_recorded, observation
-from retrain_assets.contract import DriftRule
 from retrain_assets.drift import DriftAlarm, DriftReport, drift_verdicts
 from retrain_assets.release import ModelState, next_retrain_key
 
@@ -20,57 +20,60 @@ TAG_BYTES = 2600
 """Most bytes of a trigger: PostgreSQL's index on run tags refuses a value of 2,700."""
 
 
-def drift_sensor(road: Road, rule: DriftRule) -> dg.SensorDefinition:
+def drift_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
     """Watches the drift reports; names metric, window, value and threshold as trigger of the retrain it launches.
 
     What the cadence holds back is told in the tick and, once for each window and set of reasons, recorded on the drift report.
+
+    Args:
+        roads: the models whose contract has drift launch a retrain.
     """
-
-    @dg.sensor(
-        name=f"{road.model}_drift_sensor",
-        job_name=road.retrain_job,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Launches a retrain of {road.model} when {rule.at_least} of the last {rule.of_last} drift reports, the "
-        "latest included, are above a limit; holds back during freezes, seasons and ramps, within the minimum interval and when "
-        "a scheduled retrain is due.",
+    kind = SensorKind(
+        name="drift",
+        description="Launches a model's retrain when as many of its last drift reports as cadence.on_drift says, the latest "
+        "included, are above a limit; holds back during freezes, seasons and ramps, within the minimum interval and when a "
+        "scheduled retrain is due.",
+        look=drift_look,
+        job=lambda road: road.retrain_job,
     )
-    def watch(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
-        state = platform.controller.state(road.model)
-        if state.champion is None:
-            return dg.SkipReason(f"{road.model} has no champion yet; bootstrap one")
-        champion = state.champion.version
-        reports = reports_of(context.instance, road, champion, rule.of_last)
-        if not reports:
-            return dg.SkipReason(f"no drift report of champion version {champion} yet")
-        alarms = drift_verdicts(reports, rule)
-        if not alarms:
-            return dg.SkipReason(f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}")
-        now, cadence = platform.clock.now(), platform.controller.platform().cadence(road.contract)
-        held = holds(cadence, state, now, Launcher.DRIFT, under_way(context.instance, road.retrain_job))
-        if held:
-            opens = earliest(cadence, state, now)
-            record = observation(road, champion, alarms, held, now, opens)
-            when = f" A retrain at the earliest on {opens:%Y-%m-%d %H:%M} UTC." if opens is not None and opens > now else ""
-            return dg.SensorResult(
-                skip_reason=f"drift held back. {alarms[0].message}. Held back by {in_words(held)}.{when}",
-                asset_events=[] if is_recorded(context.instance, record) else [record],
-            )
-        retrain = next_retrain_key(state.retrains, now.date())
-        before = held_before(context.instance, road, champion, _latest_launch(state))
-        return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=run_key(context.instance, road.retrain_job, retrain, f"{road.model}:{retrain}"),
-                    job_name=road.retrain_job,
-                    partition_key=retrain,
-                    tags={TRIGGER_TAG: tag_of(trigger_of(alarms, reports, champion, before))},
-                )
-            ],
-            dynamic_partitions_requests=[road.partitions.build_add_request([retrain])],
-        )
+    return fleet_sensor(kind, roads)
 
-    return watch
+
+def drift_look(tick: Tick, road: Road, kept: None) -> Answer:
+    """Whether drift launches a retrain of one model now."""
+    rule, state = road.contract.cadence.on_drift, tick.state(road.model)
+    if rule is None:
+        return Answer("the contract has drift launch nothing")
+    if state.champion is None:
+        return Answer("no champion yet", f"{road.model} has no champion yet; bootstrap one")
+    champion = state.champion.version
+    reports = reports_of(tick.instance, road, champion, rule.of_last)
+    if not reports:
+        return Answer("no drift report of the champion yet", f"no drift report of champion version {champion} yet")
+    alarms = drift_verdicts(reports, rule)
+    if not alarms:
+        return Answer("no drift", f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}")
+    now, cadence = tick.now, tick.beyond.cadence(road.contract)
+    held = holds(cadence, state, now, Launcher.DRIFT, under_way(tick.instance, road.retrain_job))
+    if held:
+        opens = earliest(cadence, state, now)
+        record = observation(road, champion, alarms, held, now, opens)
+        when = f" A retrain at the earliest on {opens:%Y-%m-%d %H:%M} UTC." if opens is not None and opens > now else ""
+        return Answer(
+            "drift held back",
+            f"drift held back. {alarms[0].message}. Held back by {in_words(held)}.{when}",
+            matters=True,
+            events=[] if is_recorded(tick.instance, record) else [record],
+        )
+    retrain = next_retrain_key(state.retrains, now.date())
+    before = held_before(tick.instance, road, champion, _latest_launch(state))
+    request = dg.RunRequest(
+        run_key=run_key(tick.instance, road.retrain_job, retrain, f"{road.model}:{retrain}"),
+        job_name=road.retrain_job,
+        partition_key=retrain,
+        tags={TRIGGER_TAG: tag_of(trigger_of(alarms, reports, champion, before))},
+    )
+    return Answer("drift", requests=[request], partitions=[road.partitions.build_add_request([retrain])])
 
 
 def tag_of(trigger: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What was told and what still waits to be taken, as the upkeep sensor's cursor keeps it between ticks. Pure.
+"""What was told and what still waits to be taken, as the upkeep sensor's cursor keeps it of a model between ticks. Pure.
 
 Dagster stores a cursor after its tick, so a process that dies in between sends again what it had sent: at least once. What a
 recipient does not take is tried again, further and further apart, and given up after :data:`TRIES` times.
@@ -6,7 +6,6 @@ recipient does not take is tried again, further and further apart, and given up 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -61,22 +60,24 @@ class Outbox:
     shown: str = ""
 
     @classmethod
-    def read(cls, cursor: str | None) -> Outbox | None:
-        """From the sensor's cursor; None at the first tick, and where the cursor was reset or edited by hand."""
+    def of(cls, value: Any) -> Outbox | None:
+        """From what the sensor kept; None at a model's first tick, and where the cursor was edited by hand."""
         try:
-            value = json.loads(cursor or "null")
             return None if value is None else _outbox_of(value)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def cursor(self) -> str:
-        """As text of the sensor's cursor."""
+    def to_json(self) -> dict[str, Any]:
+        """As the sensor keeps it in its cursor."""
         waiting = {
-            recipient: {"keys": one.keys, "tries": one.tries, "again_at": one.again_at.isoformat() if one.again_at else None}
+            recipient: {
+                "keys": list(one.keys),
+                "tries": one.tries,
+                "again_at": one.again_at.isoformat() if one.again_at else None,
+            }
             for recipient, one in sorted(self.waiting.items())
         }
-        value = {"sequence": self.sequence, "standing": sorted(self.standing), "waiting": waiting, "shown": self.shown}
-        return json.dumps(value, ensure_ascii=False)
+        return {"sequence": self.sequence, "standing": sorted(self.standing), "waiting": waiting, "shown": self.shown}
 
     @property
     def events_waiting(self) -> frozenset[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -12,6 +14,7 @@ from retrain_assets.assets.toggle_debt import DebtPage
 from retrain_assets.automation.alerts import Alert
 from retrain_assets.automation.event_alerts import TOLD, alerts_of
 from retrain_assets.automation.event_words import RELEASE, Background
+from retrain_assets.automation.fleet_sensor import Answer, AssetEvent, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alerts import held_alerts
 from retrain_assets.automation.notifications import Urgency, recipients_of
 from retrain_assets.automation.outbox import Outbox
@@ -24,46 +27,42 @@ from retrain_assets.release.policy import expired
 from retrain_assets.release.retirement import passed_at, removal_due, waiting_candidates
 
 
-def upkeep_sensor(road: Road) -> dg.SensorDefinition:
-    """Keeps a model's toggles; asks for no run.
+def upkeep_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+    """Keeps the models' toggles; asks for no run.
 
-    Its cursor says what was told. At the first tick, and after the cursor was reset, what happened before is not told; what waits
-    for somebody is.
+    Its cursor says what each model's people were told. At the first tick of a model, and after the cursor was reset, what
+    happened before is not told; what waits for somebody is.
     """
-
-    @dg.sensor(
-        name=f"{road.model}_upkeep_sensor",
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Rolls back toggles of {road.model} that expired, retires what nobody ends, tells the contract's notify "
-        "what happened and what waits for somebody, each role its own, and keeps the asset toggle_debt.",
+    kind = SensorKind(
+        name="upkeep",
+        description="Rolls back toggles that expired, retires what nobody ends, tells each contract's notify what happened and "
+        "what waits for somebody, each role its own, and keeps the asset toggle_debt.",
+        look=upkeep_look,
     )
-    def keep_up(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
-        now = platform.clock.now()
-        state, beyond = _seen(platform, road)
-        done, faults = upkeep(platform, road, state, beyond, now)
-        if done or faults:
-            state, beyond = _seen(platform, road)
-        page = DebtPage(road, state, beyond, now)
-        standing = [*standing_alerts(state, beyond, page.debts, platform.home, now), *held_alerts(context.instance, road, state)]
-        standing += [_failing(line, now) for line in faults]
-        told = _told(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.read(context.cursor), now)
-        shown = f"{now:%Y-%m-%d} {page.digest}"
-        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.AssetObservation] = []
-        if shown != told.outbox.shown:
-            events += page.events
-        for line in (*faults, *told.given_up):
-            context.log.error(line)
-        if told.given_up:
-            events.append(_observation(road, told))
-        said = [*done, *faults, *told.sent, *told.failed, *told.given_up]
-        return dg.SensorResult(
-            skip_reason="; ".join(said) or "nothing is due",
-            cursor=replace(told.outbox, shown=shown).cursor(),
-            asset_events=events,
-        )
+    return fleet_sensor(kind, roads)
 
-    return keep_up
+
+def upkeep_look(tick: Tick, road: Road, kept: Any) -> Answer:
+    """End what is due of one model, and tell its people."""
+    platform, now = tick.platform, tick.now
+    done, faults = upkeep(platform, road, tick.state(road.model), tick.beyond, now)
+    if done or faults:
+        tick = tick.renewed()
+    state, beyond = tick.state(road.model), tick.beyond
+    page = DebtPage(road, state, beyond, now)
+    standing = [*standing_alerts(state, beyond, page.debts, platform.home, now), *held_alerts(tick.instance, road, state)]
+    standing += [_failing(line, now) for line in faults]
+    told = _told(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.of(kept), now)
+    shown = f"{now:%Y-%m-%d} {page.digest}"
+    events: list[AssetEvent] = []
+    if shown != told.outbox.shown:
+        events += page.events
+    for line in (*faults, *told.given_up):
+        tick.log.error(f"{road.model}: {line}")
+    if told.given_up:
+        events.append(_observation(road, told))
+    said = [*done, *faults, *told.sent, *told.failed, *told.given_up]
+    return Answer("nothing is due", did="; ".join(said), events=events, kept=replace(told.outbox, shown=shown).to_json())
 
 
 def upkeep(
@@ -79,11 +78,6 @@ def upkeep(
     except RetrainError as error:
         faults.append(f"upkeep failed: {error.line}")
     return done, faults
-
-
-def _seen(platform: Platform, road: Road) -> tuple[ModelState, PlatformState]:
-    states, beyond = platform.controller.snapshot()
-    return states.get(road.model) or ModelState(road.model), beyond
 
 
 def _to_retire(state: ModelState, platform: PlatformState, road: Road, now: datetime) -> bool:

@@ -1,13 +1,15 @@
 """RetrainComponent: from the release contract of one model to its Dagster definitions."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel
 
-from retrain_assets.assets import PLATFORM, Platform, road_definitions
-from retrain_assets.automation import automation_definitions
+from retrain_assets.assets import PLATFORM, Platform, Road, road_definitions
+from retrain_assets.automation import schedules_of
+from retrain_assets.components.fleet import by_model, fleet_definitions, fleet_of
 from retrain_assets.contract import Contract, ContractError
 from retrain_assets.contract.paths import in_module, missing_code, place_of
 from retrain_assets.home import Home
@@ -53,13 +55,27 @@ class RetrainComponent(dg.Component, dg.Resolvable):
                 raise ContractError(missing, where=where, remedy=f"correct {field} or write the missing code")
         return cls(contract=contract)
 
+    @cached_property
+    def road(self) -> Road:
+        """The model's names in Dagster, made once: what all models share refers to the same jobs."""
+        return Road(self.contract)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets, checks, jobs, sensors and schedules of the model."""
-        return definitions_of(self.contract)
+        """Assets, checks, jobs and schedules of the model; of the first model of a project also what serves all."""
+        own, roads = model_definitions(self.road), fleet_of(self, context)
+        return own if roads is None else dg.Definitions.merge(own, fleet_definitions(roads, PLATFORM))
 
 
-def definitions_of(contract: Contract, platform: Platform = PLATFORM) -> dg.Definitions:
-    """Everything Dagster needs for one model whose Python paths are absolute."""
-    return dg.Definitions.merge(
-        road_definitions(contract), automation_definitions(contract), dg.Definitions(resources={"platform": platform})
-    )
+def definitions_of(*contracts: Contract, platform: Platform = PLATFORM) -> dg.Definitions:
+    """Everything Dagster needs for some models, whose Python paths are absolute; the same a project has that folders describe.
+
+    Raises:
+        ContractError: two of them name the same model.
+    """
+    roads = by_model(Road(contract) for contract in contracts)
+    return dg.Definitions.merge(*(model_definitions(road) for road in roads), fleet_definitions(roads, platform))
+
+
+def model_definitions(road: Road) -> dg.Definitions:
+    """Assets, checks, jobs and schedules of one model; without what serves all models of a code location."""
+    return dg.Definitions.merge(road_definitions(road), dg.Definitions(schedules=schedules_of(road)))

@@ -36,12 +36,11 @@ def next_of(state: ModelState, retrain: RetrainState, now: datetime) -> str:
     if closed:
         return f"it stays closed while {', '.join(closed)} did not pass and is not overridden"
     if missing := assets_to_make(retrain, now):
-        return f"{state.model}_override_sensor has {', '.join(missing)} made, and their gates are judged"
+        return f"retrain_override_sensor has {', '.join(missing)} made, and their gates are judged"
     if state.champion is None:
         return f'retrain bootstrap {state.model} {retrain.key} --reason "why"'
     if (active := state.active_toggle) is not None:
         return f"it is armed when {active.name}, which is {active.state.value.replace('_', ' ')}, has ended"
     return (
-        f"{state.model}_canary_sensor arms it at its next tick, or now: "
-        f'retrain toggle arm {state.model} {retrain.key} --reason "why"'
+        f'retrain_canary_sensor arms it at its next tick, or now: retrain toggle arm {state.model} {retrain.key} --reason "why"'
     )

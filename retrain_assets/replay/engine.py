@@ -16,8 +16,9 @@ from cronsim import CronSim
 
 from retrain_assets.assets import Platform, Road
 from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
+from retrain_assets.automation.sensor_faults import SensorFaults
 from retrain_assets.components.retrain import definitions_of
-from retrain_assets.contract import Contract
+from retrain_assets.contract import Contract, RetrainError
 from retrain_assets.home import Home
 
 
@@ -49,8 +50,11 @@ class Engine:
         """Evaluate one sensor once and execute what it asks for; the run keys it asked for.
 
         A run key that was executed before is not executed again, as in the daemon.
+
+        Raises:
+            RetrainError: the sensor failed for the model; the daemon would tell it and go on.
         """
-        definition = self._repository.get_sensor_def(f"{self.road.model}_{sensor}")
+        definition = self._repository.get_sensor_def(f"retrain_{sensor}")
         context = dg.build_sensor_context(
             instance=self.instance,
             repository_def=self._repository,
@@ -62,6 +66,8 @@ class Engine:
             self._cursors[sensor] = answered.cursor
         for event in answered.asset_events if isinstance(answered, dg.SensorResult) else ():
             self.instance.report_runless_asset_event(event)
+        for fault in SensorFaults(self.home).standing():
+            raise RetrainError(fault.line, where=f"the {fault.sensor} sensor of {fault.model}")
         requests, partitions = _asked_for(answered)
         for addition in partitions:
             self.instance.add_dynamic_partitions(addition.partitions_def_name, list(addition.partition_keys))

@@ -156,7 +156,7 @@ def _listening(terms: Contract) -> list[str]:
     variables = [one[2:-1] for one in terms.notify.services() if one.startswith("${")]
     unset = f" Are {', '.join(variables)} set there?" if variables else ""
     lines = [
-        f"The sensor `{terms.model}_upkeep_sensor` tells, once a minute. Does Dagster's daemon run, and the code location "
+        f"The sensor `retrain_upkeep_sensor` tells, once a minute. Does Dagster's daemon run, and the code location "
         f"load?{unset} What nobody took after five hours of trying is an observation of the asset `{terms.model}/toggle_debt`. "
         "The sensor's last tick says what went wrong, without what is secret in a URL.",
         "",

@@ -30,17 +30,12 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         yield found
 
 
-def ticked(watch: Watch, make: Any, *terms: Any) -> list[dg.RunRequest] | str:
+def ticked(watch: Watch, make: Any) -> list[dg.RunRequest] | str:
     """What a sensor asks for, or why it asks for nothing."""
     platform = WorldPlatform(root=str(watch.world.root))
-    answer = make(Road(watch.contract), *terms)(
-        dg.build_sensor_context(instance=watch.instance, resources={"platform": platform})
-    )
-    if isinstance(answer, dg.SensorResult):
-        return list(answer.run_requests or []) or str(answer.skip_reason and answer.skip_reason.skip_message)
-    if isinstance(answer, dg.SkipReason):
-        return str(answer.skip_message)
-    return answer if isinstance(answer, list) else [answer]
+    answer = make([Road(watch.contract)])(dg.build_sensor_context(instance=watch.instance, resources={"platform": platform}))
+    assert isinstance(answer, dg.SensorResult)
+    return list(answer.run_requests or []) or str(answer.skip_reason and answer.skip_reason.skip_message)
 
 
 def asked_for(watch: Watch) -> list[str | None]:
@@ -103,9 +98,7 @@ def test_a_declared_freeze_holds_back_the_schedule_and_drift_as_one_of_the_contr
     report = DriftReport(start=now - timedelta(days=14), end=now, rows=500, metrics={"calibration_bias": 0.2})
     metadata = {"report": dg.MetadataValue.json(report.to_json()), "champion": "1"}
     watch.instance.report_runless_asset_event(dg.AssetMaterialization(road.key("drift_report"), metadata=metadata))
-    rule = watch.contract.cadence.on_drift
-    assert rule is not None
-    held = ticked(watch, drift_sensor, rule)
+    held = ticked(watch, drift_sensor)
     assert isinstance(held, str)
     assert "data centre moves" in held
 

@@ -47,7 +47,7 @@ class Watch:
 
     def tick(self, *, stored: bool = True) -> dg.SensorResult:
         """One tick; a process that dies before Dagster has ``stored`` the cursor makes it with the old one again."""
-        definition = upkeep_sensor(Road(self.contract))
+        definition = upkeep_sensor([Road(self.contract)])
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, resources={"platform": WorldPlatform(root=str(self.world.root))}
         )

@@ -169,7 +169,7 @@ class TestOverrides:
         second = run(*self.COMMAND, "--as", PAUL, "--reason", "the north is closed").stdout
         assert f"OVERRIDDEN: offline.slices_hold by {RUTH.name} and {PAUL}" in second
         assert "It was: fail: slice north is worse by 0.04; 0.02 is allowed" in second
-        assert f"next: {MODEL}_canary_sensor arms it at its next tick, or now: retrain toggle arm {MODEL} {SECOND}" in second
+        assert f"next: retrain_canary_sensor arms it at its next tick, or now: retrain toggle arm {MODEL} {SECOND}" in second
         shown = run("status").stdout
         assert f"OVERRIDDEN: offline.slices_hold of {SECOND} by {RUTH.name} and {PAUL}" in shown
         assert "fail, OVERRIDDEN" in shown

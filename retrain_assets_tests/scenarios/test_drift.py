@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from retrain_assets.automation import automation_definitions
+from retrain_assets.automation.drift_sensor import drift_sensor
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.serving import ExposureLog, Scorer
@@ -51,8 +51,7 @@ class Weeks:
     def __init__(self, story: Story) -> None:
         self.story = story
         self.landed: list[pl.DataFrame] = [accounts(days=90).filter(pl.col("seen_at") < story.clock.now())]
-        definitions = automation_definitions(story.contract)
-        self.sensor = next(one for one in definitions.sensors or () if one.name == f"{MODEL}_drift_sensor")
+        self.sensor = drift_sensor([story.engine.road])
 
     def report(self, change: Change, number: int = 600) -> None:
         """Some days of traffic, and the report on them."""
