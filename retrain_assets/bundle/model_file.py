@@ -1,23 +1,27 @@
 """The fitted model as a file and back, never a pickle: LightGBM and XGBoost in their own formats, scikit-learn estimators as
-skops, Spark ML models as their coefficients or trees."""
+skops, Spark ML models as their coefficients or trees, a team's own classes with the digest of their source."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from retrain_assets.bundle.skops_file import read_skops, skops_bytes
+from retrain_assets.bundle.encoding import Encoding
+from retrain_assets.bundle.own_file import OWN_FILE, estimator_file, read_own
+from retrain_assets.bundle.skops_file import SKOPS_FILE, read_skops
 from retrain_assets.bundle.spark_file import SPARK_FILE, read_spark
+from retrain_assets.bundle.table_file import TABLE_FILE, TablePredictor
 from retrain_assets.bundle.xgboost_file import XGBOOST_FILE, read_xgboost
 from retrain_assets.contract import CustodyError
 
 Floats = npt.NDArray[np.float64]
 
-LIGHTGBM_FILE, SKOPS_FILE = "model.txt", "model.skops"
-MODEL_FILES = (LIGHTGBM_FILE, SKOPS_FILE, XGBOOST_FILE, SPARK_FILE)
+LIGHTGBM_FILE = "model.txt"
+MODEL_FILES = (LIGHTGBM_FILE, SKOPS_FILE, TABLE_FILE, XGBOOST_FILE, SPARK_FILE, OWN_FILE)
 _FEW_ROWS = 500
 
 
@@ -80,11 +84,11 @@ class EstimatorPredictor:
         if self.task == "regression":
             return np.asarray(self.estimator.predict(matrix), dtype=np.float64)
         probabilities = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
-        return probabilities[:, 1] if self.task == "binary_classification" else probabilities
+        return probabilities[:, 1] if self.task == "binary_classification" and probabilities.ndim == 2 else probabilities
 
     def file(self) -> tuple[str, bytes]:
         """See :class:`Predictor`."""
-        return SKOPS_FILE, skops_bytes(self.estimator)
+        return estimator_file(self.estimator)
 
     def importance(self) -> tuple[str, Floats]:
         """See :class:`Predictor`."""
@@ -95,17 +99,26 @@ class EstimatorPredictor:
         return "none", np.zeros(0)
 
 
-def read_model(directory: Path, task: str, threads: int | None = None) -> Predictor:
+def read_model(
+    directory: Path,
+    task: str,
+    threads: int | None = None,
+    *,
+    encoding: Encoding | None = None,
+    packages: Collection[str] = (),
+) -> Predictor:
     """The model of a bundle directory.
 
     Args:
         directory: the bundle's directory.
         task: its task.
         threads: threads a LightGBM or XGBoost model scores with; see :class:`LightGBMPredictor`.
+        encoding: of its features; what a model that reads a table needs.
+        packages: top-level packages whose classes the model may be of besides the libraries'.
 
     Raises:
-        StageError: when it is a model of XGBoost, which is not installed here.
-        CustodyError: when there is no model file or it is not one this product wrote.
+        StageError: when it is a model of XGBoost, which is not installed here, or of a class that cannot be imported here.
+        CustodyError: when there is no model file, it is not one this product wrote, or its classes are not the code that is here.
     """
     if (path := directory / LIGHTGBM_FILE).exists():
         import lightgbm
@@ -116,6 +129,10 @@ def read_model(directory: Path, task: str, threads: int | None = None) -> Predic
             raise CustodyError(f"is not a LightGBM model ({error})", where=str(path)) from error
     if (path := directory / SKOPS_FILE).exists():
         return EstimatorPredictor(read_skops(path.read_bytes(), str(path)), task)
+    if (path := directory / TABLE_FILE).exists() and encoding is not None:
+        return TablePredictor(read_skops(path.read_bytes(), str(path)), task, encoding)
+    if (path := directory / OWN_FILE).exists():
+        return EstimatorPredictor(read_own(path.read_bytes(), str(path), packages), task)
     if (path := directory / XGBOOST_FILE).exists():
         return read_xgboost(path.read_bytes(), str(path), threads)
     if (path := directory / SPARK_FILE).exists():

@@ -1,7 +1,8 @@
-"""``python -m retrain_assets.bundle.probe BUNDLE DIGEST FEATURES ANSWER``: a bundle in a process that did not train it.
+"""``python -m retrain_assets.bundle.probe BUNDLE DIGEST FEATURES ANSWER [CODE…]``: a bundle in a process that did not train it.
 
 Reads the bundle by its directory and digest, scores the feature rows of a Parquet file and writes to the directory ANSWER the
-scores (``scores.npy``) and the features the bundle asks for (``features.json``). Exits 2 with one line when it is refused.
+scores (``scores.npy``) and the features the bundle asks for (``features.json``). A model's own classes are also looked for in the
+folders CODE. Exits 2 with one line when it is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _LIGHTGBM_GOES_WITHOUT = ("sklearn", "pandas", "pyarrow", "dask", "matplotlib", 
 def main(arguments: list[str]) -> int:
     """Score and answer; gives the exit code."""
     directory, digest, rows, answer = Path(arguments[0]), arguments[1], Path(arguments[2]), Path(arguments[3])
+    sys.path += arguments[4:]
     if (directory / LIGHTGBM_FILE).exists():
         sys.modules.update(dict.fromkeys(_LIGHTGBM_GOES_WITHOUT))  # type: ignore[arg-type]
     try:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Collection
 from typing import Any
 
 from retrain_assets.contract import CustodyError, StageError
+
+SKOPS_FILE = "model.skops"
 
 TRUSTED_TYPES = (
     "numpy.dtype",
@@ -25,53 +28,70 @@ TRUSTED_TYPES = (
 
 
 def skops_bytes(estimator: Any) -> bytes:
-    """The estimator as a skops archive.
-
-    skops numbers its nodes by memory address and stamps the time; both are replaced (addresses by order of appearance,
-    the time by 1980-01-01), so that two equal estimators give equal bytes.
+    """The estimator as a skops archive whose bytes depend on the estimator alone.
 
     Raises:
         StageError: when the estimator holds a type that is not on the list.
     """
-    import skops.io
-
-    name = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-    try:
-        archive = skops.io.dumps(estimator)
-        unknown = sorted(set(skops.io.get_untrusted_types(data=archive)) - set(TRUSTED_TYPES))
-    except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
-        raise _not_representable(name, str(error)) from error
+    archive, unknown = dumped(estimator)
     if unknown:
-        raise _not_representable(name, f"it holds {', '.join(unknown)}")
-    return _canonical(archive)
+        raise not_representable(estimator, f"it holds {', '.join(unknown)}")
+    return canonical(archive)
 
 
-def read_skops(data: bytes, where: str) -> Any:
-    """The estimator of a skops archive.
+def dumped(estimator: Any) -> tuple[bytes, list[str]]:
+    """The archive as skops writes it, and the types in it that are not on the list.
 
     Raises:
-        CustodyError: when the archive asks for a type that is not on the list, or is no archive.
+        StageError: when it cannot be written as skops at all.
+    """
+    import skops.io
+
+    try:
+        archive = skops.io.dumps(estimator)
+        return archive, sorted(set(skops.io.get_untrusted_types(data=archive)) - set(TRUSTED_TYPES))
+    except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+        raise not_representable(estimator, str(error)) from error
+
+
+def read_skops(data: bytes, where: str, allowed: Collection[str] = ()) -> Any:
+    """The estimator of a skops archive.
+
+    Args:
+        data: the archive.
+        where: the file, for messages.
+        allowed: types it may hold besides those of the list.
+
+    Raises:
+        CustodyError: when the archive asks for another type, or is no archive.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+        return skops.io.loads(data, trusted=[*TRUSTED_TYPES, *allowed])
     except UntrustedTypesFoundException as error:
         raise CustodyError(str(error), where=where, remedy="the file is not one this product wrote; do not load it") from error
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise CustodyError(f"is not a readable skops file ({error})", where=where) from error
 
 
-def _not_representable(name: str, why: str) -> StageError:
+def not_representable(estimator: Any, why: str) -> StageError:
+    """The error of an estimator that is no plain data."""
     return StageError(
         f"cannot be stored without pickle: {why}",
-        where=f"estimator {name}",
-        remedy="use LightGBM or a scikit-learn estimator made of plain arrays (models are never pickled)",
+        where=f"estimator {type(estimator).__module__}.{type(estimator).__qualname__}",
+        remedy="use LightGBM, XGBoost, a scikit-learn estimator made of plain arrays, or a class with to_bytes and from_bytes "
+        "(models are never pickled)",
     )
 
 
-def _canonical(archive: bytes) -> bytes:
+def canonical(archive: bytes) -> bytes:
+    """A skops archive whose bytes depend on the estimator alone.
+
+    skops numbers its nodes by memory address and stamps the time; both are replaced: addresses by order of appearance, the time
+    by 1980-01-01.
+    """
     source = zipfile.ZipFile(io.BytesIO(archive))
     schema = json.loads(source.read("schema.json"))
     numbers: dict[int, int] = {}

@@ -152,7 +152,9 @@ def load_bundle(directory: Path, expected_digest: str | None = None, *, threads:
     manifest = verify_bundle(directory, expected_digest)
     encoding = Encoding.from_json(manifest.feature_names, manifest.feature_dtypes, _json(directory / CATEGORIES))
     calibration = Calibration.from_json(_json(directory / CALIBRATION))
-    return Bundle(manifest, encoding, read_model(directory, manifest.task, threads), calibration, directory)
+    packages = {path.partition(".")[0] for path in (manifest.estimator, manifest.feature_function)}
+    predictor = read_model(directory, manifest.task, threads, encoding=encoding, packages=packages)
+    return Bundle(manifest, encoding, predictor, calibration, directory)
 
 
 def verify_bundle(directory: Path, expected_digest: str | None = None) -> Manifest:

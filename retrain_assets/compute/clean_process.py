@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,19 +37,21 @@ class CleanAnswer:
     error: str | None = None
 
 
-def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float = TIMEOUT_S) -> CleanAnswer:
+def in_clean_process(
+    bundle: Path, digest: str, rows: Path, *, code: Sequence[Path] = (), timeout_s: float = TIMEOUT_S
+) -> CleanAnswer:
     """Load a bundle in a process of its own and score the feature rows of a Parquet file with it.
 
     The process is this Python without any of this process's state: no ``PYTHONPATH``, no ``PYTHON*`` variable, no ``sys.path``
     but that of the installed packages, an empty temporary directory as working directory. So what is importable there is what is
-    installed, this product among it, and that is where serving finds its code too. The team's own module is neither given to
-    it nor needed: a bundle holds LightGBM's text or trusted types of scikit-learn and numpy, never a class of the team, and the
-    feature rows come ready from the snapshot. A model that needs the team's code to be read is refused when it is saved.
+    installed, this product among it, and that is where serving finds its code too. The team's own code is given to it only for a
+    model of the team's own classes, which cannot be read without; the feature rows come ready from the snapshot.
 
     Args:
         bundle: directory of the bundle.
         digest: digest of its manifest.
         rows: Parquet file with the feature columns.
+        code: folders that the model's own classes are imported from.
         timeout_s: seconds after which the process is ended.
 
     Returns:
@@ -57,7 +59,7 @@ def in_clean_process(bundle: Path, digest: str, rows: Path, *, timeout_s: float 
     """
     with tempfile.TemporaryDirectory(prefix="retrain-clean-") as answer:
         command = [sys.executable, "-E", "-P", "-W", "ignore", *PROBE_ARGUMENTS]
-        arguments = [str(bundle.resolve()), digest, str(rows.resolve()), answer]
+        arguments = [str(bundle.resolve()), digest, str(rows.resolve()), answer, *(str(folder) for folder in code)]
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | ONE_THREAD
         try:
             done = subprocess.run(

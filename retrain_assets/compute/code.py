@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import retrain_assets
+from retrain_assets.bundle import Manifest
+from retrain_assets.bundle.own_code import file_digest
+from retrain_assets.bundle.own_file import OWN_FILE
 from retrain_assets.contract import StageError, digest_of, sha256_hex
 
 LOCK_FILES = (
@@ -54,12 +57,11 @@ def source_digest(path: str, what: str) -> str:
     """
     target = import_path(path, what)
     try:
-        text = Path(inspect.getfile(target)).read_bytes()
+        return file_digest(path, target)
     except (TypeError, OSError) as error:
         raise StageError(
             f"{path} has no source file", where=what, remedy="define it in a module; its source text is part of the record"
         ) from error
-    return digest_of({"path": path, "sha256": sha256_hex(text)})
 
 
 @lru_cache(maxsize=1)
@@ -122,6 +124,18 @@ def code_facts(path: str) -> dict[str, Any]:
     """Where the code of an import path is from: ``commit`` as :func:`commit_of`, ``checkout`` as :func:`checkout_of`, ``lock`` as
     :func:`lock_of`. A job that has the code without its checkout is told by the request."""
     return {"commit": commit_of(path), "checkout": checkout_of(path), "lock": lock_of(path)}
+
+
+def code_folders(manifest: Manifest) -> list[Path]:
+    """The folders that a bundle's own classes are imported from; none for a model of a library."""
+    if OWN_FILE not in manifest.files:
+        return []
+    found = []
+    for path in dict.fromkeys((manifest.estimator, manifest.feature_function)):
+        package = importlib.import_module(path.partition(".")[0])
+        places = [Path(place).parent for place in getattr(package, "__path__", ())] or [_folder_of(path)]
+        found += [place.resolve() for place in places if place.resolve() not in found]
+    return found
 
 
 def _folder_of(path: str) -> Path:

@@ -215,7 +215,7 @@ def _repeatable(trainer: Trainer) -> dict[str, Any]:
             fixed["n_jobs"] = FIXED_THREADS
     else:
         accepted = inspect.signature(import_path(trainer.estimator, "trainer.estimator")).parameters
-        seed = "seed" if is_fitted_by_spark(trainer) else "random_state"
+        seed = "random_state" if "random_state" in accepted and not is_fitted_by_spark(trainer) else "seed"
         fixed = {seed: trainer.seed} if seed in accepted else {}
     return {name: value for name, value in fixed.items() if name not in trainer.params}
 

@@ -5,30 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import narwhals
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.bundle import Predictor
+from retrain_assets.bundle import Predictor, load_bundle
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.compute.baselines import constant_scores, loss_of
 from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process, in_one_file
-from retrain_assets.compute.code import checkout_of
+from retrain_assets.compute.code import checkout_of, code_folders
 from retrain_assets.compute.estimator import fits_at_once, is_fitted_by_spark, needs_spark, room_beside_a_fit
 from retrain_assets.compute.fitting import Labels, quiet_fits, raw_scores, read_labels
+from retrain_assets.compute.own_code import own_verdicts
 from retrain_assets.compute.peak_memory import peak_memory
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.side_by_side import Timed, side_by_side, timed, usable_cores
 from retrain_assets.compute.stages.candidate import Candidate, LearningRows, TrainingRows, store_candidate
 from retrain_assets.compute.stages.reference import holdout_metrics
 from retrain_assets.compute.stages.source import bounds
-from retrain_assets.contract import Contract, Gate, finite, sha256_hex
+from retrain_assets.contract import Contract, Gate, Verdict, finite, sha256_hex
 from retrain_assets.gates import TrainingEvidence, training_gate
+from retrain_assets.gates.own import TrainedCandidate
 from retrain_assets.gates.training import recorded
 
 Floats = npt.NDArray[np.float64]
@@ -72,7 +76,8 @@ def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdo
         def complete() -> tuple[Candidate, float, Future[Timed[CleanAnswer]] | Callable[[], CleanAnswer]]:
             calibration = timed(partial(rows.fit_calibration, contract))
             made = store_candidate(request, contract, rows, first.value, calibration.value)
-            trial = partial(in_clean_process, made.directory, made.manifest.digest, holdout)
+            code = code_folders(made.manifest)
+            trial = partial(in_clean_process, made.directory, made.manifest.digest, holdout, code=code)
             return made, calibration.seconds, background.submit(timed, trial) if room_beside_a_fit(contract.trainer) else trial
 
         tasks: list[Callable[[], Any]] = [complete, fit]
@@ -112,8 +117,28 @@ def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdo
         "manifest": candidate.manifest.to_json(),
         "feature_importance": candidate.importance,
     }
-    verdicts = training_gate(evidence, contract=contract)
+    verdicts = [*training_gate(evidence, contract=contract), *_own_verdicts(request, contract, rows, candidate, evidence)]
     return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
+
+
+def _own_verdicts(
+    request: StageRequest, contract: Contract, rows: LearningRows, candidate: Candidate, evidence: TrainingEvidence
+) -> list[Verdict]:
+    """The team's own checks of gate training, on the bundle as it was stored."""
+
+    def given() -> TrainedCandidate:
+        return TrainedCandidate(
+            gate=Gate.TRAINING,
+            check="",
+            contract=contract,
+            retrain=request.retrain,
+            names=request.unit_names,
+            bundle=load_bundle(candidate.directory),
+            holdout=narwhals.from_native(rows.holdout, eager_only=True),
+            record=replace(evidence, duration_s=None, memory_mb=None, memory_of=None),
+        )
+
+    return own_verdicts(contract, Gate.TRAINING, given, lambda: rows.holdout)
 
 
 def _cost(contract: Contract, seconds: float) -> dict[str, Any] | None:
