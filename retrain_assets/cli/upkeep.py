@@ -68,8 +68,13 @@ def runbook(model: str, as_json: bool) -> None:
 
 
 @click.command()
-def demo() -> None:
-    """Replay the flights of 2013, print the retrains."""
+@click.argument("model", default="flight_delay")
+def demo(model: str) -> None:
+    """Replay the flights of 2013, print the retrains.
+
+    MODEL is one of the shipped examples: flight_delay (binary), air_time (regression), arrival_band (several classes), each in a
+    home of its own.
+    """
     from retrain_assets.replay.demo import run_demo
 
-    run_demo(Home.from_environment())
+    run_demo(Home.from_environment(), model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -42,12 +42,14 @@ class Pause:
         what: what a person has to do; None: the history is at its end.
         act: ``bootstrap`` or ``approve``, as the command of that name; empty where something else is to be done.
         retrain: the retrain it is about.
+        runs: Dagster runs of this call.
     """
 
     day: date
     what: str | None = None
     act: str = ""
     retrain: str = ""
+    runs: int = 0
 
 
 Person = Callable[[Replay, Pause], bool]
@@ -132,8 +134,8 @@ class _Course:
                 progress = Progress(morning + DAY, told)
             progress.write(self.replay.home, self.replay.contract.model)
             if pause is not None:
-                return pause
-        return Pause(progress.day)
+                return replace(pause, runs=self.replay.engine.runs)
+        return Pause(progress.day, runs=self.replay.engine.runs)
 
     def _morning(self, day: date, told: int) -> tuple[Pause | None, int]:
         """Sensors and people of one morning; what it waits for, and the last event that was told."""

@@ -47,6 +47,7 @@ class Replay:
     land: Callable[[pl.DataFrame, date], object] | None = None
     clock: ReplayClock = field(init=False)
     _bundles: dict[VersionRef, Bundle] = field(default_factory=dict, init=False)
+    _scheduled: date | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Put the home on data time."""
@@ -68,14 +69,15 @@ class Replay:
         self._settle(settled)
 
     def watch(self, day: date) -> None:
-        """One morning of the sensors, in the order a daemon would come to them; drift reports and retrains on their cron day."""
-        now = datetime.combine(day, MORNING)
+        """The sensors, in the order a daemon would come to them; on the first call of a day what its schedules ask for, too."""
+        now, scheduled = datetime.combine(day, MORNING), self._scheduled != day
+        self._scheduled = day
         for sensor in ("upkeep_sensor", "decision_sensor", "canary_sensor", "decision_sensor"):
             self.engine.tick(sensor)
-        if self.contract.cadence.on_drift is not None and self.engine.is_due("drift_schedule", now, DAY):
+        if scheduled and self.contract.cadence.on_drift is not None and self.engine.is_due("drift_schedule", now, DAY):
             self.engine.run(self.engine.road.drift_job)
             self.engine.tick("drift_sensor")
-        if self.contract.cadence.cron is not None and self.engine.is_due("cadence_schedule", now, DAY):
+        if scheduled and self.contract.cadence.cron is not None and self.engine.is_due("cadence_schedule", now, DAY):
             self.engine.tick_schedule("cadence_schedule")
         self.engine.tick("decision_sensor")
 

@@ -9,12 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from retrain_assets.contract import Gate
 from retrain_assets.home import Home
 from retrain_assets.ledger import EventKind, EvidenceStore, Ledger
-from retrain_assets.release import Ending, ModelState, RetrainState, ToggleState, fold
-
-MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "no_data": "∅", "error": "!"}
+from retrain_assets.release import ModelState, RetrainState, ToggleState, fold
+from retrain_assets.reports.retrain_line import LEGEND, line_of
 
 
 def print_table(home: Home, model: str, console: Console) -> None:
@@ -34,11 +32,11 @@ def print_table(home: Home, model: str, console: Console) -> None:
     for name in ("retrain", "trigger", "gates", "stage", f"change of {_success(state)}", "decision", "approved by"):
         table.add_column(name, overflow="fold")
     for key, retrain in state.retrains.items():
-        toggle = state.toggle_of(key)
+        toggle, line = state.toggle_of(key), line_of(state, retrain)
         table.add_row(
             key,
-            _trigger(retrain),
-            _gates(retrain),
+            line.set_off_by,
+            line.marks,
             _stage(toggle),
             _lift(evidence, toggle),
             _decision(retrain, toggle),
@@ -46,7 +44,7 @@ def print_table(home: Home, model: str, console: Console) -> None:
         )
     console.print(table)
     console.print("[dim]gates: data, training, offline, canary, promotion[/dim]")
-    console.print("[dim]✓ pass  ✗ fail  ? inconclusive  ∅ no data  ! error  · not reached[/dim]")
+    console.print(f"[dim]{LEGEND}[/dim]")
     console.print("\n[bold]Evidence packs[/bold]")
     for key in state.retrains:
         console.print(f"  {home.reports_dir(model) / key}.html", soft_wrap=True, highlight=False)
@@ -55,13 +53,6 @@ def print_table(home: Home, model: str, console: Console) -> None:
         console.print(
             f"\nchampion: version {state.champion.version} of retrain {reign.retrain}, since {reign.since:%Y-%m-%d} ({reign.how})"
         )
-
-
-def _trigger(retrain: RetrainState) -> str:
-    trigger = retrain.trigger
-    if trigger["kind"] == "drift":
-        return f"drift: {trigger['metric']} {trigger['value']:.3f} > {trigger['threshold']:g}"
-    return _person(retrain.launched_by.partition(":")[2])
 
 
 def _person(principal: str) -> str:
@@ -73,19 +64,6 @@ def _success(state: ModelState) -> str:
     """The first success measure, as the newest toggle's contract names it."""
     toggles = list(state.toggles.values())
     return next(iter(toggles[-1].contract["experiment"]["success"])) if toggles else "success measure"
-
-
-def _gates(retrain: RetrainState) -> str:
-    def mark(gate: Gate) -> str:
-        record = retrain.verdicts.get(gate)
-        return MARKS[record.outcome.value] if record is not None else "·"
-
-    promotion = "·"
-    if retrain.ended is Ending.PROMOTED:
-        promotion = "✓"
-    elif retrain.verdicts.get(Gate.CANARY) is not None and retrain.decision is not None:
-        promotion = "✗"
-    return " ".join([*(mark(gate) for gate in (Gate.DATA, Gate.TRAINING, Gate.OFFLINE, Gate.CANARY)), promotion])
 
 
 def _stage(toggle: ToggleState | None) -> str:

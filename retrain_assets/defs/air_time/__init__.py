@@ -1,0 +1,1 @@
+"""Flights from JFK: how many minutes they will be in the air."""

@@ -1,0 +1,1 @@
+"""Flights from LaGuardia: the band they will arrive in."""
