@@ -23,7 +23,7 @@ __all__ = ["LAUNCHED_BY_TAG", "PLATFORM", "TRIGGER_TAG", "Platform", "Road", "cu
 
 
 def road_definitions(road: Road) -> dg.Definitions:
-    """Assets, gate checks and jobs of one model."""
+    """Assets and gate checks of one model."""
     return dg.Definitions(
         assets=[
             *external_assets(road),
@@ -40,5 +40,4 @@ def road_definitions(road: Road) -> dg.Definitions:
             toggle_debt_asset(road),
         ],
         asset_checks=[*gate_checks(road), planning_check(road)],
-        jobs=list(road.jobs.values()),
     )

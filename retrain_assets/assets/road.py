@@ -12,6 +12,8 @@ import dagster as dg
 
 from retrain_assets import __version__
 from retrain_assets.contract import Contract, Gate, RetrainError
+from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT
+from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -126,7 +128,7 @@ class Road:
 
     @cached_property
     def jobs(self) -> Mapping[str, UnresolvedAssetJobDefinition]:
-        """The model's jobs by name; made once, as Dagster takes what sensors and the code location name for the same job."""
+        """The model's jobs by name; made once, as the same objects stand in the code location and in its sensors."""
         retrain = ("dataset", "feature_snapshot", "candidate_model", "evaluation_report")
         assets = {
             self.retrain_job: retrain,
@@ -140,7 +142,7 @@ class Road:
                 name,
                 selection=dg.AssetSelection.assets(*(self.key(asset) for asset in made)),
                 executor_def=dg.in_process_executor,
-                tags={"retrain/model": self.model, "dagster/retry_on_asset_or_op_failure": "false"},
+                tags={**_environment_tag(), "retrain/model": self.model, "dagster/retry_on_asset_or_op_failure": "false"},
             )
             for name, made in assets.items()
         }
@@ -152,7 +154,7 @@ class Road:
     @property
     def tags(self) -> dict[str, str]:
         """Tags of every asset of the model."""
-        return {"retrain/model": self.model, "retrain/task": self.contract.task}
+        return {**_environment_tag(), "retrain/model": self.model, "retrain/task": self.contract.task}
 
     @property
     def code_version(self) -> str:
@@ -194,6 +196,12 @@ class Road:
 
 def _stages_of(asset: str) -> list[str]:
     return [stage for stage, made in STAGE_ASSETS.items() if made == asset]
+
+
+def _environment_tag() -> dict[str, str]:
+    """The environment as a tag; none where none is named."""
+    here = Home.from_environment().environment
+    return {} if here == DEFAULT_ENVIRONMENT else {"retrain/environment": here}
 
 
 def cutoff_of(retrain: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What serves all models of a code location: one sensor of a kind. The model whose name comes first gives it in a project."""
+"""What serves all models of a code location: one sensor of a kind, with the jobs they launch. The first model by name gives it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
+from retrain_assets.assets.release_board import release_board_asset
 from retrain_assets.automation import sensors_of
 from retrain_assets.contract import ContractError
 
@@ -17,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def fleet_definitions(roads: Sequence[Road], platform: Platform) -> dg.Definitions:
-    """The sensors of some models, and the resource that everything of them works with.
+    """The sensors of some models, the board of all, and the resource that everything of them works with.
+
+    A sensor takes several jobs as objects, and of what a folder gives Dagster makes copies that name it; so jobs come from here.
 
     Args:
         roads: the models, sorted by name.
         platform: the resource.
     """
-    return dg.Definitions(sensors=sensors_of(roads), resources={"platform": platform})
+    return dg.Definitions(
+        assets=[release_board_asset(roads)],
+        jobs=[job for road in roads for job in road.jobs.values()],
+        sensors=sensors_of(roads),
+        resources={"platform": platform},
+    )
 
 
 def fleet_of(component: RetrainComponent, context: dg.ComponentLoadContext) -> list[Road] | None:

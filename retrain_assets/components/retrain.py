@@ -10,16 +10,26 @@ from pydantic import BaseModel
 from retrain_assets.assets import PLATFORM, Platform, Road, road_definitions
 from retrain_assets.automation import schedules_of
 from retrain_assets.components.fleet import by_model, fleet_definitions, fleet_of
+from retrain_assets.components.scaffolding import RetrainScaffolder
 from retrain_assets.contract import Contract, ContractError
 from retrain_assets.contract.paths import in_module, missing_code, place_of
 from retrain_assets.home import Home
 
 
+@dg.scaffold_with(RetrainScaffolder)
 @dataclass
 class RetrainComponent(dg.Component, dg.Resolvable):
     """A model whose every retrain is a release: gated, ramped behind a toggle, approved and recorded.
 
-    The attributes are the release contract; see :class:`retrain_assets.contract.Contract`.
+    The attributes are the model's release contract: where its rows are, what is trained, what a retrain must show offline and on
+    live traffic before it serves, and who approves it.
+
+    The scaffold looks at a Parquet or Delta source and writes a contract with comments, a feature function and a schema that run
+    at once. Give --source and --label; what it cannot tell from the source (--unit, --event-time, --task, --label-delay), it asks
+    for. --owner and --approver name people, --approver-key the approver's public SSH key, --purpose says what the model is for,
+    --model names it if the folder does not.
+
+    Example: dg scaffold defs retrain_assets.components.RetrainComponent churn --source data/churn.parquet --label churned
     """
 
     contract: Contract
@@ -61,7 +71,7 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         return Road(self.contract)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets, checks, jobs and schedules of the model; of the first model of a project also what serves all."""
+        """Assets, checks and schedules of the model; of the first model of a project also jobs and sensors of all."""
         own, roads = model_definitions(self.road), fleet_of(self, context)
         return own if roads is None else dg.Definitions.merge(own, fleet_definitions(roads, PLATFORM))
 
@@ -77,5 +87,5 @@ def definitions_of(*contracts: Contract, platform: Platform = PLATFORM) -> dg.De
 
 
 def model_definitions(road: Road) -> dg.Definitions:
-    """Assets, checks, jobs and schedules of one model; without what serves all models of a code location."""
+    """Assets, checks and schedules of one model; without what serves all models of a code location."""
     return dg.Definitions.merge(road_definitions(road), dg.Definitions(schedules=schedules_of(road)))
