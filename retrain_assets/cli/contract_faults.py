@@ -42,7 +42,8 @@ def explain(error: ValidationError, node: yaml.Node, file: str) -> ContractError
     others = ", ".join(f"{_field(other)} (line {number})" for number, other in faults[1:])
     what, remedy = _words(fault)
     field = _field(fault)
-    own = field.rpartition(".")[2]
+    own, within = field.rpartition(".")[2], ".".join(str(part) for part in in_contract(fault["loc"]))
+    what = field.removesuffix(within) + what if what.startswith(f"{within} ") else what
     what = what if what.startswith(f"{field} ") else f"{field}: {what.removeprefix(f'{field}: ').removeprefix(f'{own}: ')}"
     return ContractError(what, where=f"{file}:{line}", remedy=remedy + (f"; further faults: {others}" if others else ""))
 

@@ -9,6 +9,7 @@ import click
 from retrain_assets.cli.options import json_option, optional_model_argument
 from retrain_assets.cli.show import at_stage, moment, say, say_json, say_table, short
 from retrain_assets.contract import CustodyError
+from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT, PRODUCTION
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def status(model: str | None, as_json: bool) -> None:
         say_json(document)
         return
     say(f"home: {home.root}")
+    if home.environment != DEFAULT_ENVIRONMENT:
+        say(f"environment: {home.environment}{'' if home.environment == PRODUCTION else ', NOT PRODUCTION'}")
     if document["replay_clock"]:
         say(f"replay clock: {moment(document['now'])}")
     if not recorded["models"]:
@@ -47,6 +50,7 @@ def status(model: str | None, as_json: bool) -> None:
 def _place(home: Home) -> dict[str, Any]:
     return {
         "home": str(home.root),
+        "environment": home.environment,
         "now": home.clock.now().isoformat(),
         "replay_clock": home.replay_clock_path.exists(),
     }

@@ -11,6 +11,9 @@ from pydantic_core import InitErrorDetails
 DEFAULT_ENVIRONMENT = "default"
 """The name where no environment is set: the contract as it is written."""
 
+PRODUCTION = "production"
+"""The environment that customers meet; what people read says of every other that it is not this one."""
+
 SAME_EVERYWHERE = ("model", "task", "purpose", "features", "trainer", "decision", "rehearsal", "environments")
 """Parts that say what the model is. What one environment showed is no evidence for another that fits or decides differently."""
 

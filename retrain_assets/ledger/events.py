@@ -57,6 +57,7 @@ class EventKind(StrEnum):
     RECORD_EXPORTED = "record_exported"
     RELEASE_REVIEWED = "release_reviewed"
     RETENTION_APPLIED = "retention_applied"
+    CONTRACT_PROMOTED = "contract_promoted"
 
 
 @dataclass(frozen=True, slots=True)

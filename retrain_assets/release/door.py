@@ -13,6 +13,7 @@ from retrain_assets.home import Clock, Home
 from retrain_assets.ledger import Actor, Event, EvidenceStore, Ledger, ModelMoved
 from retrain_assets.release import anchoring
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.environment import claim_environment, require_environment, require_recorded_environment
 from retrain_assets.release.flag_times import note_written
 from retrain_assets.release.fold import fold
 from retrain_assets.release.platform import PlatformState, fold_platform
@@ -71,6 +72,7 @@ class Door:
         *,
         anchors: bool = True,
     ) -> None:
+        require_environment(home)
         self.home, self.ledger, self.evidence, self.clock = home, ledger, evidence, clock
         self._registry, self._anchors = registry, anchors
         self._states: dict[str, ModelState] = {}
@@ -148,12 +150,14 @@ class Door:
         expect_revision: tuple[str, int] | None = None,
     ) -> tuple[_Answer, list[Event]]:
         """As :meth:`_change`, without projecting. What is recorded about all models counts as about this one."""
+        claim_environment(self.home)
         for _ in range(ATTEMPTS):
             states, platform = self.snapshot()
             state = states.get(model) or ModelState(model)
             if expect_revision is not None:
                 _require_revision(state, *expect_revision)
-            drafts = Drafts(state, actor, self.clock.now(), reason, platform)
+            require_recorded_environment(state, self.home)
+            drafts = Drafts(state, actor, self.clock.now(), reason, platform, self.home.environment)
             answer = plan(drafts)
             if not drafts.events:
                 return answer, []

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from retrain_assets.contract import Refused
+from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT
 from retrain_assets.ledger import Actor, EventDraft, EventKind
+from retrain_assets.release.environment import SAY_WHERE, named
 from retrain_assets.release.platform import PlatformState
 from retrain_assets.release.state import ModelState
 
@@ -23,6 +25,7 @@ class Drafts:
         now: the clock's time.
         reason: why; the default of every event of the action.
         platform: what holds for all models; the action is decided on it as well.
+        environment: where this is; launches, armings and promotions say so.
     """
 
     state: ModelState
@@ -30,6 +33,7 @@ class Drafts:
     now: datetime
     reason: str
     platform: PlatformState
+    environment: str = DEFAULT_ENVIRONMENT
     events: list[EventDraft] = field(default_factory=list)
     _revisions: dict[str, int] = field(default_factory=dict)
 
@@ -80,5 +84,5 @@ class Drafts:
             toggle=toggle,
             revision_before=revisions[0],
             revision_after=revisions[1],
-            payload=payload or {},
+            payload={**(payload or {}), **(named(self.environment) if kind in SAY_WHERE else {})},
         )

@@ -97,8 +97,13 @@ def _retrain_launched(state: ModelState, event: Event) -> ModelState:
         launched_by=str(event.actor),
         launched_at=event.at,
         contract_digest=event.payload["contract_digest"],
+        environment=event.payload.get("environment"),
     )
     return replace(state, retrains={**state.retrains, key: retrain})
+
+
+def _contract_promoted(state: ModelState, event: Event) -> ModelState:
+    return replace(state, promoted_contracts=state.promoted_contracts | {event.payload["contract_digest"]})
 
 
 def _gate_evaluated(state: ModelState, event: Event) -> ModelState:
@@ -386,4 +391,5 @@ _MEANING: Mapping[EventKind, Callable[[ModelState, Event], ModelState]] = {
     EventKind.RECORD_EXPORTED: _nothing,
     EventKind.RELEASE_REVIEWED: _nothing,
     EventKind.RETENTION_APPLIED: _nothing,
+    EventKind.CONTRACT_PROMOTED: _contract_promoted,
 }

@@ -22,6 +22,7 @@ from retrain_assets.release.policy import (
     require_move,
     toggle_brakes,
 )
+from retrain_assets.release.environment import require_promoted
 from retrain_assets.release.state import ToggleState, ToggleStatus, stage_share
 from retrain_assets.release.toggle import Move, next_stage
 
@@ -33,6 +34,7 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
     """The challenger gets its toggle, at 0 per cent. The contract is frozen into it."""
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
     require_arming(drafts.state, retrain, contract, drafts.now, drafts.platform)
+    require_promoted(contract, drafts.state, drafts.environment)
     require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract), now=drafts.now)
     challenger, champion = retrain.candidate, drafts.state.champion
     assert challenger is not None  # require_candidate

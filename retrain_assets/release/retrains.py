@@ -12,6 +12,7 @@ from typing import Any
 from retrain_assets.contract import Contract, Gate, Refused, Verdict, overall
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.environment import require_promoted
 from retrain_assets.release.policy import require_launch
 from retrain_assets.release.state import RetrainState
 
@@ -33,6 +34,7 @@ def next_retrain_key(existing: Iterable[str], cutoff: date) -> str:
 def launch(drafts: Drafts, contract: Contract, key: str | None, trigger: Mapping[str, Any]) -> None:
     """A retrain begins. Without a key the next free one of today is taken; one that exists is refused."""
     require_launch(contract, drafts.now, drafts.platform)
+    require_promoted(contract, drafts.state, drafts.environment)
     existing = drafts.state.retrains
     if key is None:
         key = next_retrain_key(existing, drafts.now.date())

@@ -297,6 +297,7 @@ class RetrainState:
         overrides: what approvers signed about checks that did not pass, not withdrawn; ``overrides`` says what is in force.
         armed_at: when its challenger was armed.
         reopened: the ledger event that opened it again after a gate had stopped it; None when none did.
+        environment: where it was launched; None where none was named.
     """
 
     key: str
@@ -318,6 +319,7 @@ class RetrainState:
     overrides: tuple[SignedOverride, ...] = ()
     armed_at: datetime | None = None
     reopened: int | None = None
+    environment: str | None = None
 
     @property
     def audit(self) -> str | None:
@@ -346,6 +348,7 @@ class ModelState:
         registry_sequence: the last event that changed aliases or tags.
         sequence: the last event about the model.
         statements: digests of every signed statement on record about it; each counts once.
+        promoted_contracts: digests of the contracts that were promoted into this environment.
     """
 
     model: str
@@ -357,6 +360,7 @@ class ModelState:
     registry_sequence: int = 0
     sequence: int = 0
     statements: frozenset[str] = frozenset()
+    promoted_contracts: frozenset[str] = frozenset()
 
     @property
     def active_toggle(self) -> ToggleState | None:
