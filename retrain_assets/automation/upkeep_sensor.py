@@ -12,6 +12,7 @@ import dagster as dg
 from retrain_assets.assets import Platform, Road
 from retrain_assets.assets.toggle_debt import DebtPage
 from retrain_assets.automation.alerts import Alert
+from retrain_assets.automation.board_keeping import keep_board
 from retrain_assets.automation.event_alerts import TOLD, alerts_of
 from retrain_assets.automation.event_words import RELEASE, Background
 from retrain_assets.automation.fleet_sensor import Answer, AssetEvent, SensorKind, Tick, fleet_sensor
@@ -36,8 +37,9 @@ def upkeep_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
     kind = SensorKind(
         name="upkeep",
         description="Rolls back toggles that expired, retires what nobody ends, tells each contract's notify what happened and "
-        "what waits for somebody, each role its own, and keeps the asset toggle_debt.",
+        "what waits for somebody, each role its own, and keeps the assets toggle_debt and release_board.",
         look=upkeep_look,
+        finish=keep_board,
     )
     return fleet_sensor(kind, roads)
 

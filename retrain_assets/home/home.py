@@ -117,6 +117,11 @@ class Home:
         """Directory of a model's evidence packs."""
         return self.root / "reports" / model
 
+    @property
+    def packs_url(self) -> str | None:
+        """Address at which the directory of all evidence packs is served (``RETRAIN_PACKS_URL``); None where none is."""
+        return (os.environ.get("RETRAIN_PACKS_URL") or "").rstrip("/") or None
+
     def exposures_dir(self, model: str) -> Path:
         """Directory of a model's exposure files."""
         return self.root / "traffic" / model / "exposures"
