@@ -1,20 +1,20 @@
-"""The ledger: how it is read, and the one way to write it: under a lock, after a compare-and-set, head and event together.
+"""The ledger: the one way to write it, under a lock, after a compare-and-set, head and event together; and its checkpoints.
 
-Connections and transactions are in ``database``, tables in ``tables``, the check of the whole in ``verification``.
+How it is read is in ``reading``, connections and transactions are in ``database``, tables in ``tables``, the check of the whole
+is in ``verification``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
-from retrain_assets.contract import CustodyError, RetrainError, StaleRevision
+from retrain_assets.contract import RetrainError, StaleRevision
 from retrain_assets.ledger import verification, watermarks
-from retrain_assets.ledger.chain import COLUMNS, GENESIS, BrokenLink, canonical_text, recomputed_hash
+from retrain_assets.ledger.chain import COLUMNS, GENESIS, BrokenLink, recomputed_hash
 from retrain_assets.ledger.checkpoints import (
     Checkpoint,
     Inclusion,
@@ -25,40 +25,26 @@ from retrain_assets.ledger.checkpoints import (
     resumed,
     stored_checkpoint,
 )
-from retrain_assets.ledger.database import Database, execute, lenient_text, stored_rows
+from retrain_assets.ledger.database import Database, execute, lenient_text
 from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Event, EventDraft, EventKind
 from retrain_assets.ledger.merkle import CompactRange, Tree
+from retrain_assets.ledger.reading import LedgerReading
 from retrain_assets.ledger.rows import event_of, linked
 from retrain_assets.ledger.schema import prepare
 from retrain_assets.ledger.signatures import Namespace
 from retrain_assets.ledger.system_key import SystemKey
-from retrain_assets.ledger.tables import CHECKPOINTS, EVENTS, HEAD
+from retrain_assets.ledger.tables import CHECKPOINTS, EVENTS
 
 _LAST_QUERY = f"SELECT {', '.join(COLUMNS)} FROM events ORDER BY sequence DESC LIMIT 1"
 _INSERT = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _MOVE_HEAD = "UPDATE head SET sequence = ?, hash = ? WHERE id = 1"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedText:
-    """An event as it was hashed.
-
-    Args:
-        sequence: its place.
-        text: canonical JSON of the event without its hash.
-        hash: SHA-256 of the text's bytes, as stored.
-    """
-
-    sequence: int
-    text: str
-    hash: str
-
-
 class ModelMoved(StaleRevision):
     """Something else was recorded about the model since the state the caller decided on."""
 
 
-class Ledger:
+class Ledger(LedgerReading):
     """The append-only record in one database.
 
     Args:
@@ -70,8 +56,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        self.url = self._database.url
+        super().__init__(Database(url))
         prepare(self._database)
 
     def append(
@@ -113,46 +98,6 @@ class Ledger:
                 _compare_model(connection, *expect_model)
             return _appended(connection, drafts, sequence, previous)
 
-    def events(
-        self,
-        *,
-        model: str | None = None,
-        retrain: str | None = None,
-        kinds: Iterable[EventKind] | None = None,
-        after: int = 0,
-    ) -> list[Event]:
-        """Events in order, those after a sequence, of one model, retrain or some kinds where given.
-
-        Raises:
-            CustodyError: when a stored row is not an event any more.
-        """
-        query = _narrowed(model, retrain, after)
-        if kinds is not None:
-            query = query.where(EVENTS.c.kind.in_([str(kind) for kind in kinds]))
-        with self._database.transaction() as connection:
-            rows = connection.execute(query).all()
-        return [event_of(tuple(row)) for row in rows]
-
-    def texts(self, *, model: str | None = None, retrain: str | None = None, after: int = 0) -> Iterator[RecordedText]:
-        """Events as they were hashed, in order, read a part at a time: what an outsider hashes again.
-
-        Raises:
-            CustodyError: when a stored row is not an event any more.
-        """
-        with self._database.snapshot() as connection:
-            rows = connection.execution_options(yield_per=500).execute(_narrowed(model, retrain, after))
-            for row in rows:
-                try:
-                    yield RecordedText(row[0], canonical_text(tuple(row)), row[14])
-                except TypeError as error:
-                    raise self._damaged(f"stored event {row[0]} is not an event any more ({error})") from error
-
-    def head(self) -> tuple[int, str]:
-        """Sequence and hash of the last event; ``(0, GENESIS)`` when there is none."""
-        with self._database.transaction() as connection:
-            head = connection.execute(sa.select(HEAD.c.sequence, HEAD.c.hash)).one()
-        return head.sequence, head.hash
-
     def check_end(self) -> None:
         """Look whether head and last event are what was recorded, as every append does first.
 
@@ -165,12 +110,6 @@ class Ledger:
     def close(self) -> None:
         """Close the connections that are kept; the next use opens one again."""
         self._database.close()
-
-    @property
-    def identity(self) -> str:
-        """Hash of the first event: what a statement names so that it counts for this ledger alone; empty before it."""
-        with self._database.transaction() as connection:
-            return str(connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == 1)).scalar_one_or_none() or "")
 
     def verify(self, since: Checkpoint | None = None) -> list[BrokenLink]:
         """Every broken link of the chain, first to last, then what else is not as recorded; empty when it is whole.
@@ -210,7 +149,7 @@ class Ledger:
             query = sa.select(EVENTS.c.hash).where(EVENTS.c.sequence > tree.size).order_by(EVENTS.c.sequence)
             tree.extend(bytes.fromhex(found) for found in connection.execute(query).scalars())
             if tree.size != sequence:
-                raise self._damaged(f"the chain has {tree.size} events, its head is event {sequence}")
+                raise self.damaged(f"the chain has {tree.size} events, its head is event {sequence}")
             identity = connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == 1)).scalar_one()
             unsigned = Checkpoint(identity, sequence, head, tree.root.hex(), at, key.fingerprint)
             checkpoint = replace(unsigned, signature=key.sign(unsigned.statement, Namespace.CHECKPOINT))
@@ -246,19 +185,6 @@ class Ledger:
         with self._database.transaction() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS)).scalar_one()
 
-    def hashes(self, *, until: int | None = None) -> Iterator[str]:
-        """The stored hashes of the events in their order, up to a sequence."""
-        where = "" if until is None else f" WHERE sequence <= {until:d}"
-        with self._database.snapshot() as connection:
-            lenient_text(connection)
-            for (found,) in stored_rows(connection, f"SELECT hash FROM events{where} ORDER BY sequence"):
-                yield found
-
-    def hash_of(self, sequence: int) -> str | None:
-        """The stored hash of one event; None where there is none."""
-        with self._database.transaction() as connection:
-            return connection.execute(sa.select(EVENTS.c.hash).where(EVENTS.c.sequence == sequence)).scalar_one_or_none()
-
     def inclusion(self, sequence: int, checkpoint: Checkpoint) -> Inclusion:
         """Proof that an event is part of what a checkpoint signs; see :meth:`inclusions`."""
         return self.inclusions([sequence], checkpoint)[0]
@@ -272,7 +198,7 @@ class Ledger:
         """
         tree = Tree(bytes.fromhex(found) for found in self.hashes(until=checkpoint.sequence))
         if (tree.size, tree.root.hex()) != (checkpoint.sequence, checkpoint.root):
-            raise self._damaged(f"the stored events do not give the root of checkpoint {checkpoint.sequence}")
+            raise self.damaged(f"the stored events do not give the root of checkpoint {checkpoint.sequence}")
         proofs = []
         for sequence in sequences:
             if not 1 <= sequence <= tree.size:
@@ -301,31 +227,15 @@ class Ledger:
         locked = " FOR UPDATE" if lock and not self._database.is_sqlite else ""
         head = execute(connection, f"SELECT sequence, hash FROM head{locked}").fetchone()
         if head is None:
-            raise self._damaged("the head row is gone")
+            raise self.damaged("the head row is gone")
         sequence, previous = head
         row = execute(connection, _LAST_QUERY).fetchone()
         last = (row[0], row[14]) if row else (0, GENESIS)
         if (sequence, previous) != last:
-            raise self._damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
+            raise self.damaged(f"the head names event {sequence}, the last stored event is {last[0]}")
         if row is not None and recomputed_hash(tuple(row)) != row[14]:
-            raise self._damaged(f"event {sequence}, the last one, is not what its hash stands for")
+            raise self.damaged(f"event {sequence}, the last one, is not what its hash stands for")
         return sequence, previous
-
-    def _damaged(self, what: str) -> CustodyError:
-        return CustodyError(
-            what,
-            where=self.url,
-            remedy="run retrain audit verify and restore the ledger from a backup; nothing is appended to a damaged end",
-        )
-
-
-def _narrowed(model: str | None, retrain: str | None, after: int) -> sa.Select[Any]:
-    query = sa.select(EVENTS).where(EVENTS.c.sequence > after).order_by(EVENTS.c.sequence)
-    if model is not None:
-        query = query.where(EVENTS.c.model == model)
-    if retrain is not None:
-        query = query.where(EVENTS.c.retrain == retrain)
-    return query
 
 
 def _compare_revision(connection: sa.Connection, toggle: str, expected: int) -> None:

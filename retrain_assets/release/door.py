@@ -16,7 +16,8 @@ from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.environment import claim_environment, require_environment, require_recorded_environment
 from retrain_assets.release.flag_times import note_written
 from retrain_assets.release.fold import fold
-from retrain_assets.release.platform import PlatformState, fold_platform
+from retrain_assets.release.kept_state import WORTH_KEEPING, Folded, KeptState
+from retrain_assets.release.platform import PLATFORM_FOLDED, PlatformState, fold_platform
 from retrain_assets.release.projection import (
     RegistryProtocol,
     file_lock,
@@ -78,6 +79,10 @@ class Door:
         self._states: dict[str, ModelState] = {}
         self._platform = PlatformState()
         self._folded = 0
+        self._kept = KeptState(home, ledger) if type(ledger) is Ledger else None  # not of a record that is rehearsed in memory
+        self._worth_keeping = WORTH_KEEPING
+        self._from_ledger: set[str] | None = None
+        """Models folded from the ledger since the state was begun with a kept one; None: all of them."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -92,12 +97,46 @@ class Door:
     def snapshot(self) -> tuple[dict[str, ModelState], PlatformState]:
         """The state of every model and what holds for all of them, both up to the same event, the ledger's last."""
         with self._lock:
-            events = self.ledger.events(after=self._folded)
-            if events:
-                self._states = fold(events, self._states)
-                self._platform = fold_platform(events, self._platform)
-                self._folded = events[-1].sequence
+            self._fold_on()
             return dict(self._states), self._platform
+
+    def _fold_on(self) -> None:
+        """Bring the state up to the ledger's last event; begin with the kept one, and keep it where much came since."""
+        if not self._folded and self._kept is not None and (found := self._kept.read()) is not None:
+            self._states, self._platform, self._folded = dict(found.states), found.platform, found.sequence
+            self._from_ledger, self._worth_keeping = set(), found.sequence + WORTH_KEEPING
+        if self._folded or self._kept is None:
+            self._take(self.ledger.events(after=self._folded))
+        else:
+            for events in self.ledger.parts():
+                self._take(events)
+        if self._kept is not None and self._folded >= self._worth_keeping:
+            self._kept.keep(Folded(self._states, self._platform, self._folded))
+            self._worth_keeping = self._folded + WORTH_KEEPING
+
+    def _take(self, events: list[Event]) -> None:
+        if events:
+            self._states = fold(events, self._states)
+            self._platform = fold_platform(events, self._platform)
+            self._folded = events[-1].sequence
+
+    def _from_record(self, model: str) -> tuple[ModelState, PlatformState]:
+        """The state of a model and what holds for all, up to the last event, folded from the ledger and not from what is kept.
+
+        What changes activation is decided on this. The model's own events are read again once in a process; from then on
+        its state goes on from there.
+        """
+        states, platform = self.snapshot()
+        if self._from_ledger is None or model in self._from_ledger:
+            return states.get(model) or ModelState(model), platform
+        with self._lock:
+            until = self._folded
+            self._states |= fold(event for event in self.ledger.events(model=model) if event.sequence <= until)
+            if not self._from_ledger:
+                recorded = self.ledger.about_all(PLATFORM_FOLDED)
+                self._platform = fold_platform(event for event in recorded if event.sequence <= until)
+            self._from_ledger.add(model)
+            return self._states.get(model) or ModelState(model), self._platform
 
     def states(self) -> dict[str, ModelState]:
         """The state of every model, up to the ledger's last event."""
@@ -152,8 +191,7 @@ class Door:
         """As :meth:`_change`, without projecting. What is recorded about all models counts as about this one."""
         claim_environment(self.home)
         for _ in range(ATTEMPTS):
-            states, platform = self.snapshot()
-            state = states.get(model) or ModelState(model)
+            state, platform = self._from_record(model)
             if expect_revision is not None:
                 _require_revision(state, *expect_revision)
             require_recorded_environment(state, self.home)
@@ -246,7 +284,7 @@ class Door:
         return toggles[name]
 
     def _contract_of(self, model: str, retrain: str) -> Contract:
-        known = self.state(model).retrains.get(retrain)
+        known = self._from_record(model)[0].retrains.get(retrain)
         if known is None:
             raise Refused("this retrain was never launched", where=f"{model} {retrain}", remedy="launch it first")
         return Contract.recorded(self.evidence.get(known.contract_digest))

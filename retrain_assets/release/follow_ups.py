@@ -25,6 +25,18 @@ OPEN_AT_MOST = timedelta(days=7)
 """How long a follow-up may stay open before that counts as debt. It is shown from the first minute."""
 
 
+FOLLOWED_KINDS = frozenset(
+    {
+        EventKind.KILL_SWITCH_ENGAGED,
+        EventKind.ROLLED_BACK,
+        EventKind.TOGGLE_HELD,
+        EventKind.OVERRIDE_SIGNED,
+        EventKind.FOLLOW_UP_CLOSED,
+    }
+)
+"""Events that may open or close one."""
+
+
 class FollowUpKind(StrEnum):
     """What opened it."""
 

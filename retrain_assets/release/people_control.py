@@ -152,7 +152,7 @@ class PeopleControl(EmergencyControl):
         state = states.get(model) or ModelState(model)
         known = state.retrains.get(retrain)
         if known is None or known.decision is not None:
-            return known.decision.verdicts if known is not None and known.decision is not None else ()
+            return tuple(known.decision.verdicts) if known is not None and known.decision is not None else ()
         toggle, contract = state.toggle_of(retrain), self._contract_of(model, retrain)
         case = None
         if toggle is not None and toggle.terms.approval.policy is not None:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from retrain_assets.contract import Cadence, Contract, Freeze
 from retrain_assets.contract.signers import compared
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
-from retrain_assets.release.follow_ups import FollowUp, follow_ups_after
+from retrain_assets.release.follow_ups import FOLLOWED_KINDS, FollowUp, follow_ups_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +172,6 @@ _MEANING: Mapping[EventKind, Callable[[PlatformState, Event], PlatformState]] = 
 
 PLATFORM_KINDS = frozenset(_MEANING)
 """Events that mean something here, and nothing for the state of the model they may be about."""
+
+PLATFORM_FOLDED = PLATFORM_KINDS | FOLLOWED_KINDS
+"""All that this state is folded from, besides every event about all models."""

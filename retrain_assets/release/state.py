@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -272,7 +272,7 @@ class Decision:
     """
 
     decision: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     approvals: tuple[ApprovalRecord, ...]
     reason: str
 
