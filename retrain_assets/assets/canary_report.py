@@ -9,8 +9,6 @@ from retrain_assets.assets.place_faces import place_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
 from retrain_assets.contract import Gate, RetrainError
-from retrain_assets.experiment import Plan
-from retrain_assets.gates.canary import canary_gate
 from retrain_assets.gates.canary_view import look_document
 from retrain_assets.ledger import SYSTEM
 from retrain_assets.release import ToggleStatus
@@ -18,7 +16,7 @@ from retrain_assets.release.anchoring import HEAD_METADATA, head_anchor
 from retrain_assets.reports.canary import summary_of
 from retrain_assets.reports.pictures import canary_pictures
 from retrain_assets.serving.canary_view import canary_view
-from retrain_assets.serving.look import Elsewhere, look_at, training_hours
+from retrain_assets.serving.look import Elsewhere, look_at, look_verdicts, training_hours
 
 
 def canary_report_asset(road: Road) -> dg.AssetsDefinition:
@@ -62,8 +60,9 @@ def canary_report_asset(road: Road) -> dg.AssetsDefinition:
         view = canary_view(platform.home, toggle, look, now, registry=platform.registry)
         document = look_document(look, view)
         digest = platform.evidence.put(document)
-        verdicts = canary_gate(look, Plan.from_contract(toggle.terms))
-        controller.record_gate(road.model, retrain, Gate.CANARY, verdicts, {"bundle": toggle.challenger.bundle, "report": digest})
+        verdicts = look_verdicts(document, toggle)
+        subjects = {"bundle": toggle.challenger.bundle, "report": digest, "limits": toggle.terms.limits_digest}
+        controller.record_gate(road.model, retrain, Gate.CANARY, verdicts, subjects)
         after = controller.follow(road.model, retrain, document, digest)
         summary = summary_of(document, toggle.contract["experiment"], toggle.ramp)
         return dg.MaterializeResult(

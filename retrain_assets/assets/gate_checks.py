@@ -9,10 +9,10 @@ from retrain_assets.assets.faces import check_result
 from retrain_assets.assets.gate_rules import (
     FEATURE_RULES,
     PROMOTION_RULES,
-    TRAINING_RULES,
     canary_rules,
     dataset_rules,
     offline_rules,
+    training_rules,
 )
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import FALLBACKS, STAGE_ASSETS, Road
@@ -81,7 +81,7 @@ def standing_gates(road: Road) -> dict[str, StandingGate]:
     gates = [
         StandingGate(road, Gate.DATA, "dataset", dataset_rules(contract)),
         StandingGate(road, Gate.DATA, "feature_snapshot", FEATURE_RULES),
-        StandingGate(road, Gate.TRAINING, "candidate_model", TRAINING_RULES),
+        StandingGate(road, Gate.TRAINING, "candidate_model", training_rules(contract)),
         StandingGate(road, Gate.OFFLINE, "evaluation_report", offline_rules(contract)),
         StandingGate(road, Gate.CANARY, "canary_report", canary_rules(contract)),
         StandingGate(road, Gate.PROMOTION, "promotion_decision", PROMOTION_RULES, blocking=False),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from retrain_assets.contract import Contract
+from retrain_assets.contract import Contract, Gate
 
 DATASET_RULES: Mapping[str, str] = {
     "schema_holds": "every row fits the schema of the source",
@@ -45,7 +45,7 @@ TRAINING_RULES: Mapping[str, str] = {
     "beats_baseline": "the model beats a constant prediction and the last known rate",
     "within_budget": "training took no more time, memory and money than the contract allows",
 }
-"""Checks of gate 2."""
+"""Checks of gate 2, for every contract."""
 
 PROMOTION_RULES: Mapping[str, str] = {
     "all_gates_passed": "gates data, training, offline and canary are recorded as passed",
@@ -67,7 +67,17 @@ def dataset_rules(contract: Contract) -> dict[str, str]:
     names = dict(DATASET_RULES)
     if (group := contract.source.group) is not None:
         names["groups_are_separate"] = f"no {group} stands in both windows"
-    return names
+    return names | own_rules(contract, Gate.DATA)
+
+
+def training_rules(contract: Contract) -> dict[str, str]:
+    """Checks of gate 2."""
+    return {**TRAINING_RULES, **own_rules(contract, Gate.TRAINING)}
+
+
+def own_rules(contract: Contract, gate: Gate) -> dict[str, str]:
+    """The team's own checks of a gate."""
+    return {own.check: own.rule for own in contract.gates.own_in(gate.value)}
 
 
 def offline_rules(contract: Contract) -> dict[str, str]:
@@ -96,7 +106,7 @@ def offline_rules(contract: Contract) -> dict[str, str]:
         names["latency_within_budget"] = "one row is scored fast enough"
     if limits.max_size_mb is not None:
         names["size_within_budget"] = "the bundle is small enough"
-    return names
+    return names | own_rules(contract, Gate.OFFLINE)
 
 
 def canary_rules(contract: Contract) -> dict[str, str]:
@@ -122,4 +132,4 @@ def canary_rules(contract: Contract) -> dict[str, str]:
         names["full_weeks_seen"] = "matured traffic covers the weekly cycles asked for"
     if contract.economics is not None:
         names["worth_its_cost"] = "the net value is not shown to be below what a promotion must bring"
-    return names
+    return names | own_rules(contract, Gate.CANARY)

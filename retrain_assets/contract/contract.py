@@ -163,7 +163,12 @@ class Contract(Part):
                 raise ValueError("gates.offline.stability.max_shift is for regression; write max_flips")
         if offline.fairness and self.decision is None:
             raise ValueError(f"gates.offline.fairness is judged on binary decisions, and {self.task} takes none; remove it")
-        known = METRICS[self.task]
+        shipped = {name for names in METRICS.values() for name in names}
+        if taken := [name for name in offline.own_metrics if name in shipped]:
+            raise ValueError(
+                f"gates.offline.own_metrics: {taken[0]!r} is a metric that ships with the product; take another name"
+            )
+        known = (*METRICS[self.task], *offline.own_metrics)
         for name in offline.metrics:
             if name not in known:
                 raise ValueError(
@@ -270,8 +275,16 @@ class Contract(Part):
 
     @property
     def limits_digest(self) -> str:
-        """Digest of the thresholds that gates data, training and offline judge by."""
-        return digest_of(self.to_json()["gates"])
+        """Digest of what the gates before traffic judge by: thresholds, own checks and metrics with their code.
+
+        Without own checks and metrics it is that of contracts from before there were any.
+        """
+        gates = self.to_json()["gates"]
+        if not gates["own"]:
+            del gates["own"]
+        if not gates["offline"]["own_metrics"]:
+            del gates["offline"]["own_metrics"]
+        return digest_of(gates)
 
 
 METRICS: dict[str, tuple[str, ...]] = {

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from retrain_assets.contract.contract import LOWER_IS_BETTER, Contract
+from retrain_assets.contract.contract import LOWER_IS_BETTER, METRICS, Contract
 from retrain_assets.contract.errors import ContractError
 
+_KNOWN = frozenset(name for names in METRICS.values() for name in names)
 _FROM_MINUS_1_TO_1 = frozenset({"matthews_corrcoef"})
 _UP_TO_1 = frozenset({"r2", "explained_variance"})
 _RATE_LIMITS = tuple(f"max_{rate}_difference" for rate in ("selection_rate", "tpr", "fpr", "equalized_odds"))
 
 
 def range_of(metric: str) -> tuple[float, float]:
-    """Smallest and largest value a metric can have."""
+    """Smallest and largest value a metric can have; of a team's own nothing is known."""
+    if metric not in _KNOWN:
+        return -math.inf, math.inf
     if metric in _UP_TO_1:
         return -math.inf, 1.0
     if metric in LOWER_IS_BETTER and metric != "brier_score":

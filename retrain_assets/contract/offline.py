@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from retrain_assets.contract.own_checks import OwnMetric
 from retrain_assets.contract.part import Part, rule
 from retrain_assets.contract.quantities import ColumnName, Columns, Portion, named_once
 
 Positive = Annotated[int, Field(gt=0)]
+MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,62}$")]
 Limits = TypeVar("Limits", "MetricThreshold", "BacktestThreshold")
 
 
@@ -152,6 +154,9 @@ class OfflineThresholds(Part):
     metrics: Annotated[dict[str, MetricThreshold], Field(min_length=1)] = Field(
         description="Limits per metric, by scikit-learn's scorer vocabulary: roc_auc, log_loss, brier_score, ..."
     )
+    own_metrics: dict[MetricName, OwnMetric] = Field(
+        default_factory=dict, description="Metrics of the team's own, which metrics, slices and backtests may name."
+    )
     slices: SliceThreshold | None = Field(default=None, description="Limits per slice.")
     fairness: list[FairnessThreshold] = Field(default_factory=list, description="Limits per sensitive column.")
     calibration: CalibrationThreshold | None = Field(
@@ -167,6 +172,14 @@ class OfflineThresholds(Part):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         default=0.95, description="One-sided confidence of every bound (paired bootstrap, DeLong), and of all slices together."
     )
+
+    @rule
+    def _own_metrics_are_used(self) -> OfflineThresholds:
+        if idle := [name for name in self.own_metrics if name not in self.metrics]:
+            raise ValueError(
+                f"own_metrics.{idle[0]} has no limit, so it would decide nothing; add it to gates.offline.metrics, or remove it"
+            )
+        return self
 
     @rule
     def _groups_are_judged_once(self) -> OfflineThresholds:

@@ -13,6 +13,7 @@ from retrain_assets.contract.contract import Contract
 from retrain_assets.contract.duties import refuse_barred
 from retrain_assets.contract.errors import ContractError
 from retrain_assets.contract.idle_limits import refuse_idle_limits
+from retrain_assets.contract.own_code import fill_in_code, place_of
 
 
 def in_module(contract: Contract, module: str, file: Path | None = None) -> Contract:
@@ -24,7 +25,8 @@ def in_module(contract: Contract, module: str, file: Path | None = None) -> Cont
         file: where it is written; a file of keys that it names is looked for from there.
 
     Raises:
-        ContractError: for a limit that decides nothing, approvers of whom none could approve alone, keys that cannot be read.
+        ContractError: for a limit that decides nothing, approvers of whom none could approve alone, keys that cannot be read,
+            an own check or metric whose function is not there or is called with what it does not take.
     """
     refuse_idle_limits(contract)
     refuse_barred(contract)
@@ -33,6 +35,7 @@ def in_module(contract: Contract, module: str, file: Path | None = None) -> Cont
     values["source"]["schema"] = absolute(values["source"]["schema"], module)
     if (rehearsal := values["rehearsal"]) is not None:
         rehearsal["outcomes"] = absolute(rehearsal["outcomes"], module)
+    fill_in_code(values["gates"], module, file)
     if (name := contract.approval.signers_file) is None:
         return Contract.model_validate(values)
     where = place_of(file, name) if file is not None else contract.model
@@ -42,13 +45,6 @@ def in_module(contract: Contract, module: str, file: Path | None = None) -> Cont
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ContractError(what, where=f"{where}: approval.allowed_signers ({name})", remedy="correct that file") from error
-
-
-def place_of(file: Path, written: str) -> str:
-    """``file:line`` of the first line of a file that holds a text; the file alone where none does."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    number = next((number for number, line in enumerate(lines, start=1) if written in line), None)
-    return f"{file}:{number}" if number else str(file)
 
 
 def _keys(name: str, file: Path | None, where: str) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from retrain_assets.contract.offline import OfflineThresholds
+from retrain_assets.contract.own_checks import OwnCheck
 from retrain_assets.contract.part import Part, rule
-from retrain_assets.contract.quantities import ColumnName, Columns, Period, Portion, Share
+from retrain_assets.contract.quantities import ColumnName, Columns, Period, Portion, Share, named_once
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -105,8 +106,19 @@ class TrainingThresholds(Part):
 
 
 class GateThresholds(Part):
-    """Thresholds of the gates before traffic. The canary gate's are in ``experiment``, promotion's in ``approval``."""
+    """Thresholds of the gates before traffic, and own checks. The canary gate's limits are in ``experiment``, promotion's in
+    ``approval``."""
 
     data: DataThresholds
     training: TrainingThresholds = Field(default_factory=TrainingThresholds)
     offline: OfflineThresholds
+    own: list[OwnCheck] = Field(default_factory=list, description="Checks of the team's own, each in one of the gates.")
+
+    @rule
+    def _own_checks_are_named_once(self) -> GateThresholds:
+        named_once([one.check for one in self.own])
+        return self
+
+    def own_in(self, gate: str) -> list[OwnCheck]:
+        """The team's own checks of one gate, in their order."""
+        return [one for one in self.own if one.gate == gate]

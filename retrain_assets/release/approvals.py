@@ -72,7 +72,7 @@ def approval_case(drafts: Drafts, key: str, *, evidence: str | None = None, ledg
     require_approver(toggle.terms, drafts.actor, where)
     require_move(toggle, Move.APPROVE, drafts.actor, drafts.now, drafts.platform)
     look = _look_to_approve(drafts, retrain, toggle, evidence)
-    require_gates(retrain, canary_subjects(retrain, toggle), ALL_GATES, now=drafts.now)
+    require_gates(retrain, canary_subjects(retrain, toggle), ALL_GATES, now=drafts.now, contract=toggle.terms)
     if any(same_person(drafts.actor.name, item.approver) for item in standing_approvals(toggle, drafts.now)):
         raise Refused(
             f"{drafts.actor.name} has approved this very evidence already", where=where, remedy="nothing more is needed"
@@ -191,7 +191,7 @@ def bootstrap_case(drafts: Drafts, key: str, contract: Contract, *, ledger: str 
     require_approver(contract, drafts.actor, where)
     require_free(arming_brakes(contract, drafts.now, drafts.platform, Move.PROMOTE), Move.PROMOTE, where)
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
-    require_gates(retrain, arming_subjects(retrain, None, contract), now=drafts.now)
+    require_gates(retrain, arming_subjects(retrain, None, contract), now=drafts.now, contract=contract)
     _refuse_own_work(retrain, contract, drafts.actor, where)
     candidate = retrain.candidate
     assert candidate is not None  # require_candidate

@@ -89,7 +89,8 @@ def _waits_for(drafts: Drafts, retrain: RetrainState, toggle: ToggleState, manif
         return "the toggle expired and is about to be rolled back"
     if not approval_may_be_given(retrain, toggle, drafts.now):
         return "the last look at the canary does not ask for approval"
-    if obstacles := gate_obstacles(retrain, {**canary_subjects(retrain, toggle), **manifest}, ALL_GATES, now=drafts.now):
+    subjects = {**canary_subjects(retrain, toggle), **manifest}
+    if obstacles := gate_obstacles(retrain, subjects, ALL_GATES, now=drafts.now, contract=toggle.terms):
         return "; ".join(obstacles)
     approvals = standing_approvals(toggle, drafts.now)
     if len(approvals) < toggle.terms.approval.required:

@@ -84,7 +84,12 @@ def require_launch(contract: Contract, now: datetime, platform: PlatformState) -
 
 
 def gate_obstacles(
-    retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC, *, now: datetime
+    retrain: RetrainState,
+    subjects: Mapping[str, str],
+    gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC,
+    *,
+    now: datetime,
+    contract: Contract | None = None,
 ) -> list[str]:
     """What keeps gates closed for a candidate, one sentence each; empty when all are recorded as passed for exactly it.
 
@@ -96,8 +101,10 @@ def gate_obstacles(
             the ``champion``, the ``limits`` where they matter, for the canary ``report``.
         gates: the gates that must be open.
         now: the clock's time, for overrides that lapse.
+        contract: whose own checks must be recorded too, where it matters.
     """
-    return [obstacle for gate in gates if (obstacle := _gate_obstacle(retrain, subjects, gate, now))]
+    found = (_gate_obstacle(retrain, subjects, gate, now) or _unrecorded(retrain, gate, contract) for gate in gates)
+    return [obstacle for obstacle in found if obstacle]
 
 
 def require_candidate(retrain: RetrainState | None, model: str, key: str) -> RetrainState:
@@ -121,14 +128,19 @@ def require_candidate(retrain: RetrainState | None, model: str, key: str) -> Ret
 
 
 def require_gates(
-    retrain: RetrainState, subjects: Mapping[str, str], gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC, *, now: datetime
+    retrain: RetrainState,
+    subjects: Mapping[str, str],
+    gates: Iterable[Gate] = GATES_BEFORE_TRAFFIC,
+    *,
+    now: datetime,
+    contract: Contract | None = None,
 ) -> None:
     """Refuse unless the gates are recorded as passed for exactly these subjects, see :func:`gate_obstacles`.
 
     Raises:
         Refused: naming each closed gate and why.
     """
-    if obstacles := gate_obstacles(retrain, subjects, gates, now=now):
+    if obstacles := gate_obstacles(retrain, subjects, gates, now=now, contract=contract):
         raise Refused("; ".join(obstacles), where=f"{retrain.model} {retrain.key}", remedy="run these gates for this very bundle")
 
 
@@ -243,6 +255,14 @@ def _gate_obstacle(retrain: RetrainState, subjects: Mapping[str, str], gate: Gat
     if gate is Gate.OFFLINE and "champion" in subjects and "champion" not in judged:
         return f"gate {gate} is stale: it was judged without a champion, now {_short(subjects['champion'])} serves"
     return ""
+
+
+def _unrecorded(retrain: RetrainState, gate: Gate, contract: Contract | None) -> str:
+    """That a check of the team's own has no verdict; empty where each has one."""
+    record = retrain.verdicts.get(gate)
+    own = contract.gates.own_in(gate.value) if contract is not None else []
+    missing = [one.check for one in own if record is None or one.check not in record.checks]
+    return f"gate {gate} is missing: no verdict of {', '.join(missing)} is recorded" if missing else ""
 
 
 def _short(digest: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from retrain_assets.contract import Contract, Refused, StaleRevision, format_duration
 from retrain_assets.ledger import EventKind
 from retrain_assets.release.drafts import Drafts
+from retrain_assets.release.environment import require_promoted
 from retrain_assets.release.overrides import standing_in_words
 from retrain_assets.release.policy import (
     arming_subjects,
@@ -22,7 +23,6 @@ from retrain_assets.release.policy import (
     require_move,
     toggle_brakes,
 )
-from retrain_assets.release.environment import require_promoted
 from retrain_assets.release.state import ToggleState, ToggleStatus, stage_share
 from retrain_assets.release.toggle import Move, next_stage
 
@@ -35,7 +35,7 @@ def register_and_arm(drafts: Drafts, contract: Contract, key: str) -> None:
     retrain = require_candidate(drafts.state.retrains.get(key), contract.model, key)
     require_arming(drafts.state, retrain, contract, drafts.now, drafts.platform)
     require_promoted(contract, drafts.state, drafts.environment)
-    require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract), now=drafts.now)
+    require_gates(retrain, arming_subjects(retrain, drafts.state.champion, contract), now=drafts.now, contract=contract)
     challenger, champion = retrain.candidate, drafts.state.champion
     assert challenger is not None  # require_candidate
     assert champion is not None  # require_arming

@@ -11,14 +11,17 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.compute import StageRequest
+from retrain_assets.compute.own_code import own_verdicts
 from retrain_assets.compute.place import ComputePlace
 from retrain_assets.compute.places import located
 from retrain_assets.compute.stages.canary_inputs import TABLES
 from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.stages.canary_ticks import tick
-from retrain_assets.contract import CustodyError, Gate, RetrainError, first_line
+from retrain_assets.contract import CustodyError, Gate, RetrainError, Verdict, first_line
 from retrain_assets.contract.compute import Engine
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse
+from retrain_assets.gates.canary import canary_gate
+from retrain_assets.gates.own import CanaryLook
 from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore
@@ -128,6 +131,13 @@ def _seen(
         return tick(home.canary_cache_dir(toggle.name), exposures, outcomes, terms, now, keep=keep)
     except (RetrainError, pl.exceptions.PolarsError, OSError) as fault:
         return CanaryData(stages=(), measures={}, problem=first_line(fault))
+
+
+def look_verdicts(document: Mapping[str, Any], toggle: ToggleState) -> list[Verdict]:
+    """Gate canary on a look as it is recorded, the team's own checks last: by the terms that the toggle was armed under."""
+    look, terms = Look.from_json(document), toggle.terms
+    own = own_verdicts(terms, Gate.CANARY, lambda: CanaryLook.of(look, terms, toggle.retrain))
+    return [*canary_gate(look, Plan.from_contract(terms)), *own]
 
 
 def look_before(home: Home, toggle: ToggleState) -> Look | None:

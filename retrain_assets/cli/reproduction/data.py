@@ -130,7 +130,8 @@ def _judged_from_snapshot(bench: Bench) -> Iterator[Result]:
             contract, result = bench.contract_of(record), bench.stored.stage("dataset")
             changed = _changed(left_out, result, "left_out")
             tables, names = read_tables(bench.inputs["dataset"]), UnitNames(bench.stored.unit_key)
-            verdicts = judged_dataset(tables, read_left_out(left_out), contract, _asked(bench)["history"], names)
+            history, retrain = _asked(bench)["history"], bench.stored.retrain
+            verdicts = judged_dataset(tables, read_left_out(left_out), contract, history, names, retrain=retrain)
             yield judged_again(GATES, what, record, verdicts, (*changed, *bench.with_contract(record, bench.causes)))
 
 

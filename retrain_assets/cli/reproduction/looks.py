@@ -17,13 +17,12 @@ from retrain_assets.cli.reproduction.stored import Stored
 from retrain_assets.cli.reproduction.verdicts import judged_again, record_of
 from retrain_assets.compute.stages.source import only_files
 from retrain_assets.contract import CustodyError, Gate, RetrainError, digest_of
-from retrain_assets.experiment import Look, Plan
-from retrain_assets.gates.canary import canary_gate
+from retrain_assets.experiment import Look
 from retrain_assets.gates.canary_view import look_document
 from retrain_assets.ledger import Event, EventKind
 from retrain_assets.release import ToggleState, fold
 from retrain_assets.serving.canary_view import canary_view
-from retrain_assets.serving.look import look_at, training_hours
+from retrain_assets.serving.look import look_at, look_verdicts, training_hours
 
 STEP = "5 canary"
 BESIDE_THE_LOOK = ("view", "failure")
@@ -145,7 +144,7 @@ class Looks:
         for judged in self.stored.of(EventKind.GATE_EVALUATED):
             told = judged.payload
             if told["gate"] == Gate.CANARY and told["subjects"].get("report") == event.payload["evidence"]:
-                verdicts = canary_gate(Look.from_json(document), Plan.from_contract(toggle.terms))
+                verdicts = look_verdicts(document, toggle)
                 yield judged_again(
                     STEP, f"gate canary on look {number}", record_of(self.stored, judged), verdicts, surroundings(self.stored)
                 )

@@ -9,7 +9,7 @@ from retrain_assets.bundle import Manifest
 from retrain_assets.cli.reproduction.bench import CANDIDATE, GATES, Bench
 from retrain_assets.cli.reproduction.causes import places_differ, surroundings
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Depth, Result, Status, compared, skipped
-from retrain_assets.cli.reproduction.verdicts import Record, gate_records, judged_again
+from retrain_assets.cli.reproduction.verdicts import Record, gate_records, judged_again, own_as_recorded
 from retrain_assets.compute.request import StageResult
 from retrain_assets.contract import Gate, RetrainError
 from retrain_assets.gates import OfflineEvaluation, TrainingEvidence, offline_gate, training_gate
@@ -34,7 +34,8 @@ def candidate_results(bench: Bench) -> Iterator[Result]:
             yield skipped(GATES, "gate training, on what was measured", "the stage's result is gone", record.digest, missing=True)
             continue
         evidence = TrainingEvidence.from_json(result.metadata["evidence"])
-        verdicts = training_gate(evidence, contract=bench.contract_of(record))
+        contract = bench.contract_of(record)
+        verdicts = [*training_gate(evidence, contract=contract), *own_as_recorded(record, contract, Gate.TRAINING)]
         yield judged_again(GATES, "gate training, on what was measured", record, verdicts, _of_result(bench, "training", record))
     if bench.depth is Depth.FAST:
         yield skipped(CANDIDATE, "features → candidate", "--fast fits nothing", candidate.bundle)
@@ -55,7 +56,10 @@ def candidate_results(bench: Bench) -> Iterator[Result]:
         return
     yield _fitted(bench, made, candidate.bundle)
     for record in records:
-        verdicts = training_gate(_measured_again(bench, made), contract=bench.contract_of(record))
+        contract = bench.contract_of(record)
+        own = {one.check for one in contract.gates.own_in(Gate.TRAINING.value)}
+        found = [one for one in made.verdicts_of(Gate.TRAINING) if one.check in own]
+        verdicts = [*training_gate(_measured_again(bench, made), contract=contract), *found]
         yield judged_again(
             GATES,
             "gate training, fitted again",
@@ -78,7 +82,8 @@ def evaluation_results(bench: Bench) -> Iterator[Result]:
             yield skipped(GATES, "gate offline, on what was measured", "the stage's result is gone", record.digest, missing=True)
             continue
         found = OfflineEvaluation.from_json(result.metadata["evaluation"])
-        verdicts = offline_gate(found, bench.contract_of(record))
+        contract = bench.contract_of(record)
+        verdicts = [*offline_gate(found, contract), *own_as_recorded(record, contract, Gate.OFFLINE)]
         yield judged_again(GATES, "gate offline, on what was measured", record, verdicts, _of_result(bench, "evaluation", record))
     recorded = result.outputs["evaluation"]["digest"] if result is not None else None
     if recorded is not None:

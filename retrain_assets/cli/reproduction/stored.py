@@ -18,6 +18,8 @@ from retrain_assets.ledger import Event, EventKind, EvidenceStore
 from retrain_assets.release import ModelState, RetrainState, fold
 from retrain_assets.reports.query.records import EventsRead
 
+_METRIC_RULES = ("meets", "not_worse", "beats_champion")
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -104,7 +106,10 @@ class Stored:
         }
         judged = [verdict["check"] for event in self.events for verdict in _offline(event)]
         place = {
-            name: min((at for at, check in enumerate(judged) if check.endswith(f"_{name}")), default=len(judged))
+            name: min(
+                (judged.index(check) for check in (f"{rule}_{name}" for rule in _METRIC_RULES) if check in judged),
+                default=len(judged),
+            )
             for name in contract.gates.offline.metrics
         }
         metrics = {name: contract.gates.offline.metrics[name] for name in sorted(place, key=lambda name: place[name])}

@@ -8,7 +8,7 @@ from typing import Any
 
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Result, Status
 from retrain_assets.cli.reproduction.stored import Stored
-from retrain_assets.contract import CustodyError, Gate, Verdict, digest_of
+from retrain_assets.contract import Contract, CustodyError, Gate, Verdict, digest_of
 from retrain_assets.ledger import Event, EventKind
 
 MEASURED = frozenset({(Gate.TRAINING, "within_budget"), (Gate.OFFLINE, "latency_within_budget")})
@@ -61,6 +61,12 @@ def record_of(stored: Stored, event: Event) -> Record:
         return Record(event, stored.evidence.get(event.payload["evidence"]))
     except CustodyError as error:
         return Record(event, None, error.what)
+
+
+def own_as_recorded(record: Record, contract: Contract, gate: Gate) -> list[Verdict]:
+    """The recorded verdicts of the team's own checks: only their stage, run again, has what they were given."""
+    names = {own.check for own in contract.gates.own_in(gate.value)}
+    return [Verdict.from_json(value) for value in (record.document or {}).get("verdicts", ()) if value["check"] in names]
 
 
 def judged_again(

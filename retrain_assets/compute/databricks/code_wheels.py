@@ -62,10 +62,12 @@ def team_wheel(package: str) -> Wheel:
 
 
 def team_packages(contract: Contract) -> list[str]:
-    """Top-level packages that hold the team's code: of features, schema and the contract's packages, and of an estimator that is
-    nobody's distribution."""
+    """Top-level packages that hold the team's code: of features, schema, own checks and metrics and the contract's packages, and of
+    an estimator that is nobody's distribution."""
     compute = contract.databricks
-    paths = [contract.features, contract.source.schema_, *(compute.packages if compute else [])]
+    gates = contract.gates
+    own = [one.function for one in (*gates.own, *gates.offline.own_metrics.values())]
+    paths = [contract.features, contract.source.schema_, *own, *(compute.packages if compute else [])]
     named = {path.partition(".")[0] for path in paths}
     estimator = contract.trainer.estimator.partition(".")[0]
     if not _is_installed(estimator):

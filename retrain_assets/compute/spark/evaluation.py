@@ -11,6 +11,7 @@ import polars as pl
 
 from retrain_assets.bundle import Bundle
 from retrain_assets.compute.frames import stored_digest
+from retrain_assets.compute.own_code import reads_rows
 from retrain_assets.compute.parts import StoredTable
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.spark.file_order import OrderedRows
@@ -19,8 +20,9 @@ from retrain_assets.compute.spark.session import session_of, steady
 from retrain_assets.compute.spark.snapshots import FeatureSnapshot
 from retrain_assets.compute.spark.under_way import spark_under_way
 from retrain_assets.compute.stages.backtests import backtests
-from retrain_assets.compute.stages.evaluation import Scored, champion_features, compared_bundles, judged, rebuilt, stale
+from retrain_assets.compute.stages.evaluation import champion_features, compared_bundles, judged, rebuilt, stale
 from retrain_assets.compute.stages.latency import Latency, latency_of
+from retrain_assets.compute.stages.scored import Scored
 from retrain_assets.contract import Contract
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ def _evaluated(request: StageRequest, contract: Contract, session: SparkSession)
         champion_scores=scores.get("champion"),
         champion_features=how,
     )
-    earlier = backtests(snapshot.train.read() if contract.gates.offline.backtests else pl.DataFrame(), about, contract)
+    train = snapshot.train.read() if contract.gates.offline.backtests else pl.DataFrame()
+    earlier = backtests(train, about, contract, lambda: StoredTable.at(request.input("dataset") / "train.parquet").read())
     return judged(request, contract, about, scored, earlier, _latency(candidate, holdout))
 
 
@@ -81,7 +84,10 @@ def _data(request: StageRequest, about: Mapping[str, Any]) -> StoredTable:
 
 
 def _judged_columns(data: StoredTable, features: StoredTable, contract: Contract) -> pl.DataFrame:
-    """The columns that gate offline reads: of the data set where it has them, else of the features."""
+    """The columns that gate offline reads: of the data set where it has them, else of the features; all where own code reads."""
+    if reads_rows(contract):
+        rows = data.read()
+        return rows.hstack(features.scan().select(name for name in features.schema if name not in rows.columns).collect())
     offline = contract.gates.offline
     slices = offline.slices.columns if offline.slices else ()
     asked = [contract.source.unit, contract.source.label, *slices, *(limits.column for limits in offline.fairness)]

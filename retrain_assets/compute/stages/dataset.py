@@ -9,17 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals
 import polars as pl
 
 from retrain_assets.compute.code import import_path
 from retrain_assets.compute.delta import VersionedTable, pinned_table
 from retrain_assets.compute.frames import Tables, write_tables
 from retrain_assets.compute.local import content_digest
+from retrain_assets.compute.own_code import own_verdicts
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.source import bounds, expected_columns, read_source, rows_without_time, table_columns
 from retrain_assets.contract import Contract, Gate, Source, SourceError, StageError, Verdict, canonical_json
 from retrain_assets.contract.unit_names import UNLINKABLE, UnitNames
 from retrain_assets.gates import EarlierDataset, LeftOut, SourceRows, data_gate
+from retrain_assets.gates.own import DataRows
 
 if TYPE_CHECKING:
     import pandera.polars
@@ -137,7 +140,10 @@ def judged(asked: Asked, rows: SourceRows, digest: str, folder: Path) -> StageRe
         "as_history": rows.as_history(asked.request.retrain).to_json(),
         "compared_with": [earlier.retrain for earlier in asked.history],
     }
-    verdicts = data_gate(rows, schema=asked.schema, history=asked.history)
+    verdicts = [
+        *data_gate(rows, schema=asked.schema, history=asked.history),
+        *_own_verdicts(rows, asked.request.retrain),
+    ]
     outputs = {"dataset": (folder, digest), "left_out": (left_out, content_digest(left_out))}
     return answer(asked.request, outputs, metadata, {Gate.DATA: verdicts})
 
@@ -162,6 +168,8 @@ def judged_dataset(
     contract: Contract,
     history: Sequence[Mapping[str, Any]],
     names: UnitNames = UNLINKABLE,
+    *,
+    retrain: str,
 ) -> list[Verdict]:
     """Gate data on a snapshot and the rows it left out, as the stage judges them.
 
@@ -171,11 +179,32 @@ def judged_dataset(
         contract: the contract.
         history: the ``as_history`` of the earlier retrains it is compared with.
         names: what units are called in evidence.
+        retrain: key of the retrain.
     """
     cutoff = datetime.fromisoformat(tables.about["window"]["holdout_end"])
     rows = SourceRows(tables.train, tables.holdout, contract, cutoff, left_out, names)
     schema = import_path(contract.source.schema_, "source.schema")
-    return data_gate(rows, schema=schema, history=[EarlierDataset.from_json(value) for value in history])
+    verdicts = data_gate(rows, schema=schema, history=[EarlierDataset.from_json(value) for value in history])
+    return [*verdicts, *_own_verdicts(rows, retrain)]
+
+
+def _own_verdicts(rows: SourceRows, retrain: str) -> list[Verdict]:
+    """The team's own checks of gate data, on the snapshot."""
+
+    def evidence() -> DataRows:
+        training, holdout = (narwhals.from_native(part, eager_only=True) for part in (rows.train, rows.holdout))
+        return DataRows(
+            gate=Gate.DATA,
+            check="",
+            contract=rows.contract,
+            retrain=retrain,
+            names=rows.names,
+            training=training,
+            holdout=holdout,
+            cutoff=rows.cutoff,
+        )
+
+    return own_verdicts(rows.contract, Gate.DATA, evidence, lambda: rows.train, lambda: rows.holdout)
 
 
 def read_left_out(folder: Path) -> LeftOut:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from retrain_assets.bundle import Bundle, load_bundle
 from retrain_assets.compute.code import import_path, source_digest
 from retrain_assets.compute.frames import read_tables
+from retrain_assets.compute.own_code import own_measures
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.backtests import Backtests, backtests
 from retrain_assets.compute.stages.building import build_features
 from retrain_assets.compute.stages.features import read_features
 from retrain_assets.compute.stages.latency import Latency, latency_of
+from retrain_assets.compute.stages.scored import ChampionFeatures, Scored, own_offline_verdicts
 from retrain_assets.contract import Contract, Gate, StageError, canonical_json, sha256_hex
 from retrain_assets.gates import evaluate, offline_gate
-
-Floats = npt.NDArray[np.float64]
+from retrain_assets.gates.offline.evaluation import problem_of
 
 
 def evaluation(request: StageRequest) -> StageResult:
@@ -60,44 +58,9 @@ def evaluation(request: StageRequest) -> StageResult:
             champion_scores=theirs,
             champion_features=how,
         ),
-        backtests(snapshot.train, about, contract),
+        backtests(snapshot.train, about, contract, lambda: read_tables(request.input("dataset")).train),
         latency_of(candidate.score, frame),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The hold-out with both models' scores.
-
-    Args:
-        rows: one a score, with the contract's label, unit, slice and fairness columns.
-        candidate: the candidate.
-        champion: the champion; None in a bootstrap.
-        scores: the candidate's, (n,) or (n, classes).
-        champion_scores: the champion's; None without one.
-        champion_features: where the champion's features are from; None without one.
-    """
-
-    rows: pl.DataFrame
-    candidate: Bundle
-    champion: Bundle | None
-    scores: Floats
-    champion_scores: Floats | None
-    champion_features: ChampionFeatures | None
-
-
-class ChampionFeatures(Enum):
-    """Where the features that the champion is scored on are from, in the order in which they are preferred."""
-
-    SAME = "same feature pipeline"
-    OWN = "champion's own feature pipeline"
-    CANDIDATES = "candidate's features, which have all the champion's columns"
-    CHANGED = "champion's feature function, changed since"
-
-    @property
-    def of_snapshot(self) -> bool:
-        """Whether they are those of the snapshot; otherwise they are built anew from the hold-out rows."""
-        return self in (ChampionFeatures.SAME, ChampionFeatures.CANDIDATES)
 
 
 def judged(
@@ -119,6 +82,8 @@ def judged(
         latency: of one row; None without rows.
     """
     candidate, champion = scored.candidate, scored.champion
+    own, broken = own_measures(contract, lambda: scored.rows)
+    problems = {problem_of(name): why for name, why in broken.items()}
     found = evaluate(
         scored.rows,
         scored.scores,
@@ -131,6 +96,8 @@ def judged(
         latency_ms=latency.median_ms if latency else None,
         latency_p95_ms=latency.p95_ms if latency else None,
         size_mb=_size_mb(request.input("candidate")),
+        own_metrics=own,
+        problems={**problems, **({"backtests": earlier.problem} if earlier.problem else {})},
     )
     document: dict[str, Any] = {
         "model": request.model,
@@ -148,7 +115,8 @@ def judged(
     path.write_bytes(data)
     metadata = {**document, "evaluation": found.to_json(), "seconds": earlier.seconds}
     outputs = {"evaluation": (path, "sha256:" + sha256_hex(data))}
-    return answer(request, outputs, metadata, {Gate.OFFLINE: offline_gate(found, contract)})
+    verdicts = [*offline_gate(found, contract), *own_offline_verdicts(request, contract, scored, found)]
+    return answer(request, outputs, metadata, {Gate.OFFLINE: verdicts})
 
 
 def compared_bundles(request: StageRequest, about: Mapping[str, Any]) -> tuple[Bundle, Bundle | None]:

@@ -88,9 +88,11 @@ def score_frame(scores: Floats, classes: tuple[str | int, ...]) -> pl.DataFrame:
 
 
 def holdout_metrics(scores: Floats, labels: Labels, contract: Contract) -> dict[str, float | None]:
-    """The contract's offline metrics on the hold-out, in their own unit."""
+    """The contract's offline metrics on the hold-out, in their own unit, but for the team's own."""
     threshold = contract.decision.threshold if contract.decision else 0.5
-    return {name: metric_value(name, labels.values, scores, threshold=threshold) for name in contract.gates.offline.metrics}
+    offline = contract.gates.offline
+    shipped = [name for name in offline.metrics if name not in offline.own_metrics]
+    return {name: metric_value(name, labels.values, scores, threshold=threshold) for name in shipped}
 
 
 def estimates_of(scores: Floats, contract: Contract, threshold: float) -> dict[str, Estimate | None]:

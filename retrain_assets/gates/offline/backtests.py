@@ -28,6 +28,8 @@ def backtests_hold(evaluation: OfflineEvaluation, limits: BacktestThreshold, wan
     found = [part for part in evaluation.backtests if part.value is not None]
     comparison = evaluation.metric(limits.metric)
     evidence = backtest_evidence(evaluation.backtests, limits, comparison.candidate if comparison else None)
+    if problem := evaluation.problems.get("backtests"):
+        return Verdict(Gate.OFFLINE, CHECK, Outcome.ERROR, problem, None, _words(limits), evidence)
     if len(found) < wanted:
         message = f"{counted(len(found), 'back-test')} of the {wanted} that window.backtests asks for gave a value"
         return Verdict(Gate.OFFLINE, CHECK, Outcome.NO_DATA, message, len(found), wanted, evidence)

@@ -136,8 +136,8 @@ class OfflineEvaluation:
         size_mb: size of the bundle in MiB, as the caller measured it.
         slice_calibration: of the candidate, per declared slice (classification).
         stability: the candidate's predictions against the champion's; None without one.
-        problems: what could not be computed and why; key ``scores`` concerns everything, ``slices`` and
-            ``fairness_COLUMN`` one part.
+        problems: what could not be computed and why; key ``scores`` concerns everything, ``slices``, ``backtests``,
+            ``metric_NAME`` and ``fairness_COLUMN`` one part.
     """
 
     task: str
@@ -181,3 +181,8 @@ class OfflineEvaluation:
         from pydantic import TypeAdapter
 
         return TypeAdapter(cls).validate_python(value)
+
+
+def problem_of(metric: str) -> str:
+    """The key of :attr:`OfflineEvaluation.problems` that concerns one metric."""
+    return f"metric_{metric}"

@@ -11,7 +11,7 @@ from retrain_assets.gates.offline.backtests import backtests_hold
 from retrain_assets.gates.offline.budgets import latency_within_budget, size_within_budget
 from retrain_assets.gates.offline.calibration_check import calibrated
 from retrain_assets.gates.offline.decision_threshold import decision_rows, decision_words
-from retrain_assets.gates.offline.evaluation import Comparison, OfflineEvaluation
+from retrain_assets.gates.offline.evaluation import Comparison, OfflineEvaluation, problem_of
 from retrain_assets.gates.offline.fairness_check import fairness_holds
 from retrain_assets.gates.offline.slices import slices_hold, without_champion
 from retrain_assets.gates.offline.stability_check import decisions_are_stable, stability_evidence
@@ -60,6 +60,10 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
     verdicts: list[Verdict] = []
     for name, limits in offline.metrics.items():
         comparison = evaluation.metric(name) or Comparison(name, 0, None, None)
+        if problem := evaluation.problems.get(problem_of(name)):
+            rules = [check for check in (f"meets_{name}", f"not_worse_{name}", f"beats_champion_{name}") if check in names]
+            verdicts += [Verdict(Gate.OFFLINE, check, Outcome.ERROR, problem) for check in rules]
+            continue
         if limits.min is not None or limits.max is not None:
             evidence = {"rows": comparison.rows, "rows_without_label": evaluation.rows_without_label}
             check, observed = f"meets_{name}", comparison.candidate

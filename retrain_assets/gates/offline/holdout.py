@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,10 @@ from retrain_assets.gates.limits import counted, listed
 from retrain_assets.gates.offline.behaviour import behaviour
 from retrain_assets.gates.offline.beyond_chance import repeated
 from retrain_assets.gates.offline.comparison import Pair
-from retrain_assets.gates.offline.evaluation import Backtest, OfflineEvaluation
+from retrain_assets.gates.offline.evaluation import Backtest, Comparison, OfflineEvaluation, Slice, problem_of
 from retrain_assets.gates.offline.fairness import GroupRates, rates_of_groups
+from retrain_assets.gates.offline.own_comparison import OwnPair
+from retrain_assets.gates.offline.own_metrics import LabelledRows, MetricFault, OwnMeasure
 from retrain_assets.gates.offline.scored_rows import label_numbers, score_problem, unit_numbers
 from retrain_assets.gates.offline.slice_members import Slicing, column_codes, slicing
 
@@ -38,6 +40,8 @@ def evaluate(
     latency_p95_ms: float | None = None,
     size_mb: float | None = None,
     resamples: int = RESAMPLES,
+    own_metrics: Mapping[str, OwnMeasure] | None = None,
+    problems: Mapping[str, str] | None = None,
 ) -> OfflineEvaluation:
     """Compare two models on the same held-out rows.
 
@@ -55,6 +59,8 @@ def evaluate(
         latency_p95_ms: 95th percentile of them.
         size_mb: size of the bundle in MiB.
         resamples: bootstrap samples.
+        own_metrics: the team's own metrics, ready to be called; one that is missing has no value, and a problem.
+        problems: what is known to be wrong already, as :attr:`OfflineEvaluation.problems` says it.
 
     Raises:
         ValueError: when scores and rows differ in number, the label or unit column is missing, or ``bootstrap`` is said
@@ -90,8 +96,8 @@ def evaluate(
     units, unit_problem = unit_numbers(rows[source.unit])
     problem = problem or score_problem(candidate, champion, contract.task) or unit_problem
     if problem or rows.height == 0:
-        return replace(evaluation, problems={"scores": problem} if problem else {})
-    problems: dict[str, str] = {}
+        return replace(evaluation, problems={**(problems or {}), **({"scores": problem} if problem else {})})
+    found = dict(problems or {})
     pair = Pair(
         labels=labels,
         candidate=candidate,
@@ -102,18 +108,50 @@ def evaluate(
         seed=seed,
         resample_count=resamples,
     )
-    slices = _slicing(rows, contract, problems)
-    fairness, left_out = _fairness(rows, contract, pair, problems)
+    slices = _slicing(rows, contract, found)
+    fairness, left_out = _fairness(rows, contract, pair, found)
+    measured = LabelledRows(labels, rows, contract.task, pair.threshold)
+    own = {name: OwnPair(one, measured, pair) for name, one in (own_metrics or {}).items()}
     return replace(
         evaluation,
-        metrics=tuple(pair.compared(name) for name in offline.metrics),
-        slices=pair.slices(offline.slices.metric, slices.members) if offline.slices else (),
+        metrics=tuple(_compared(name, pair, own, contract, found) for name in offline.metrics),
+        slices=_slices(offline.slices.metric, pair, own, slices, contract, found) if offline.slices else (),
         slices_left_out=slices.left_out,
         fairness=fairness,
         groups_left_out=left_out,
         **behaviour(contract, labels, candidate, champion, units=pair.units, members=slices.members, classes=classes),
-        problems=problems,
+        problems=found,
     )
+
+
+def _compared(name: str, pair: Pair, own: Mapping[str, OwnPair], contract: Contract, problems: dict[str, str]) -> Comparison:
+    """One metric; of an own one that cannot be taken no value, and why."""
+    if name not in contract.gates.offline.own_metrics:
+        return pair.compared(name)
+    key, nothing = problem_of(name), Comparison(name, len(pair.labels), None, None)
+    if name not in own:
+        problems.setdefault(key, f"{name} is a metric of the team's own, and its function was not given")
+        return nothing
+    try:
+        return own[name].compared()
+    except MetricFault as fault:
+        problems[key] = str(fault)
+        return nothing
+
+
+def _slices(
+    name: str, pair: Pair, own: Mapping[str, OwnPair], slices: Slicing, contract: Contract, problems: dict[str, str]
+) -> tuple[Slice, ...]:
+    if name not in contract.gates.offline.own_metrics:
+        return pair.slices(name, slices.members)
+    if (problem := problems.get(problem_of(name))) is not None:
+        problems["slices"] = problem
+        return ()
+    try:
+        return own[name].slices(slices.members)
+    except MetricFault as fault:
+        problems["slices"] = str(fault)
+        return ()
 
 
 def _slicing(rows: pl.DataFrame, contract: Contract, problems: dict[str, str]) -> Slicing:

@@ -57,11 +57,23 @@ def bootstrap_improvement(
         return UNDEFINED
     drawn = metric_of_resamples(name, labels, candidate, resamples, threshold=threshold)
     drawn = drawn - metric_of_resamples(name, labels, champion, resamples, threshold=threshold)
-    drawn = improvement_sign(name) * drawn[np.isfinite(drawn)]
-    if drawn.size < len(resamples.weights) / 2:
+    sign = improvement_sign(name)
+    return percentile_improvement(sign * (ours - theirs), sign * drawn, confidence)
+
+
+def percentile_improvement(estimate: float, drawn: Array, confidence: float) -> Improvement:
+    """The bounds of a bootstrap: percentiles of the samples in which the difference is defined, where it is in half of them.
+
+    Args:
+        estimate: the difference on all rows, positive is better.
+        drawn: the same in each sample, NaN where it is undefined.
+        confidence: of each bound, one-sided.
+    """
+    found = drawn[np.isfinite(drawn)]
+    if found.size < len(drawn) / 2:
         return UNDEFINED
-    lower, upper = np.quantile(drawn, [1 - confidence, confidence])
-    return Improvement(improvement_sign(name) * (ours - theirs), float(lower), float(upper))
+    lower, upper = np.quantile(found, [1 - confidence, confidence])
+    return Improvement(estimate, float(lower), float(upper))
 
 
 def linearised_improvement(

@@ -13,6 +13,8 @@ from retrain_assets.gates.offline.ranked import RANKED, placements, resampled_by
 from retrain_assets.gates.offline.terms import combined, terms_of
 
 Array = np.ndarray
+ROW_GAIN, ROW_LOSS = "row_gain", "row_loss"
+"""The mean of the scores themselves, larger or smaller is better: what a team's own metric comes to that gives a value a row."""
 
 
 def metric_value(name: str, labels: Array, scores: Array, *, threshold: float = 0.5) -> float | None:
@@ -46,7 +48,7 @@ def metric_value(name: str, labels: Array, scores: Array, *, threshold: float = 
 
 def improvement_sign(name: str) -> int:
     """+1 where a larger value is better, -1 where a smaller one is."""
-    return -1 if name in LOWER_IS_BETTER else 1
+    return -1 if name in LOWER_IS_BETTER or name == ROW_LOSS else 1
 
 
 def known_metrics() -> frozenset[str]:
@@ -68,5 +70,5 @@ def roc_auc(labels: Array, scores: Array) -> float:
 
 
 def _known(name: str) -> None:
-    if name not in known_metrics():
+    if name not in known_metrics() and name not in (ROW_GAIN, ROW_LOSS):
         raise ValueError(f"{name!r} is not a metric; write one of {', '.join(sorted(known_metrics()))}")

@@ -69,6 +69,8 @@ def terms_of(name: str, labels: Array, scores: Array, threshold: float) -> Terms
         if name == "log_loss":
             return Terms((one, -np.log(_inside(scores[np.arange(len(labels)), classes]))))
         return Terms((one,), classes, scores.argmax(axis=1), scores.shape[1])
+    if name in _ROW_MEANS:
+        return Terms((one, scores))
     if name in _ERRORS:
         return Terms((one, _ERRORS[name](labels, scores)))
     if name in ("r2", "explained_variance"):
@@ -118,6 +120,7 @@ _ERRORS = {
         np.abs(scores - labels) / np.maximum(np.abs(labels), SMALLEST_PROBABILITY)
     ),
 }
+_ROW_MEANS = frozenset({"row_gain", "row_loss"})
 _DECIDED = frozenset({"accuracy", "balanced_accuracy", "matthews_corrcoef", "f1", "precision", "recall"})
 
 
