@@ -19,6 +19,7 @@ from retrain_assets.cli.export import export
 from retrain_assets.cli.follow_up import follow_up
 from retrain_assets.cli.freeze import freeze
 from retrain_assets.cli.kill import kill
+from retrain_assets.cli.launch import launch
 from retrain_assets.cli.override import override
 from retrain_assets.cli.owner import owner
 from retrain_assets.cli.plan import plan
@@ -44,8 +45,8 @@ def app() -> None:
 
 
 LOOKING = (status, canary, plan, route, audit, review, capacity, runbook, databricks)
-ACTING = (toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override, token, export, reconcile)
-BESIDE = (serve, rehearse, demo, completion)
+ACTING = (launch, toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override)
+BESIDE = (token, export, reconcile, serve, rehearse, demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):
     app.add_command(command)

@@ -124,7 +124,7 @@ def _field(column: Column, roles: Roles) -> str | None:
 
 
 def _begins_at_zero(column: Column) -> bool:
-    """Whether values reach 0, or 1 in whole numbers, and not below: counts, amounts, distances; a warm year has no frost, either."""
+    """Whether values reach 0, or 1 in whole numbers, and not below: counts, amounts. A warm year has no frost."""
     return column.low == 0 or (column.dtype.is_integer() and column.low == 1)
 
 

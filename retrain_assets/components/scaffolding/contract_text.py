@@ -15,6 +15,8 @@ from retrain_assets.components.scaffolding.suspects import Sorted
 from retrain_assets.contract import format_duration
 
 COMPONENT = "retrain_assets.components.RetrainComponent"
+YAML_WORDS = ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
+"""Words that YAML does not read as text."""
 PARAMS = {"n_estimators": 150, "learning_rate": 0.06, "num_leaves": 15, "colsample_bytree": 0.8, "reg_lambda": 5.0, "n_jobs": 1}
 """Of the first estimator: small enough for some thousand rows, and to fit in seconds."""
 
@@ -69,7 +71,7 @@ def contract_text(draft: Draft) -> str:
     return "\n".join(
         [
             f"# The release contract of {draft.model}: what a retrain must show before it serves, and who says so.",
-            "# All fields: `dg utils configure-editor vscode` makes the editor explain and complete them; docs/ has the pages named below.",
+            "# All fields: `dg utils configure-editor vscode` makes the editor explain and complete them; docs/ has the pages.",
             f"type: {COMPONENT}",
             "attributes:",
             *(f"  {line}" if line else "" for line in _attributes(draft)),
@@ -106,7 +108,7 @@ def _source(draft: Draft) -> Iterator[str]:
     yield f"  uri: {_text(draft.facts.uri)}{seen}"
     if draft.facts.is_delta:
         yield "  format: delta"
-    yield f"  event_time: {_text(roles.event_time)} # the moment a prediction is made for the row, UTC; {limits.first} to {limits.last}"
+    yield f"  event_time: {_text(roles.event_time)} # when the prediction is made, UTC; {limits.first} to {limits.last}"
     yield f"  unit: {_text(roles.unit)} # what stays on one arm; about {limits.units_a_day:,} a day lately"
     if draft.key:
         yield f"  key: {_listed(draft.key)} # with unit and event time these make a row unique"
@@ -133,7 +135,7 @@ def _model(draft: Draft) -> Iterator[str]:
         yield "  calibration: sigmoid # scores become probabilities; fitted on the newest part of the training window"
     yield "  seed: 7"
     if limits.threshold is not None:
-        yield f"decision: {{threshold: {limits.threshold}}} # {limits.label_rate:.1%} of the labels are positive; schema.py has the costs it fits"
+        yield f"decision: {{threshold: {limits.threshold}}} # {limits.label_rate:.1%} are positive; schema.py has its costs"
 
 
 def _data(draft: Draft) -> Iterator[str]:
@@ -181,7 +183,7 @@ def _metrics(draft: Draft) -> tuple[list[str], str, str]:
         return ["log_loss: {max_regression: 0.05}", "accuracy: {max_regression: 0.03}"], "log_loss", "0.15"
     scale = limits.label_scale or 1.0
     lines = [
-        f"mean_absolute_error: {{max_regression: {_figure(scale * 0.03)}}} # 3 % of the label's standard deviation, {_figure(scale)}",
+        f"mean_absolute_error: {{max_regression: {_figure(scale * 0.03)}}} # the label's standard deviation is {_figure(scale)}",
         "r2: {min: 0.0}",
     ]
     return lines, "mean_absolute_error", _figure(scale * 0.1)
@@ -268,10 +270,10 @@ def _control(draft: Draft) -> Iterator[str]:
     if people.signers:
         yield f"  allowed_signers: {people.signers} # public keys, a line each; approvals are signed"
     else:
-        yield "  # allowed_signers: allowed_signers # a file with the line: NAME@EXAMPLE.ORG ssh-ed25519 AAAA…; without it nothing is signed"
+        yield "  # allowed_signers: allowed_signers # file of public keys; without it nothing is signed"
     yield "  required: 1"
     if people.are_one:
-        yield "  separation_of_duties: false # one person for a start; name a second approver and write true before this serves customers"
+        yield "  separation_of_duties: false # one person for a start; name a second one and write true before it serves"
     else:
         yield "  separation_of_duties: true # whoever launches a retrain cannot be the only one who approves it"
     yield "  valid_for: 3d"
@@ -310,15 +312,5 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
 
 def _text(value: str) -> str:
     """A text as YAML writes it, in quotes where it needs them."""
-    plain = re.fullmatch(r"[A-Za-z][\w ./*-]*", value) and value.lower() not in (
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-        "null",
-        "y",
-        "n",
-    )
-    return value if plain and value == value.strip() else json.dumps(value, ensure_ascii=False)
+    plain = re.fullmatch(r"[A-Za-z](?:[\w ./*-]*[\w./*-])?", value) and value.lower() not in YAML_WORDS
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Which column is the label, the time, the unit, and what is predicted: as told, inferred where unambiguous, asked, or refused."""
+"""Which column is the label, the time, the unit, and what is predicted: as told, inferred, asked, or refused by name."""
 
 from __future__ import annotations
 

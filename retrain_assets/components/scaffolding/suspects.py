@@ -1,4 +1,4 @@
-"""Which columns become features, and why the others do not: what is known too late, copies the label, names rows or never varies."""
+"""Which columns become features, and why the others do not: what is known late, copies the label, names rows or never varies."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ def _target(sample: pl.DataFrame, roles: Roles) -> pl.Series:
     if roles.task == "regression":
         return label > label.median()
     if roles.task == "multiclass":
-        return label == label.drop_nulls().mode().sort()[0]
+        usual: pl.Series = label == label.drop_nulls().mode().sort()[0]
+        return usual
     return label.cast(pl.Int8) == 1
 
 

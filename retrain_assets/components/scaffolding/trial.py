@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from retrain_assets.components.scaffolding.contract_text import Draft, contract_
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.contract import Contract, Gate, Outcome, RetrainError, Verdict
 
+NAMING = {"no_single_feature_separates_label": "features", "no_value_determines_label": "cells", "features_vary": "faults"}
+"""Checks after which features are left out, and the table of their evidence that names them."""
 TRIES = 4
 ROOM = 1.3
 """What was seen is allowed for, and three tenths more."""
@@ -88,23 +91,17 @@ def _verdicts(draft: Draft, cutoff: datetime) -> list[Verdict]:
         if draft.people.signers:
             del values["approval"]["allowed_signers"]
         values["source"]["uri"] = draft.facts.seen
-        contract = Contract.model_validate(values).to_json()
-        rows = _result(
-            dataset, StageRequest("dataset", draft.model, f"{cutoff:%Y-%m-%d}", contract, {}, f"{place}/dataset"), cutoff
-        )
+        contract, key = Contract.model_validate(values).to_json(), f"{cutoff:%Y-%m-%d}"
+        rows = _result(dataset, StageRequest("dataset", draft.model, key, contract, {}, f"{place}/dataset"), cutoff)
         inputs = {"dataset": rows.outputs["dataset"]["uri"]}
-        asked = StageRequest("features", draft.model, f"{cutoff:%Y-%m-%d}", contract, inputs, f"{place}/features")
-        return [*_judged(rows), *_judged(_result(features, asked, cutoff))]
+        asked = StageRequest("features", draft.model, key, contract, inputs, f"{place}/features")
+        return [*rows.verdicts_of(Gate.DATA), *_result(features, asked, cutoff).verdicts_of(Gate.DATA)]
 
 
 def _result(stage: Any, request: StageRequest, cutoff: datetime) -> StageResult:
     request.directory.mkdir(parents=True)
     result: StageResult = stage(replace(request, parameters={"cutoff": cutoff.isoformat()}))
     return result
-
-
-def _judged(result: StageResult) -> list[Verdict]:
-    return [Verdict.from_json(value) for value in result.verdicts[Gate.DATA]]
 
 
 @contextmanager
@@ -145,20 +142,24 @@ def _mended(draft: Draft, refused: list[Verdict]) -> tuple[Draft, list[str]]:
 
 def _allowed_for(draft: Draft, verdict: Verdict) -> tuple[Draft, str] | None:
     limits = draft.limits
-    if verdict.check in ("no_single_feature_separates_label", "no_value_determines_label", "features_vary"):
-        return _without(draft, verdict)
+    if verdict.check in NAMING:
+        return _without(draft, verdict, NAMING[verdict.check])
     if verdict.check == "categories_are_known":
-        columns = sorted(
-            {row["column"] for row in verdict.evidence.get("columns", []) if row.get("column") in draft.columns.features}
-        )
-        return _limited(draft, "open_categories", f"[{', '.join(columns)}]", "their categories come and go") if columns else None
-    if verdict.check not in WIDENED or not isinstance(verdict.observed, int | float) or isinstance(verdict.observed, bool):
+        return _open(draft, verdict)
+    if verdict.check not in WIDENED or not isinstance(verdict.observed, int | float):
         return None
     field, most = WIDENED[verdict.check]
     value = min(most, abs(verdict.observed) * ROOM)
     if field in limits.data and float(limits.data[field][0]) >= value:
         return None
     return _limited(draft, field, f"{value:.2g}", f"{verdict.observed:.2g} is what the newest rows show")
+
+
+def _open(draft: Draft, verdict: Verdict) -> tuple[Draft, str] | None:
+    """The columns whose categories a verdict finds new or gone are open, besides those that are."""
+    over = [row["column"] for row in verdict.evidence.get("changes", []) if row["beyond_chance"] and row["share"] > row["limit"]]
+    known = yaml.safe_load(draft.limits.data.get("open_categories", ("[]", ""))[0])
+    return _limited(draft, "open_categories", json.dumps(sorted({*known, *over})), "their categories come and go")
 
 
 def _limited(draft: Draft, field: str, value: str, why: str) -> tuple[Draft, str] | None:
@@ -168,10 +169,12 @@ def _limited(draft: Draft, field: str, value: str, why: str) -> tuple[Draft, str
     return replace(draft, limits=limits), f"gates.data.{field}: {value}, as {why}"
 
 
-def _without(draft: Draft, verdict: Verdict) -> tuple[Draft, str] | None:
-    """The features that a verdict's message names are left out."""
-    named = [name for name in draft.columns.features if f"{name} " in f"{verdict.message} " or f"{name}," in verdict.message]
-    if not named:
+def _without(draft: Draft, verdict: Verdict, table: str) -> tuple[Draft, str] | None:
+    """The features that a verdict's evidence names are left out."""
+    limit = verdict.threshold if verdict.check == "no_single_feature_separates_label" else None
+    rows = [row for row in verdict.evidence.get(table, []) if not isinstance(limit, int | float) or row["auc"] > limit]
+    named = [name for name in draft.columns.features if name in {row["feature"] for row in rows}]
+    if not named or len(named) == len(draft.columns.features):
         return None
     columns = draft.columns.without(dict.fromkeys(named, verdict.check))
     return replace(draft, columns=columns), f"left out {', '.join(named)}: {verdict.message}"
