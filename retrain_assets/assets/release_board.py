@@ -30,6 +30,7 @@ from retrain_assets.reports import words
 KEY = dg.AssetKey("release_board")
 GROUP = "releases"
 CHECK = "nothing_waits_for_a_person"
+KnownLines = dict[str, tuple[tuple[Any, ...], BoardLine]]
 LETTERS = 240
 """Most letters of a reason on the board; the rest stands on the model's own pages."""
 
@@ -76,16 +77,28 @@ class BoardPage:
         roads: the models.
         states: the models' states; one that is missing has nothing recorded about it.
         platform: kill switches and freezes.
-        home: for links to evidence packs and MLflow.
+        home: for links to evidence packs.
         now: aware.
+        known: lines of an earlier page, by model with what they rest on; those that still hold are taken, new ones added.
     """
 
     def __init__(
-        self, roads: Sequence[Road], states: Mapping[str, ModelState], platform: PlatformState, home: Home, now: datetime
+        self,
+        roads: Sequence[Road],
+        states: Mapping[str, ModelState],
+        platform: PlatformState,
+        home: Home,
+        now: datetime,
+        known: KnownLines | None = None,
     ) -> None:
         self._platform, self._home, self._now = platform, home, now
-        found = (board_line(road, states.get(road.model) or ModelState(road.model), platform, now) for road in roads)
-        self.lines: list[BoardLine] = sorted(found, key=lambda line: line.order)
+        kept = {} if known is None else known
+        for road in roads:
+            state = states.get(road.model) or ModelState(road.model)
+            rests_on = (state.sequence, platform.sequence, road.code_version, f"{now:%Y-%m-%dT%H}")
+            if kept.get(road.model, ((),))[0] != rests_on:
+                kept[road.model] = rests_on, board_line(road, state, platform, now)
+        self.lines: list[BoardLine] = sorted((kept[road.model][1] for road in roads), key=lambda line: line.order)
 
     @cached_property
     def digest(self) -> str:

@@ -14,8 +14,6 @@ from retrain_assets import __version__
 from retrain_assets.contract import Contract, Gate, RetrainError
 from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT
 from retrain_assets.home import Home
-from retrain_assets.contract.environments import DEFAULT_ENVIRONMENT
-from retrain_assets.home import Home
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -158,7 +156,7 @@ class Road:
         """Tags of every asset of the model."""
         return {**_environment_tag(), "retrain/model": self.model, "retrain/task": self.contract.task}
 
-    @property
+    @cached_property
     def code_version(self) -> str:
         """Version of the code and policy that make an asset: package version and contract digest."""
         return f"{__version__}+{self.contract.digest[7:19]}"
@@ -198,12 +196,6 @@ class Road:
 
 def _stages_of(asset: str) -> list[str]:
     return [stage for stage, made in STAGE_ASSETS.items() if made == asset]
-
-
-def _environment_tag() -> dict[str, str]:
-    """The environment as a tag; none where none is named."""
-    here = Home.from_environment().environment
-    return {} if here == DEFAULT_ENVIRONMENT else {"retrain/environment": here}
 
 
 def _environment_tag() -> dict[str, str]:

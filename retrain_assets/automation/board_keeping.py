@@ -8,8 +8,11 @@ from dataclasses import replace
 import dagster as dg
 
 from retrain_assets.assets import Road
-from retrain_assets.assets.release_board import KEY, BoardPage
+from retrain_assets.assets.release_board import KEY, BoardPage, KnownLines
 from retrain_assets.automation.fleet_sensor import Answers, Tick
+
+_KNOWN: dict[str, KnownLines] = {}
+"""Lines of the last board of each home, so that a tick makes anew only what changed."""
 
 
 def keep_board(tick: Tick, roads: Sequence[Road], answers: Answers) -> Answers:
@@ -20,7 +23,8 @@ def keep_board(tick: Tick, roads: Sequence[Road], answers: Answers) -> Answers:
     if not answers:
         return answers
     seen = tick.renewed() if any(answer.did for answer in answers.values()) else tick
-    page = BoardPage(roads, seen.states, seen.beyond, tick.platform.home, tick.now)
+    known = _KNOWN.setdefault(str(tick.platform.home.root), {})
+    page = BoardPage(roads, seen.states, seen.beyond, tick.platform.home, tick.now, known)
     if _shown(tick.instance) == (page.digest, f"{tick.now:%Y-%m-%d}"):
         return answers
     model, first = next(iter(answers.items()))
