@@ -37,8 +37,8 @@ PAUSE_SECONDS = 0.3
 def launch(model: str, retrain: str | None, order: Order) -> None:
     """Launch a retrain of MODEL by hand, in this process.
 
-    RETRAIN is the day its data ends, 2013-07-01, by default today; a second one of that day is 2013-07-01.2. Takes the contract of
-    the project you stand in, adds the partition and runs the job from data set to evaluation report on the Dagster instance of
+    RETRAIN is the day its data ends, 2013-07-01, by default today; a second one of that day is 2013-07-01.2. Takes the contract
+    of the project you stand in, adds the partition and runs the job from data set to evaluation report on the Dagster instance of
     DAGSTER_HOME, or of RETRAIN_HOME/dagster. Ends with a table of the gates; exit code 1 when one does not open.
     """
     from retrain_assets.cli.contracts import contract_of, project_on_path
