@@ -8,6 +8,7 @@ from retrain_assets.assets import Road
 from retrain_assets.automation.canary_sensor import canary_sensor
 from retrain_assets.automation.decision_sensor import decision_sensor
 from retrain_assets.automation.drift_sensor import drift_sensor
+from retrain_assets.automation.fleet_sensor import Jobs
 from retrain_assets.automation.override_sensor import override_sensor
 from retrain_assets.automation.schedules import cadence_schedule, drift_schedule
 from retrain_assets.automation.upkeep_sensor import upkeep_sensor
@@ -15,11 +16,16 @@ from retrain_assets.automation.upkeep_sensor import upkeep_sensor
 __all__ = ["schedules_of", "sensors_of"]
 
 
-def sensors_of(roads: Sequence[Road]) -> list[dg.SensorDefinition]:
-    """One sensor of a kind for some models, sorted by name; no drift sensor where no contract has drift launch a retrain."""
+def sensors_of(roads: Sequence[Road], jobs: Jobs) -> list[dg.SensorDefinition]:
+    """One sensor of a kind for some models; no drift sensor where no contract has drift launch a retrain.
+
+    Args:
+        roads: the models, sorted by name.
+        jobs: their jobs, by name.
+    """
     drifting = [road for road in roads if road.contract.cadence.on_drift is not None]
-    sensors = [upkeep_sensor(roads), canary_sensor(roads), decision_sensor(roads), override_sensor(roads)]
-    return [*sensors, *([drift_sensor(drifting)] if drifting else [])]
+    sensors = [make(roads, jobs) for make in (upkeep_sensor, canary_sensor, decision_sensor, override_sensor)]
+    return [*sensors, *([drift_sensor(drifting, jobs)] if drifting else [])]
 
 
 def schedules_of(road: Road) -> list[dg.ScheduleDefinition]:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import run_key
-from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.contract import Contract, SourceError
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, Move, ToggleState, ToggleStatus
@@ -15,7 +15,7 @@ from retrain_assets.release.policy import arming_brakes, arming_subjects, gate_o
 from retrain_assets.serving import ExposureLog
 
 
-def canary_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+def canary_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Walks the canaries: looks at what has matured, at each experiment's rhythm, one challenger of a model at a time."""
     kind = SensorKind(
         name="canary",
@@ -25,7 +25,7 @@ def canary_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
         job=lambda road: road.canary_job,
         catches_up=True,
     )
-    return fleet_sensor(kind, roads)
+    return fleet_sensor(kind, roads, jobs)
 
 
 def canary_look(tick: Tick, road: Road, kept: None) -> Answer:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import DEAD, run_key
-from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.override_sensor import CONTINUES_TAG
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, Move, PlatformState, RetrainState, ToggleState
@@ -27,7 +27,7 @@ POLICY_EVERY = timedelta(minutes=15)
 """How long after a policy said no it is asked again, as long as enough approvals hold."""
 
 
-def decision_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+def decision_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Launches the decision job for every retrain that can be promoted or has to be rejected."""
     kind = SensorKind(
         name="decision",
@@ -37,7 +37,7 @@ def decision_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
         job=lambda road: road.decision_job,
         catches_up=True,
     )
-    return fleet_sensor(kind, roads)
+    return fleet_sensor(kind, roads, jobs)
 
 
 def decision_look(tick: Tick, road: Road, kept: None) -> Answer:

@@ -11,7 +11,7 @@ from retrain_assets.assets import TRIGGER_TAG, Road
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.automation.attempts import run_key, under_way
 from retrain_assets.automation.cadence import Launcher, earliest, holds, in_words
-from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alarms import held_before, is_recorded, observation
 from retrain_assets.drift import DriftAlarm, DriftReport, drift_verdicts
 from retrain_assets.release import ModelState, next_retrain_key
@@ -20,7 +20,7 @@ TAG_BYTES = 2600
 """Most bytes of a trigger: PostgreSQL's index on run tags refuses a value of 2,700."""
 
 
-def drift_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+def drift_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Watches the drift reports; names metric, window, value and threshold as trigger of the retrain it launches.
 
     What the cadence holds back is told in the tick and, once for each window and set of reasons, recorded on the drift report.
@@ -36,7 +36,7 @@ def drift_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
         look=drift_look,
         job=lambda road: road.retrain_job,
     )
-    return fleet_sensor(kind, roads)
+    return fleet_sensor(kind, roads, jobs)
 
 
 def drift_look(tick: Tick, road: Road, kept: None) -> Answer:

@@ -84,6 +84,7 @@ class Answer:
     kept: Any = None
 
 
+Jobs = Mapping[str, dg.JobDefinition]
 Look = Callable[[Tick, Road, Any], Answer]
 Answers = Mapping[str, Answer]
 
@@ -111,18 +112,23 @@ class SensorKind:
     finish: Callable[[Tick, Sequence[Road], Answers], Answers] = field(default=lambda tick, roads, answers: answers)
 
 
-def fleet_sensor(kind: SensorKind, roads: Sequence[Road], *, seconds: float = SECONDS) -> dg.SensorDefinition:
+def fleet_sensor(
+    kind: SensorKind, roads: Sequence[Road], jobs: Jobs | None = None, *, seconds: float = SECONDS
+) -> dg.SensorDefinition:
     """The sensor of a kind for some models.
 
     Args:
         kind: what it does for each.
         roads: the models, sorted by name.
+        jobs: their jobs, as the code location has them; None: as the models make them.
         seconds: after which the models not come to are left for the next tick, which begins with them.
     """
 
+    launched = [(road, kind.job(road)) for road in roads] if kind.job is not None else []
+
     @dg.sensor(
         name=f"retrain_{kind.name}_sensor",
-        jobs=[road.jobs[kind.job(road)] for road in roads] if kind.job is not None else None,
+        jobs=[jobs[name] if jobs is not None else road.jobs[name] for road, name in launched] or None,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=kind.description,

@@ -6,14 +6,14 @@ import dagster as dg
 
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import run_key, under_way
-from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.release.continuing import assets_to_make
 
 CONTINUES_TAG = "retrain/continues"
 """Run tag of a run that goes on after an override: the ledger event that opened the retrain again."""
 
 
-def override_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+def override_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Has made what the stopped run did not come to; what was judged and overridden is not made again."""
     kind = SensorKind(
         name="override",
@@ -23,7 +23,7 @@ def override_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
         job=lambda road: road.retrain_job,
         catches_up=True,
     )
-    return fleet_sensor(kind, roads)
+    return fleet_sensor(kind, roads, jobs)
 
 
 def override_look(tick: Tick, road: Road, kept: None) -> Answer:

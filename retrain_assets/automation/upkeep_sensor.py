@@ -15,7 +15,7 @@ from retrain_assets.automation.alerts import Alert
 from retrain_assets.automation.board_keeping import keep_board
 from retrain_assets.automation.event_alerts import TOLD, alerts_of
 from retrain_assets.automation.event_words import RELEASE, Background
-from retrain_assets.automation.fleet_sensor import Answer, AssetEvent, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, AssetEvent, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alerts import held_alerts
 from retrain_assets.automation.notifications import Urgency, recipients_of
 from retrain_assets.automation.outbox import Outbox
@@ -28,7 +28,7 @@ from retrain_assets.release.policy import expired
 from retrain_assets.release.retirement import passed_at, removal_due, waiting_candidates
 
 
-def upkeep_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
+def upkeep_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Keeps the models' toggles; asks for no run.
 
     Its cursor says what each model's people were told. At the first tick of a model, and after the cursor was reset, what
@@ -41,7 +41,7 @@ def upkeep_sensor(roads: Sequence[Road]) -> dg.SensorDefinition:
         look=upkeep_look,
         finish=keep_board,
     )
-    return fleet_sensor(kind, roads)
+    return fleet_sensor(kind, roads, jobs)
 
 
 def upkeep_look(tick: Tick, road: Road, kept: Any) -> Answer:

@@ -1,40 +1,66 @@
-"""What serves all models of a code location: one sensor of a kind, with the jobs they launch. The first model by name gives it."""
+"""What serves all models of a code location: one sensor of a kind and the jobs they launch. The first model by name gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from retrain_assets.assets import Platform, Road
+from retrain_assets.assets import Platform, Road, road_definitions
 from retrain_assets.assets.release_board import release_board_asset
-from retrain_assets.automation import sensors_of
+from retrain_assets.automation import schedules_of, sensors_of
 from retrain_assets.contract import ContractError
 
 if TYPE_CHECKING:
     from retrain_assets.components.retrain import RetrainComponent
 
 
-def fleet_definitions(roads: Sequence[Road], platform: Platform) -> dg.Definitions:
+@dataclass(frozen=True)
+class FleetModel:
+    """One model of a code location: its names, and what Dagster gets of it.
+
+    Args:
+        road: its names.
+    """
+
+    road: Road
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        """Assets, checks and schedules; without what serves all models."""
+        return dg.Definitions.merge(road_definitions(self.road), dg.Definitions(schedules=schedules_of(self.road)))
+
+    def jobs(self, platform: Platform) -> dict[str, dg.JobDefinition]:
+        """The jobs by name. They are made on the model's own assets: Dagster would look at all models' assets for each job."""
+        jobs = dg.Definitions(jobs=list(self.road.jobs.values()), resources={"platform": platform})
+        alone = dg.Definitions.merge(self.definitions, jobs)
+        return {name: alone.resolve_job_def(name) for name in self.road.jobs}
+
+
+def fleet_definitions(models: Sequence[FleetModel], platform: Platform) -> dg.Definitions:
     """The sensors of some models, the board of all, and the resource that everything of them works with.
 
     A sensor takes several jobs as objects, and of what a folder gives Dagster makes copies that name it; so jobs come from here.
 
     Args:
-        roads: the models, sorted by name.
+        models: the models, sorted by name.
         platform: the resource.
     """
+    roads = [model.road for model in models]
+    jobs = {name: job for model in models for name, job in model.jobs(platform).items()}
     return dg.Definitions(
         assets=[release_board_asset(roads)],
-        jobs=[job for road in roads for job in road.jobs.values()],
-        sensors=sensors_of(roads),
+        jobs=list(jobs.values()),
+        sensors=sensors_of(roads, jobs),
         resources={"platform": platform},
     )
 
 
-def fleet_of(component: RetrainComponent, context: dg.ComponentLoadContext) -> list[Road] | None:
+def fleet_of(component: RetrainComponent, context: dg.ComponentLoadContext) -> list[FleetModel] | None:
     """The models of the project that a component is part of, sorted by name, when it is the first of them; None when it is not.
 
     A component that is loaded outside a project is a project of its own.
@@ -46,19 +72,19 @@ def fleet_of(component: RetrainComponent, context: dg.ComponentLoadContext) -> l
 
     found = context.component_tree.get_all_components(of_type=RetrainComponent)
     if not any(one is component for one in found):
-        return [component.road]
-    roads = by_model(one.road for one in found)
-    return roads if roads[0] is component.road else None
+        return [component.model]
+    models = by_name(one.model for one in found)
+    return models if models[0] is component.model else None
 
 
-def by_model(roads: Iterable[Road]) -> list[Road]:
+def by_name(models: Iterable[FleetModel]) -> list[FleetModel]:
     """Models sorted by name.
 
     Raises:
         ContractError: two of them have the same name.
     """
-    ordered = sorted(roads, key=lambda road: road.model)
-    for one, following in pairwise(ordered):
-        if one.model == following.model:
-            raise ContractError("two contracts of this code location name this model", where=one.model, remedy="rename one")
+    ordered = sorted(models, key=lambda model: model.road.model)
+    for name, following in pairwise(model.road.model for model in ordered):
+        if name == following:
+            raise ContractError("two contracts of this code location name this model", where=name, remedy="rename one")
     return ordered

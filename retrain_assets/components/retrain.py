@@ -7,9 +7,8 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from retrain_assets.assets import PLATFORM, Platform, Road, road_definitions
-from retrain_assets.automation import schedules_of
-from retrain_assets.components.fleet import by_model, fleet_definitions, fleet_of
+from retrain_assets.assets import PLATFORM, Platform, Road
+from retrain_assets.components.fleet import FleetModel, by_name, fleet_definitions, fleet_of
 from retrain_assets.components.scaffolding import RetrainScaffolder
 from retrain_assets.contract import Contract, ContractError
 from retrain_assets.contract.paths import in_module, missing_code, place_of
@@ -66,14 +65,15 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         return cls(contract=contract)
 
     @cached_property
-    def road(self) -> Road:
-        """The model's names in Dagster, made once: what all models share refers to the same jobs."""
-        return Road(self.contract)
+    def model(self) -> FleetModel:
+        """What Dagster gets of the model, made once: what serves all models refers to the same objects."""
+        return FleetModel(Road(self.contract))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks and schedules of the model; of the first model of a project also jobs and sensors of all."""
-        own, roads = model_definitions(self.road), fleet_of(self, context)
-        return own if roads is None else dg.Definitions.merge(own, fleet_definitions(roads, PLATFORM))
+        models = fleet_of(self, context)
+        own = self.model.definitions
+        return own if models is None else dg.Definitions.merge(own, fleet_definitions(models, PLATFORM))
 
 
 def definitions_of(*contracts: Contract, platform: Platform = PLATFORM) -> dg.Definitions:
@@ -82,10 +82,5 @@ def definitions_of(*contracts: Contract, platform: Platform = PLATFORM) -> dg.De
     Raises:
         ContractError: two of them name the same model.
     """
-    roads = by_model(Road(contract) for contract in contracts)
-    return dg.Definitions.merge(*(model_definitions(road) for road in roads), fleet_definitions(roads, platform))
-
-
-def model_definitions(road: Road) -> dg.Definitions:
-    """Assets, checks and schedules of one model; without what serves all models of a code location."""
-    return dg.Definitions.merge(road_definitions(road), dg.Definitions(schedules=schedules_of(road)))
+    models = by_name(FleetModel(Road(contract)) for contract in contracts)
+    return dg.Definitions.merge(*(model.definitions for model in models), fleet_definitions(models, platform))
