@@ -37,6 +37,18 @@ def check_result(verdict: Verdict, *, asset: dg.AssetKey, owner: str, fallback: 
     )
 
 
+def not_asked_result(check: str, why: str, *, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """A check that cannot be asked of a retrain: not passed, and nothing waits for it."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=check,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Not asked of an adopted model: {why}.",
+        metadata={"outcome": "not asked"},
+    )
+
+
 def evidence_metadata(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Evidence as metadata: lists of flat dicts and flat dicts become tables, numbers and text stay; what is nested
     deeper is left to the evidence files."""

@@ -47,6 +47,8 @@ def retrain_request(platform: Platform, road: Road, retrain: str, stage: StageNa
     """
     inputs = {name: _place(platform, road, retrain, *made) for name, made in READS[stage].items()}
     parameters: dict[str, Any] = {}
+    if stage == "training" and (model := adopted_model(platform, road, retrain)) is not None:
+        inputs["adopted"] = model
     if stage == "dataset":
         parameters = {"cutoff": cutoff_of(retrain).isoformat(), "history": earlier_datasets(platform, road, retrain)}
     if stage == "evaluation":
@@ -56,6 +58,14 @@ def retrain_request(platform: Platform, road: Road, retrain: str, stage: StageNa
         else:
             parameters["bootstrap"] = True
     return platform.request(road, retrain, stage, inputs=inputs, parameters=parameters)
+
+
+def adopted_model(platform: Platform, road: Road, retrain: str) -> str | None:
+    """The folder of the model that a retrain takes over instead of fitting one; None of one that fits."""
+    known = platform.controller.state(road.model).retrains.get(retrain)
+    if known is None or known.trigger.get("kind") != "adopted":
+        return None
+    return str(platform.home.stage_dir(road.model, retrain, "adopted"))
 
 
 def requests_ahead(

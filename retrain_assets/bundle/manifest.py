@@ -28,15 +28,16 @@ class Manifest:
         feature_dtypes: kind per feature, ``numeric``, ``boolean`` or ``categorical``: the signature.
         feature_function: import path of the feature function.
         feature_pipeline: digest of the feature code.
-        dataset: digest of the data set it was fitted and judged on.
+        dataset: digest of the data set it was fitted and judged on; of an adopted model judged alone.
         label: ``{"column", "delay"}``: the definition of the label.
-        window: ``{"train_start", "train_end", "holdout_end"}``, ISO-8601 UTC.
+        window: ``{"train_start", "train_end", "holdout_end"}``, ISO-8601 UTC; None where an adopted model's is not known.
         calibration: ``{"kind", "fitted_on"}``: the rows it was fitted on in words, empty for ``none``.
         decision: ``{"threshold"}``, or None where there is no decision.
         classes: labels by position, the positive one last for a binary task; empty for regression.
-        seed: seed of the fit.
+        seed: seed of the fit; None where an adopted model's is not known.
         code: ``{"commit", "dirty"}`` of the feature code, commit None outside a checkout; ``product``: version of this product;
-            ``estimator``: name and version of the estimator's package, or digest of its source where it is the team's own.
+            ``estimator``: name and version of the estimator's package, or digest of its source where it is the team's
+            own; ``adopted``: where the model is from, of an adopted one alone.
         environment: ``{"python", "platform", "packages", "threads", "lock"}``: threads of the fit; ``{"file", "digest"}`` of the
             project's lock file, both None where it has none. Bundles of before the lock was kept are without it.
         files: SHA-256 (hexadecimal) of every other file of the bundle by its name.
@@ -53,14 +54,19 @@ class Manifest:
     feature_pipeline: str
     dataset: str
     label: Mapping[str, str]
-    window: Mapping[str, str]
+    window: Mapping[str, str | None]
     calibration: Mapping[str, str]
     decision: Mapping[str, float] | None
     classes: tuple[str | int, ...]
-    seed: int
+    seed: int | None
     code: Mapping[str, Any]
     environment: Mapping[str, Any]
     files: Mapping[str, str]
+
+    @property
+    def adopted(self) -> str | None:
+        """Where the model is from that was not fitted here, such as ``models:/churn/12``; None of one that was."""
+        return self.code.get("adopted")
 
     @property
     def digest(self) -> str:

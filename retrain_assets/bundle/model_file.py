@@ -84,7 +84,7 @@ class EstimatorPredictor:
         if self.task == "regression":
             return np.asarray(self.estimator.predict(matrix), dtype=np.float64)
         probabilities = np.asarray(self.estimator.predict_proba(matrix), dtype=np.float64)
-        return probabilities[:, 1] if self.task == "binary_classification" and probabilities.ndim == 2 else probabilities
+        return probabilities[:, 1] if self.task == "binary_classification" else probabilities
 
     def file(self) -> tuple[str, bytes]:
         """See :class:`Predictor`."""

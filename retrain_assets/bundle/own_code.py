@@ -29,8 +29,8 @@ def path_of(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def sources_of(types: Iterable[str]) -> dict[str, str]:
-    """Digest of the source by class, for a model file.
+def sources_of(types: Iterable[str], where: str) -> dict[str, str]:
+    """Digest of the source by class, for a model file; ``where`` is the estimator, for messages.
 
     Raises:
         StageError: for what is no class of a module with a source file.
@@ -42,7 +42,7 @@ def sources_of(types: Iterable[str]) -> dict[str, str]:
         except (ImportError, AttributeError, TypeError, OSError) as error:
             raise StageError(
                 f"cannot be stored without pickle: {path} is no class of a module with a source file ({error})",
-                where=f"class {path}",
+                where=where,
                 remedy="define the class at the top of a module of your project",
             ) from error
     return found

@@ -114,7 +114,7 @@ def _class(path: str) -> Any:
 
 
 def _joined(own: str, how: str, types: Collection[str], state: bytes) -> bytes:
-    said = {"format": FORMAT, "class": own, "state": how, "sources": sources_of(types)}
+    said = {"format": FORMAT, "class": own, "state": how, "sources": sources_of(types, f"estimator {own}")}
     return canonical_json(said).replace(b"\n", b"") + b"\n" + state
 
 

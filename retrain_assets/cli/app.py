@@ -8,11 +8,13 @@ import sys
 import click
 
 from retrain_assets import __version__
+from retrain_assets.cli.adopt import adopt
 from retrain_assets.cli.approval import approve, bootstrap, reject, withdraw
 from retrain_assets.cli.audit import audit
 from retrain_assets.cli.canary import canary
 from retrain_assets.cli.capacity import capacity
 from retrain_assets.cli.completion import completion
+from retrain_assets.cli.contract import contract
 from retrain_assets.cli.databricks import databricks
 from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export
@@ -44,8 +46,8 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, review, capacity, runbook, databricks)
-ACTING = (launch, toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, bootstrap, override)
+LOOKING = (status, canary, plan, route, audit, review, contract, capacity, runbook, databricks)
+ACTING = (launch, toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, adopt, bootstrap, override)
 BESIDE = (token, export, reconcile, serve, rehearse, demo, completion)
 
 for command in (*LOOKING, *ACTING, *BESIDE):

@@ -179,9 +179,9 @@ class Registry:
             RetrainError: when there is none of that number.
             CustodyError: when it was not registered by this product.
         """
-        for found in self.list_versions(model):
-            if found.version == version:
-                return found
+        for found in self._all_versions(model):
+            if str(found.version) == version:
+                return _registered(found, self.aliases(model))
         raise RetrainError(f"{model} has no version {version}", where=self.tracking_uri, remedy="see retrain status")
 
     def version_of(self, digest: str) -> str | None:
@@ -190,14 +190,16 @@ class Registry:
         return min((str(version.version) for version in found), key=int, default=None)
 
     def list_versions(self, model: str) -> list[RegisteredVersion]:
-        """All versions of a model, oldest first; empty when it is not registered.
+        """All versions of a model that this product registered, oldest first; empty when there are none.
 
-        Raises:
-            CustodyError: when a version has no bundle digest.
+        A team's own versions of a model of that name, of before it came here say, are left out.
         """
         aliases = self.aliases(model)
-        found = self._client().search_model_versions(f"name = '{model}'")
+        found = [version for version in self._all_versions(model) if DIGEST_TAG in version.tags]
         return sorted((_registered(version, aliases) for version in found), key=lambda version: int(version.version))
+
+    def _all_versions(self, model: str) -> list[Any]:
+        return list(self._client().search_model_versions(f"name = '{model}'"))
 
     def champion(self, model: str) -> RegisteredVersion | None:
         """The version under the alias ``champion``; None when there is none."""
@@ -212,6 +214,9 @@ class Registry:
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
         """Point an alias at a version, or take it away (None). Doing it again changes nothing.
 
+        An alias that somebody else set, on a version that this product did not register, is taken away from nobody: it moves
+        when there is a version of ours to point at.
+
         Raises:
             RetrainError: when there is no such version.
             RegistryUnavailable: when the registry does not do it.
@@ -221,6 +226,8 @@ class Registry:
             if current == version:
                 return
             if version is None:
+                if current not in {known.version for known in self.list_versions(model)}:
+                    return
                 self._client().delete_registered_model_alias(model, alias)
                 return
             self.version(model, version)
@@ -340,7 +347,7 @@ def _registered(version: Any, aliases: Mapping[str, str]) -> RegisteredVersion:
         raise CustodyError(
             f"has no tag {DIGEST_TAG}",
             where=f"{version.name} version {number}",
-            remedy="it was not registered by this product; delete it from the registry",
+            remedy="it was not registered by this product; retrain adopt makes a version of it that was",
         )
     own = tuple(sorted(alias for alias, target in aliases.items() if target == number))
     return RegisteredVersion(version.name, number, tags[DIGEST_TAG], version.run_id, tags, own)

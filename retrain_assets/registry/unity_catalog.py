@@ -162,7 +162,7 @@ class UnityCatalogRegistry(Registry):
     def list_versions(self, model: str) -> list[RegisteredVersion]:
         """All versions of a model, as :meth:`Registry.list_versions`; unfinished ones are left out."""
         with self._answering():
-            found = [one for one in self._versions(model).all() if one.status == READY]
+            found = [one for one in self._versions(model).all() if one.status == READY and DIGEST_TAG in from_catalog(one.tags)]
         return [self._registered(model, one) for one in found]
 
     def aliases(self, model: str) -> dict[str, str]:
@@ -174,9 +174,11 @@ class UnityCatalogRegistry(Registry):
         """Point an alias at a version, or take it away, as :meth:`Registry.set_alias`."""
         with self._answering():
             versions = self._versions(model)
-            if versions.aliases().get(alias) == version:
+            if (current := versions.aliases().get(alias)) == version:
                 return
             if version is None:
+                if current not in {known.version for known in self.list_versions(model)}:
+                    return
                 versions.delete_alias(alias)
                 return
             self.version(model, version)
@@ -197,7 +199,7 @@ class UnityCatalogRegistry(Registry):
             raise CustodyError(
                 f"has no tag {DIGEST_TAG}",
                 where=f"{found.name} version {number}",
-                remedy="it was not registered by this product; delete it from the registry",
+                remedy="it was not registered by this product; retrain adopt makes a version of it that was",
             )
         return RegisteredVersion(model, number, tags[DIGEST_TAG], found.run_id or None, tags, tuple(sorted(found.aliases)))
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from retrain_assets.contract import Gate, Outcome, overall
+from retrain_assets.gates.training import NOT_ASKED_OF_ADOPTED
 from retrain_assets.ledger import timestamp
 from retrain_assets.release import CheckRecord
 from retrain_assets.reports.emergencies import overridden_checks
@@ -53,9 +54,17 @@ def gates_of(record: Record) -> list[dict[str, Any]]:
             "owner": owners.get(_OWNERS[gate]),
             "fallback": FALLBACKS[gate],
             **_judged(record, gate, overridden),
+            "not_asked": _not_asked(record, gate),
         }
         for gate in Gate
     ]
+
+
+def _not_asked(record: Record, gate: Gate) -> list[dict[str, str]]:
+    """Checks that cannot be asked of this retrain, and why: those of a fit, where a model was adopted."""
+    if gate is not Gate.TRAINING or record.known.trigger.get("kind") != "adopted" or gate not in record.known.verdicts:
+        return []
+    return [{"check": check, "why": why} for check, why in NOT_ASKED_OF_ADOPTED.items()]
 
 
 def _judged(record: Record, gate: Gate, overridden: Collection[str]) -> dict[str, Any]:

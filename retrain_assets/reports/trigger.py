@@ -38,6 +38,13 @@ _SHOWN = {
     "reason": "Reason",
     "cron": "Schedule",
     "run_id": "Run",
+    "source": "Adopted from",
+    "asked": "Asked for as",
+    "server": "MLflow server",
+    "source_run": "MLflow run of the source",
+    "files": "Digest of its files",
+    "trained_on": "Fitted on",
+    "trust_pickle": "Read a pickle on somebody's word",
 }
 _SAID = ("above", "of", "message", "held_back")
 
@@ -53,6 +60,9 @@ def _rows(recorded: Mapping[str, Any], launched_by: str, at: str) -> Iterator[di
             value = ", ".join(f"{words.number(one['value'])} until {words.day(str(one['end']))}" for one in value)
         if name == "also" and isinstance(value, list):
             value = "; ".join(map(str, value))
+        if name == "trained_on" and "trained_on" in recorded:
+            known = " to ".join(words.day(str(moment)) for moment in value) if value else ""
+            value = known or "not known here; the hold-out may have rows it was fitted on"
         if value is not None:
             yield {"field": _SHOWN.get(name, words.words(name).capitalize()), "value": value}
     if "above" in recorded and "of" in recorded:
@@ -84,6 +94,9 @@ def trigger_sentence(recorded: Mapping[str, Any], launched_by: str) -> str:
         held = _held_back(recorded)
         waited = f"; held back since {words.day(str(held[0]['first']))} by {_by(held)}" if held else ""
         return f"{sentence}, {window}{often}{waited}." if window else f"{sentence}{often}{waited}."
+    if kind == "adopted":
+        why = str(recorded.get("reason", "")).rstrip(".")
+        return f"{words.actor(launched_by)} adopted {recorded.get('source')}, which was not fitted here: {why}."
     if kind == "person" or launched_by.startswith("person:"):
         why = str(recorded.get("reason", "")).rstrip(".")
         return f"{words.actor(launched_by)} launched it: {why}." if why else f"{words.actor(launched_by)} launched it."

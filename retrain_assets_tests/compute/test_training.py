@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -39,7 +40,7 @@ def nearby(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     """The probe in this process: a process of its own imports scikit-learn anew, seconds each time."""
     monkeypatch.setattr(probe, "_LIGHTGBM_GOES_WITHOUT", ())
 
-    def here(bundle: Path, digest: str, rows: Path) -> CleanAnswer:
+    def here(bundle: Path, digest: str, rows: Path, *, code: Sequence[Path] = ()) -> CleanAnswer:
         answer = tmp_path_factory.mktemp("answer")
         assert probe.main([str(bundle), digest, str(rows), str(answer)]) == 0
         features = json.loads((answer / probe.FEATURES).read_text())

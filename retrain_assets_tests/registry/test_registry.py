@@ -192,7 +192,24 @@ def test_a_version_somebody_else_registered_is_not_taken_for_a_bundle(registry: 
     client.create_registered_model("parcel_delay")
     client.create_model_version("parcel_delay", source=(tmp_path / "artifacts").as_uri())
     with pytest.raises(CustodyError, match="parcel_delay version 1: has no tag bundle_digest"):
-        registry.list_versions("parcel_delay")
+        registry.version("parcel_delay", "1")
+    assert registry.list_versions("parcel_delay") == []
+    assert registry.register(*bundle(tmp_path)) == "2"
+    assert [known.version for known in registry.list_versions("parcel_delay")] == ["2"]
+
+
+def test_an_alias_on_somebody_elses_version_stays_until_one_of_ours_takes_it(registry: Registry, tmp_path: Path) -> None:
+    client = connect(registry.tracking_uri)
+    client.create_registered_model("parcel_delay")
+    client.create_model_version("parcel_delay", source=(tmp_path / "artifacts").as_uri())
+    client.set_registered_model_alias("parcel_delay", "champion", "1")
+    registry.set_alias("parcel_delay", "champion", None)
+    assert registry.aliases("parcel_delay") == {"champion": "1"}
+    registry.register(*bundle(tmp_path))
+    registry.set_alias("parcel_delay", "champion", "2")
+    assert registry.aliases("parcel_delay") == {"champion": "2"}
+    registry.set_alias("parcel_delay", "champion", None)
+    assert registry.aliases("parcel_delay") == {}
 
 
 def test_a_store_that_does_not_open_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from retrain_assets.compute.spark.fits import examples_of_rows, fit_on_spark
 from retrain_assets.compute.spark.session import session_of, steady
 from retrain_assets.compute.spark.sketches import sketch_files
 from retrain_assets.compute.spark.snapshots import FeatureSnapshot
+from retrain_assets.compute.stages.adopting import ADOPTED
 from retrain_assets.compute.stages.candidate import refuse_empty_windows
 from retrain_assets.compute.stages.training import trained
 from retrain_assets.compute.stages.training import training as on_the_driver
@@ -50,7 +51,7 @@ def training(request: StageRequest) -> StageResult:
         StageError: as the stage without Spark.
     """
     contract = request.parsed_contract()
-    if not is_fitted_by_spark(contract.trainer):
+    if ADOPTED in request.inputs or not is_fitted_by_spark(contract.trainer):
         return on_the_driver(request)
     with steady(session_of(contract.spark)) as session, in_one_file(request.input("features") / "holdout.parquet") as holdout:
         return trained(request, contract, SparkRows.of(request, contract, session), holdout)

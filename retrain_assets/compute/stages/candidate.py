@@ -165,9 +165,25 @@ class Candidate:
 
 
 def store_candidate(
-    request: StageRequest, contract: Contract, rows: LearningRows, predictor: Predictor, calibration: Calibration
+    request: StageRequest,
+    contract: Contract,
+    rows: LearningRows,
+    predictor: Predictor,
+    calibration: Calibration,
+    *,
+    manifest: Manifest | None = None,
+    documents: Mapping[str, Any] | None = None,
 ) -> Candidate:
     """Write the bundle of a fitted model below the request's directory.
+
+    Args:
+        request: what was asked.
+        contract: its contract.
+        rows: what it was fitted and is judged on.
+        predictor: the model.
+        calibration: its calibration.
+        manifest: what it says of itself, without files; None: :func:`manifest_of`.
+        documents: further JSON files of the bundle.
 
     Raises:
         StageError: when its scores are unusable or it cannot be stored without pickle.
@@ -177,21 +193,22 @@ def store_candidate(
     importance = _importance(predictor, rows.encoding)
     segments = segment_rows(request, rows.holdout, contract)
     sketch = training_sketch(rows.sketch(), scores, rows.judged, contract, segments)
-    documents = {IMPORTANCE: importance, SKETCH: sketch}
+    documents = {IMPORTANCE: importance, SKETCH: sketch, **(documents or {})}
     directory = request.directory / "bundle"
     request.directory.mkdir(parents=True, exist_ok=True)
-    manifest = save_bundle(
+    complete = save_bundle(
         directory,
-        _manifest(request, contract, rows),
+        manifest or manifest_of(request, contract, rows),
         predictor=predictor,
         encoding=rows.encoding,
         calibration=calibration,
         documents=documents,
     )
-    return Candidate(directory, manifest, calibration, importance, raw, scores)
+    return Candidate(directory, complete, calibration, importance, raw, scores)
 
 
-def _manifest(request: StageRequest, contract: Contract, rows: LearningRows) -> Manifest:
+def manifest_of(request: StageRequest, contract: Contract, rows: LearningRows) -> Manifest:
+    """What a bundle fitted here says of itself, without its files."""
     trainer, about = contract.trainer, rows.about
     facts = request.code or code_facts(contract.features)
     return Manifest(

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import narwhals
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from retrain_assets.bundle import Predictor, load_bundle
-from retrain_assets.bundle.encoding import kind_of
-from retrain_assets.compute.baselines import constant_scores, loss_of
+from retrain_assets.bundle import Predictor
 from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process, in_one_file
 from retrain_assets.compute.code import checkout_of, code_folders
 from retrain_assets.compute.estimator import fits_at_once, is_fitted_by_spark, needs_spark, room_beside_a_fit
-from retrain_assets.compute.fitting import Labels, quiet_fits, raw_scores, read_labels
-from retrain_assets.compute.own_code import own_verdicts
+from retrain_assets.compute.fitting import quiet_fits, raw_scores
 from retrain_assets.compute.peak_memory import peak_memory
 from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.side_by_side import Timed, side_by_side, timed, usable_cores
+from retrain_assets.compute.stages.adopting import ADOPTED, adopted
 from retrain_assets.compute.stages.candidate import Candidate, LearningRows, TrainingRows, store_candidate
+from retrain_assets.compute.stages.measuring import largest_difference, losses, own_training_verdicts, signatures
 from retrain_assets.compute.stages.reference import holdout_metrics
-from retrain_assets.compute.stages.source import bounds
-from retrain_assets.contract import Contract, Gate, Verdict, finite, sha256_hex
+from retrain_assets.contract import Contract, Gate, finite, sha256_hex
 from retrain_assets.gates import TrainingEvidence, training_gate
-from retrain_assets.gates.own import TrainedCandidate
 from retrain_assets.gates.training import recorded
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +34,8 @@ Floats = npt.NDArray[np.float64]
 def training(request: StageRequest) -> StageResult:
     """Make the candidate.
 
-    Input ``features``, and ``dataset`` where segments are to be looked up that are no features. Output ``bundle``: the bundle's
+    Input ``features``, and ``dataset`` where segments are to be looked up that are no features; with input ``adopted`` nothing is
+    fitted, see :func:`~retrain_assets.compute.stages.adopting.adopted`. Output ``bundle``: the bundle's
     directory, its digest that of the manifest. Cost: one fit alone, so that its time and memory are its own; then, side by side
     where cores allow, three quarters of one for calibration, after which the stored bundle is tried in a clean process, and one
     more to see whether a fit repeats. Metadata ``seconds`` has the time of each. Verdicts: gate training.
@@ -51,6 +45,8 @@ def training(request: StageRequest) -> StageResult:
             model cannot be stored without pickle.
     """
     contract = request.parsed_contract()
+    if ADOPTED in request.inputs:
+        return adopted(request, contract)
     if is_fitted_by_spark(contract.trainer):
         raise needs_spark(f"trainer.estimator {contract.trainer.estimator}")
     rows = TrainingRows.of(request, contract)
@@ -92,14 +88,14 @@ def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdo
         memory_of=memory.of,
         load_error=tried.value.error,
         artifact_loaded=tried.value.error is None,
-        reload_max_difference=_largest(tried.value.scores, candidate.scores),
+        reload_max_difference=largest_difference(tried.value.scores, candidate.scores),
         refit_same_digest=_same_files(second.value, candidate),
-        refit_max_difference=_largest(again, candidate.raw_scores),
+        refit_max_difference=largest_difference(again, candidate.raw_scores),
         metrics=metrics,
         refit_metrics=holdout_metrics(candidate.calibration.apply(again), rows.judged, contract),
-        **_losses(contract, rows, candidate.scores),
+        **losses(contract, rows, candidate.scores),
         recorded=recorded(candidate.manifest.to_json()),
-        signatures=_signatures(contract, rows, tried.value),
+        signatures=signatures(contract, rows, tried.value),
     )
     metadata = {
         "evidence": evidence.to_json(),
@@ -117,28 +113,8 @@ def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdo
         "manifest": candidate.manifest.to_json(),
         "feature_importance": candidate.importance,
     }
-    verdicts = [*training_gate(evidence, contract=contract), *_own_verdicts(request, contract, rows, candidate, evidence)]
+    verdicts = [*training_gate(evidence, contract=contract), *own_training_verdicts(request, contract, rows, candidate, evidence)]
     return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
-
-
-def _own_verdicts(
-    request: StageRequest, contract: Contract, rows: LearningRows, candidate: Candidate, evidence: TrainingEvidence
-) -> list[Verdict]:
-    """The team's own checks of gate training, on the bundle as it was stored."""
-
-    def given() -> TrainedCandidate:
-        return TrainedCandidate(
-            gate=Gate.TRAINING,
-            check="",
-            contract=contract,
-            retrain=request.retrain,
-            names=request.unit_names,
-            bundle=load_bundle(candidate.directory),
-            holdout=narwhals.from_native(rows.holdout, eager_only=True),
-            record=replace(evidence, duration_s=None, memory_mb=None, memory_of=None),
-        )
-
-    return own_verdicts(contract, Gate.TRAINING, given, lambda: rows.holdout)
 
 
 def _cost(contract: Contract, seconds: float) -> dict[str, Any] | None:
@@ -149,54 +125,6 @@ def _cost(contract: Contract, seconds: float) -> dict[str, Any] | None:
     return {"amount": rate * seconds / 3600, "currency": economics.currency, "per_hour": rate, "seconds": seconds}
 
 
-def _largest(found: Floats | None, expected: Floats) -> float | None:
-    """The largest difference of two scores: absolute up to 1, relative above; infinite where the shapes differ."""
-    if found is None:
-        return None
-    if found.shape != expected.shape:
-        return float("inf")
-    return float((np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max(initial=0.0))
-
-
 def _same_files(predictor: Predictor, candidate: Candidate) -> bool:
     name, data = predictor.file()
     return candidate.manifest.files.get(name) == sha256_hex(data)
-
-
-def _losses(contract: Contract, rows: LearningRows, scores: Floats) -> dict[str, Any]:
-    recent = _recent_labels(contract, rows)
-    count = len(scores)
-
-    def loss(known: Labels) -> float | None:
-        return loss_of(contract, rows.judged, constant_scores(contract, known, count)) if len(known.values) else None
-
-    return {
-        "loss": loss_of(contract, rows.judged, scores),
-        "baseline_loss": loss(rows.labels),
-        "recent_loss": loss(recent),
-        "recent_rows": len(recent.values),
-        "loss_rows": count,
-    }
-
-
-def _recent_labels(contract: Contract, rows: LearningRows) -> Labels:
-    """Labels of the last hold-out length of training; where it has no rows, of the latest, as many as the hold-out's."""
-    train, source = rows.known, contract.source
-    end = datetime.fromisoformat(rows.about["window"]["train_end"])
-    (start,) = bounds(train.schema[source.event_time], end - contract.window.holdout)
-    latest = train.filter(pl.col(source.event_time) >= start)
-    latest = latest if latest.height else train.tail(rows.holdout.height)
-    return read_labels(latest[source.label], contract.task, rows.labels.classes)
-
-
-def _signatures(contract: Contract, rows: LearningRows, tried: CleanAnswer) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "snapshot": _features(rows.schema, contract),
-        "hold-out": _features(rows.holdout.schema, contract),
-    }
-    return said if tried.features is None else {**said, "bundle": tried.features}
-
-
-def _features(schema: Mapping[str, pl.DataType], contract: Contract) -> tuple[tuple[str, str], ...]:
-    keys = {contract.source.unit, contract.source.event_time, contract.source.label}
-    return tuple((name, kind_of(name, dtype)) for name, dtype in schema.items() if name not in keys)

@@ -17,6 +17,7 @@ class TrainingEvidence:
     """What a training stage found out. None means it was not measured, and then nothing passes on it.
 
     Args:
+        adopted: where the model is from that was not fitted here; None of one that was.
         error: why training failed, one line; None when it succeeded.
         duration_s: seconds of the fit, the calibration's fit included.
         memory_mb: peak memory of the process in MiB.
@@ -39,6 +40,7 @@ class TrainingEvidence:
             ``bundle`` (as the clean process read it).
     """
 
+    adopted: str | None = None
     error: str | None = None
     duration_s: float | None = None
     memory_mb: float | None = None

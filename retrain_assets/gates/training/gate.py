@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from retrain_assets.contract import Contract, Gate, Outcome, Verdict
 from retrain_assets.gates.limits import at_most
 from retrain_assets.gates.training.baseline import beats_baseline
@@ -21,7 +23,15 @@ TRAINING_CHECKS = (
     "beats_baseline",
     "within_budget",
 )
-"""The checks :func:`training_gate` gives, in this order, always all of them."""
+"""The checks :func:`training_gate` gives, in this order, always all of them of a model that was fitted here."""
+
+NOT_ASKED_OF_ADOPTED: Mapping[str, str] = {
+    "training_succeeded": "no fit ran here",
+    "refit_reproduces": "its training rows and seed are not here, so that it cannot be fitted again",
+    "recorded_for_reproduction": "what would be needed to make it again was not recorded here; where it is from is",
+    "within_budget": "no fit ran here, so that none was paid for",
+}
+"""Checks that cannot be asked of a model that was not fitted here, and why. They are not passed: nobody says anything of them."""
 
 RELOAD_TOLERANCE = 1e-9
 """Largest difference of a score before saving and after loading."""
@@ -35,11 +45,11 @@ def training_gate(evidence: TrainingEvidence, *, contract: Contract) -> list[Ver
         contract: thresholds in ``gates.training``.
 
     Returns:
-        One verdict per name in ``TRAINING_CHECKS``. What was not measured is ``no_data``; a number that is not finite
-        is ``error``.
+        One verdict per name in ``TRAINING_CHECKS``, of an adopted model without those in ``NOT_ASKED_OF_ADOPTED``. What was not
+        measured is ``no_data``; a number that is not finite is ``error``.
     """
     limits = contract.gates.training
-    return [
+    verdicts = [
         _succeeded(evidence),
         _loads(evidence),
         at_most(
@@ -47,7 +57,7 @@ def training_gate(evidence: TrainingEvidence, *, contract: Contract) -> list[Ver
             "predictions_survive_reload",
             evidence.reload_max_difference,
             RELOAD_TOLERANCE,
-            what="largest difference of a score between the fitted model and the bundle loaded in a clean process",
+            what=f"largest difference of a score between {_first(evidence)} and the bundle loaded in a clean process",
         ),
         signature_matches_features(evidence),
         refit_reproduces(evidence),
@@ -55,6 +65,11 @@ def training_gate(evidence: TrainingEvidence, *, contract: Contract) -> list[Ver
         beats_baseline(evidence, limits.min_gain_over_baseline),
         within_budget(evidence, limits),
     ]
+    return [one for one in verdicts if evidence.adopted is None or one.check not in NOT_ASKED_OF_ADOPTED]
+
+
+def _first(evidence: TrainingEvidence) -> str:
+    return "the fitted model" if evidence.adopted is None else f"{evidence.adopted} as MLflow scores it"
 
 
 def _succeeded(evidence: TrainingEvidence) -> Verdict:

@@ -111,10 +111,13 @@ def _rows(material: Material, part: str, ends: tuple[str, str], what: str) -> It
     if material.manifest is None:
         return
     window = material.manifest.window
+    if (first := window[ends[0]]) is None or (last := window[ends[1]]) is None:
+        yield f"{what}: not known here, the model was adopted from {material.manifest.adopted}."
+        return
     kept = material.record.stages.get("dataset")
     rows = (kept.metadata.get("rows") or {}).get(part) if kept is not None else None
     count = f", {rows:,} of them" if rows is not None else ""
-    yield f"{what}: {window[ends[0]][:10]} to {window[ends[1]][:10]}{count}."
+    yield f"{what}: {first[:10]} to {last[:10]}{count}."
 
 
 def _analyses(material: Material) -> Iterator[str]:
