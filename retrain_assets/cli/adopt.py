@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,8 +80,8 @@ def adopt(
 ) -> None:
     """Take over an MLflow model as it is, without a fit.
 
-    It becomes a bundle and a version of MODEL, judged on the newest hold-out by the contract's absolute limits. Its scores must be
-    MLflow's. The first champion is then made by retrain bootstrap, on an approver's word. Doing it again adds nothing.
+    It becomes a bundle and a version of MODEL, judged on the newest hold-out by the contract's absolute limits. Its scores must
+    be MLflow's. The first champion is then made by retrain bootstrap, on an approver's word. Doing it again adds nothing.
     """
     from retrain_assets.cli.contracts import contract_of, project_on_path
     from retrain_assets.cli.opening import controller_of
@@ -94,7 +94,7 @@ def adopt(
     found = find_source(uri, wish.server, None if server else home.registry_uri)
     controller = controller_of(home)
     known = _adopted_before(controller, model, found.source, wish)
-    day = (cutoff or controller.clock.now()).date() if known is None else None
+    day = (cutoff or controller.clock.now()).date()
     if known is None and wish.trained_on is not None:
         _refuse_seen_holdout(contract, wish.trained_on[1], datetime.combine(day, datetime.min.time(), UTC))
     _carry_out(controller, contract, found, wish, known, day, order)
@@ -106,7 +106,7 @@ def _carry_out(
     found: SourceModel,
     wish: Wish,
     known: RetrainState | None,
-    day: Any,
+    day: date,
     order: Order,
 ) -> None:
     """Fetch, record, run the road, and say what became of it."""
@@ -117,7 +117,7 @@ def _carry_out(
     key = known.key if known else next_retrain_key(controller.state(model).retrains, day)
 
     def adopted() -> None:
-        if known is None or known.decision is None:
+        if known is None or not _is_ready(known):
             trigger = _fetched(controller.home, model, key, found, wish, order.reason, known)
             controller.ensure_launched(contract, key, trigger, order.actor)
             _run_road(controller, contract, key, trigger, order)
@@ -140,14 +140,21 @@ def _carry_out(
     changes.report(change, controller, order, note=note, following=following)
 
 
+def _is_ready(retrain: RetrainState) -> bool:
+    """Whether nothing is left to be done for a retrain that adopts."""
+    from retrain_assets.release.policy import GATES_BEFORE_TRAFFIC
+
+    judged = [retrain.verdicts.get(gate) for gate in GATES_BEFORE_TRAFFIC]
+    passed = all(record is not None and record.outcome is Outcome.PASS for record in judged)
+    return retrain.decision is not None or (retrain.candidate is not None and passed)
+
+
 def _adopted_before(controller: ReleaseController, model: str, source: str, wish: Wish) -> RetrainState | None:
     """The retrain that adopted the very same, unless it ended without a version."""
     for one in reversed(list(controller.state(model).retrains.values())):
-        trigger = one.trigger
-        same = (
-            trigger.get("kind") == "adopted" and trigger.get("source") == source and trigger.get("server") == _named(wish.server)
-        )
-        if same and trigger.get("trained_on") == wish.ends and (one.ended is None or one.ended.value not in _STOPPED):
+        told = [one.trigger.get(name) for name in ("kind", "source", "server", "trained_on")]
+        same = told == ["adopted", source, _named(wish.server), wish.ends]
+        if same and (one.ended is None or one.ended.value not in _STOPPED):
             return one
     return None
 
@@ -202,10 +209,10 @@ def _run_road(controller: ReleaseController, contract: Contract, key: str, trigg
         done = engine.run(engine.road.retrain_job, key, tags)
         controller.catch_up()
         retrain = controller.state(contract.model).retrains[key]
-        if not done and retrain.failure is None and all(record.outcome is Outcome.PASS for record in retrain.verdicts.values()):
-            raise RetrainError(
-                _why(instance, key), where=f"{contract.model} {key}", remedy="mend it and adopt again: it goes on from here"
-            )
+        recorded = retrain.failure or [one for one in retrain.verdicts.values() if one.outcome is not Outcome.PASS]
+        if not done and not recorded:
+            where, remedy = f"{contract.model} {key}", "mend it and adopt it again: it goes on from here"
+            raise RetrainError(_why(instance, key), where=where, remedy=remedy)
 
 
 def _why(instance: Any, key: str) -> str:
@@ -232,20 +239,17 @@ def _refuse_unfinished(retrain: RetrainState, model: str) -> None:
         if closed:
             said = "; ".join(f"{one.check} {one.outcome}: {one.message}" for one in closed[:3])
             version = f"it is version {retrain.candidate.version}, and " if retrain.candidate else ""
-            raise Refused(
-                f"{version}gate {gate} did not open: {said}", where=where, remedy="see the evidence, then adopt it again"
-            )
+            remedy = "mend what it says, then adopt it again"
+            raise Refused(f"{version}gate {gate} did not open: {said}", where=where, remedy=remedy)
 
 
 def _refuse_seen_holdout(contract: Contract, until: datetime, cutoff: datetime) -> None:
     """Rows it was fitted on say nothing about a model."""
     begins = cutoff - contract.window.holdout
     if until > begins:
-        raise Refused(
-            f"it was fitted on rows until {until:%Y-%m-%d}, and the hold-out before {cutoff:%Y-%m-%d} begins on {begins:%Y-%m-%d}",
-            where=contract.model,
-            remedy=f"judge it later: --cutoff {(until + contract.window.holdout):%Y-%m-%d}, when the source has these rows",
-        )
+        what = f"it was fitted on rows until {until:%Y-%m-%d}, and the hold-out before {cutoff:%Y-%m-%d} begins {begins:%Y-%m-%d}"
+        remedy = f"judge it later: --cutoff {(until + contract.window.holdout):%Y-%m-%d}, when the source has these rows"
+        raise Refused(what, where=contract.model, remedy=remedy)
 
 
 def _named(server: str) -> str:
