@@ -10,6 +10,7 @@ from retrain_assets.contract import CustodyError, RetrainError, sha256_hex
 from retrain_assets.ledger.canonical import LARGEST, payload_text
 from retrain_assets.ledger.chain import COLUMNS, StoredRow, canonical_text
 from retrain_assets.ledger.events import Actor, Event, EventDraft, EventKind, timestamp
+from retrain_assets.ledger.versions import require_known, stamped
 
 
 def linked(draft: EventDraft, sequence: int, previous: str, recorded_at: datetime) -> StoredRow:
@@ -32,7 +33,7 @@ def linked(draft: EventDraft, sequence: int, previous: str, recorded_at: datetim
             _integer(draft.revision_before),
             _integer(draft.revision_after),
             draft.reason,
-            payload_text(dict(draft.payload)),
+            payload_text(stamped(draft.kind, draft.payload)),
             previous,
         )
         text = canonical_text((*row, ""))
@@ -51,13 +52,15 @@ def event_of(row: StoredRow) -> Event:
     """A stored row as the event it is.
 
     Raises:
-        CustodyError: when it is none any more.
+        CustodyError: when it is none any more, or a later version of this program wrote it.
     """
     stored = dict(zip(COLUMNS, row, strict=True))
     try:
         payload = json.loads(stored["payload"])
         if not isinstance(payload, dict):
             raise ValueError("its payload is no JSON object")
+        if type(stored["kind"]) is str:
+            require_known(stored["sequence"], stored["kind"], payload)
         actor = Actor(stored.pop("actor_kind"), stored.pop("actor_name"))
         times = {name: datetime.fromisoformat(stored[name]) for name in ("at", "recorded_at")}
         return Event(**{**stored, **times, "actor": actor, "kind": EventKind(stored["kind"]), "payload": payload})

@@ -13,7 +13,7 @@ from retrain_assets.ledger.database import Database
 from retrain_assets.ledger.guards import set_guards
 from retrain_assets.ledger.tables import HEAD, TABLES, VERSION
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, oldest first; a ledger without a version is of the first one."""
 
 _HAS_VERSION = {

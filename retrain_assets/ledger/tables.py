@@ -25,6 +25,8 @@ EVENTS = sa.Table(
     sa.Column("hash", sa.Text, nullable=False, unique=True),
     sa.Index("events_of_model", "model", "sequence"),
     sa.Index("events_of_toggle", "toggle", "sequence"),
+    sa.Index("events_of_retrain", "model", "retrain", "sequence"),
+    sa.Index("events_of_kind", "kind", "sequence"),
 )
 HEAD = sa.Table(
     "head",

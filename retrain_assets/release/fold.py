@@ -10,6 +10,7 @@ from typing import Any
 from retrain_assets.contract import Gate, Verdict, digest_of
 from retrain_assets.contract.approval import same_person
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.ledger.versions import current
 from retrain_assets.release.platform import PLATFORM_KINDS
 from retrain_assets.release.signed_override import overrides_after
 from retrain_assets.release.state import (
@@ -70,7 +71,7 @@ def fold(events: Iterable[Event], start: Mapping[str, ModelState] | None = None)
         start: the state before them, when the earlier events were folded already.
     """
     states = dict(start or {})
-    for event in events:
+    for event in map(current, events):
         if event.model == EVERY_MODEL:
             continue
         state = states.get(event.model) or ModelState(event.model)

@@ -31,7 +31,15 @@ WORTH_KEEPING = 500
 
 _LOG = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
-_CODE = ("release", "ledger/events.py", "ledger/rows.py", "contract/verdict.py", "contract/digests.py", "routing")
+_CODE = (
+    "release",
+    "ledger/events.py",
+    "ledger/rows.py",
+    "ledger/versions.py",
+    "contract/verdict.py",
+    "contract/digests.py",
+    "routing",
+)
 """What the meaning of an event rests on; a state kept by other code is not used."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER, hash TEXT, code TEXT, platform TEXT);

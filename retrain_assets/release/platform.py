@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from retrain_assets.contract import Cadence, Contract, Freeze
 from retrain_assets.contract.signers import compared
 from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.ledger.versions import current
 from retrain_assets.release.follow_ups import FOLLOWED_KINDS, FollowUp, follow_ups_after
 
 
@@ -120,7 +121,7 @@ def fold_platform(events: Iterable[Event], start: PlatformState | None = None) -
         start: the state before them, when the earlier events were folded already.
     """
     state = start or PlatformState()
-    for event in events:
+    for event in map(current, events):
         if event.kind in _MEANING:
             state = _MEANING[event.kind](state, event)
         if (followed := follow_ups_after(state.follow_ups, event)) is not state.follow_ups:
