@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from retrain_assets.assets.faces import check_result
+from retrain_assets.assets.faces import check_result, not_asked_result
 from retrain_assets.assets.gate_rules import (
     FEATURE_RULES,
     PROMOTION_RULES,
@@ -18,6 +18,7 @@ from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import FALLBACKS, STAGE_ASSETS, Road
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets.contract.compute import RETRAIN_STAGES
+from retrain_assets.gates.training import NOT_ASKED_OF_ADOPTED
 from retrain_assets.release import Ending, overrides_in_force
 
 
@@ -56,10 +57,15 @@ class StandingGate:
         ]
 
     def results(self, platform: Platform, retrain: str) -> Iterator[dg.AssetCheckResult]:
-        """What is recorded of a retrain, check by check. A declared check without a verdict is an error, never a pass."""
+        """What is recorded of a retrain, check by check. A declared check without a verdict is an error, never a pass; one that
+        cannot be asked of an adopted model is a warning that says why."""
         found = {verdict.check: verdict for verdict in self._recorded(platform, retrain)}
         overridden = overridden_checks(platform, self.road.model, retrain, self.gate)
+        not_asked = self._not_asked(platform, retrain)
         for name in self.names:
+            if name in not_asked and name not in found:
+                yield not_asked_result(name, not_asked[name], asset=self.road.key(self.asset))
+                continue
             missing = f"check {name} gave no verdict for this retrain; materialise {self.asset} again"
             yield check_result(
                 found.get(name) or Verdict(self.gate, name, Outcome.ERROR, missing),
@@ -68,6 +74,12 @@ class StandingGate:
                 fallback=FALLBACKS[self.gate],
                 overridden=overridden.get(name, ""),
             )
+
+    def _not_asked(self, platform: Platform, retrain: str) -> Mapping[str, str]:
+        if self.gate is not Gate.TRAINING:
+            return {}
+        known = platform.controller.state(self.road.model).retrains.get(retrain)
+        return NOT_ASKED_OF_ADOPTED if known is not None and known.trigger.get("kind") == "adopted" else {}
 
     def _recorded(self, platform: Platform, retrain: str) -> Sequence[Verdict]:
         if self.gate is Gate.PROMOTION:

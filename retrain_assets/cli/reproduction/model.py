@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from retrain_assets.bundle import Manifest
 from retrain_assets.cli.reproduction.bench import CANDIDATE, GATES, Bench
 from retrain_assets.cli.reproduction.causes import places_differ, surroundings
 from retrain_assets.cli.reproduction.results import Cause, CauseKind, Depth, Result, Status, compared, skipped
 from retrain_assets.cli.reproduction.verdicts import Record, gate_records, judged_again, own_as_recorded
+from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.request import StageResult
-from retrain_assets.contract import Gate, RetrainError
+from retrain_assets.contract import CustodyError, Gate, RetrainError
 from retrain_assets.gates import OfflineEvaluation, TrainingEvidence, offline_gate, training_gate
 from retrain_assets.gates.training import recorded as recorded_items
 
@@ -48,7 +50,7 @@ def candidate_results(bench: Bench) -> Iterator[Result]:
     try:
         made = bench.run(
             "training",
-            {name: bench.inputs[name] for name in ("features", "dataset")},
+            {name: bench.inputs[name] for name in ("features", "dataset")} | _adopted(bench),
             contract=bench.contract_of(next(iter(records), None)),
         )
     except RetrainError as error:
@@ -68,6 +70,23 @@ def candidate_results(bench: Bench) -> Iterator[Result]:
             bench.with_contract(record, _of_fit(bench, made)),
             clock=True,
         )
+
+
+def _adopted(bench: Bench) -> dict[str, Path]:
+    """The files of a model that was adopted; they are the input its bundle was made of, and nothing is fitted.
+
+    Raises:
+        CustodyError: when they are gone, or not those that were adopted.
+    """
+    trigger = bench.stored.known.trigger
+    if trigger.get("kind") != "adopted":
+        return {}
+    folder = bench.stored.home.stage_dir(bench.stored.model, bench.stored.retrain, "adopted")
+    model = folder / "model"
+    if not model.exists() or content_digest(model) != trigger["files"]:
+        what = "are not the files that were adopted" if model.exists() else "is gone: the model's files as they were adopted"
+        raise CustodyError(what, where=str(model), remedy=f"adopt {trigger['source']} again to fetch them")
+    return {"adopted": folder}
 
 
 def evaluation_results(bench: Bench) -> Iterator[Result]:
