@@ -16,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo databricks-demo ui test bench lint types imports format lock clean
+.PHONY: help demo databricks-demo ui test bench docs lint types imports defs format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ bench: $(READY) ## Run the benchmarks and write bench.json below RETRAIN_HOME
 	@test -d benchmarks || { echo "make bench: this checkout has no benchmarks/ folder" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks
 
+docs: $(READY) ## Build the documentation's site into .site and check every link in it
+	@$(BIN)/sphinx-build -q -W --keep-going -d .site/cache docs .site/html
+	@echo "make docs: .site/html/index.html"
+
 lint: $(READY) ## Check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,6 +54,10 @@ types: $(READY) ## Check types
 imports: $(READY) ## Check that each room imports only from lower floors
 	@$(BIN)/lint-imports
 
+defs: $(READY) ## Check the shipped contracts and definitions as Dagster loads them
+	@$(BIN)/dg check yaml
+	@$(BIN)/dg check defs
+
 format: $(READY) ## Apply formatting and the safe fixes
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -59,7 +67,7 @@ lock: ## Resolve the lock files anew (needs uv)
 	@$(COMPILE) --constraints requirements.lock --group build --output-file requirements-build.lock
 
 clean: ## Remove the environment and tool caches; state below RETRAIN_HOME stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@rm -rf .venv .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements-build.lock requirements.lock pyproject.toml .ci/venv
