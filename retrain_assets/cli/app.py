@@ -15,6 +15,7 @@ from retrain_assets.cli.canary import canary
 from retrain_assets.cli.capacity import capacity
 from retrain_assets.cli.completion import completion
 from retrain_assets.cli.contract import contract
+from retrain_assets.cli.contract import contract
 from retrain_assets.cli.databricks import databricks
 from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export

@@ -39,6 +39,11 @@ class Written:
     attributes: Any
     node: yaml.Node
 
+    @property
+    def model(self) -> str | None:
+        """The model it names; None where it names none."""
+        return self.attributes.get("model") if isinstance(self.attributes, dict) else None
+
 
 def contract_of(model: str, start: Path | None = None, environment: str | None = None) -> Contract:
     """The contract of a model, from the project around a folder (the working directory by default), Python paths absolute.
@@ -48,20 +53,11 @@ def contract_of(model: str, start: Path | None = None, environment: str | None =
     Raises:
         ContractError: when it is not valid (one line with file, line and field), or there is none of that model.
     """
-    found, faults, known = [], [], []
-    folder, module = _definitions_folder(start or Path.cwd())
-    for file in sorted(path for name in FILES for path in folder.rglob(name)):
-        try:
-            written = list(_written(file, ".".join((module, *file.parent.relative_to(folder).parts))))
-        except ContractError as fault:
-            faults.append(fault)
-            continue
-        for one in written:
-            name = one.attributes.get("model") if isinstance(one.attributes, dict) else None
-            known.append(str(name))
-            if name == model or name is None:
-                found.append(one)
-    exact = [one for one in found if isinstance(one.attributes, dict) and one.attributes.get("model") == model]
+    folder, _ = _definitions_folder(start or Path.cwd())
+    written, faults = written_in(start)
+    known = [str(one.model) for one in written]
+    found = [one for one in written if one.model in (model, None)]
+    exact = [one for one in found if one.model == model]
     if len(exact) > 1:
         files = " and ".join(str(one.file) for one in exact)
         raise ContractError(f"model {model} has two contracts", where=files, remedy="keep one")
@@ -72,6 +68,36 @@ def contract_of(model: str, start: Path | None = None, environment: str | None =
             f"there is no contract of model {model!r}", where=str(folder), remedy=f"contracts here: {', '.join(known) or 'none'}"
         )
     return valid((exact or found)[0], environment)
+
+
+def contract_in_file(file: Path, model: str, environment: str | None = None) -> Contract:
+    """The contract of a model in one YAML file; Python paths are made absolute in the file's folder.
+
+    Raises:
+        ContractError: when it is not valid, or there is none of that model.
+    """
+    for one in _written(file, file.resolve().parent.name):
+        if one.model == model:
+            return valid(one, environment)
+    raise ContractError(f"there is no contract of model {model!r}", where=_shown(file), remedy="name another file")
+
+
+def environments_of(model: str, start: Path | None = None) -> list[str]:
+    """The environments that the contract of a model names; none where there is no such contract."""
+    written = next((one.attributes for one in written_in(start)[0] if one.model == model), {})
+    return list(written.get("environments") or ())
+
+
+def written_in(start: Path | None = None) -> tuple[list[Written], list[ContractError]]:
+    """The contracts of the project around a folder as they are written, and a fault of each file that cannot be read."""
+    written, faults = [], []
+    folder, module = _definitions_folder(start or Path.cwd())
+    for file in sorted(path for name in FILES for path in folder.rglob(name)):
+        try:
+            written += list(_written(file, ".".join((module, *file.parent.relative_to(folder).parts))))
+        except ContractError as fault:
+            faults.append(fault)
+    return written, faults
 
 
 def project_or_recorded(home: Home, model: str) -> Contract:
