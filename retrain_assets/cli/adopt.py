@@ -13,6 +13,8 @@ from retrain_assets.contract import Outcome, Refused, RetrainError
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from retrain_assets.contract import Contract
     from retrain_assets.registry.adoption import SourceModel
     from retrain_assets.release import ReleaseController, RetrainState
@@ -84,12 +86,14 @@ def adopt(
     be MLflow's. The first champion is then made by retrain bootstrap, on an approver's word. Doing it again adds nothing.
     """
     from retrain_assets.cli.contracts import contract_of, project_on_path
+    from retrain_assets.cli.launch import require_writable
     from retrain_assets.cli.opening import controller_of
     from retrain_assets.registry.adoption import find_source
 
     order.actor  # noqa: B018 - refused before anything is opened
     home, contract = Home.from_environment(), contract_of(model)
     project_on_path()
+    require_writable(home)
     wish = Wish(uri, server or home.mlflow_uri, trained_on, trust_pickle)
     found = find_source(uri, wish.server, None if server else home.registry_uri)
     controller = controller_of(home)
@@ -170,6 +174,7 @@ def _fetched(
     folder = home.stage_dir(model, key, "adopted")
     if known is None or not (folder / "model").exists() or content_digest(folder / "model") != known.trigger["files"]:
         fetch_source(found, wish.server, folder / "model")
+    _require_safe(folder / "model", wish)
     files = content_digest(folder / "model")
     if known is not None and known.trigger["files"] != files:
         raise Refused(
@@ -192,38 +197,39 @@ def _fetched(
     return {"kind": "adopted", "reason": reason, "asked": wish.asked, **told}
 
 
+def _require_safe(model: Path, wish: Wish) -> None:
+    """What may run somebody's code is refused before anything is recorded."""
+    from retrain_assets.bundle.mlflow_model import TRUST, MLflowModel
+
+    unsafe = MLflowModel.read(model).unsafe
+    if unsafe is not None and not wish.trust_pickle:
+        raise Refused(f"{wish.asked} is not loaded: {unsafe}", remedy=TRUST)
+
+
 def _run_road(controller: ReleaseController, contract: Contract, key: str, trigger: dict[str, Any], order: Order) -> None:
-    """Data set, features, candidate and evaluation, by the job that every retrain runs."""
+    """Data set, features, candidate and evaluation, by the job that every retrain runs; what does not pass is decided at once."""
     import json
 
     from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
+    from retrain_assets.cli.launch import dagster_instance, newest_failure
     from retrain_assets.replay.demo import quietly
-    from retrain_assets.replay.engine import Engine, persistent_instance
+    from retrain_assets.replay.engine import Engine
 
-    with quietly(), persistent_instance(controller.home) as instance:
+    tags = {TRIGGER_TAG: json.dumps({"kind": "adopted", "source": trigger["source"]})}
+    if order.actor.is_person:
+        tags[LAUNCHED_BY_TAG] = order.actor.name
+    with quietly(), dagster_instance(controller.home) as instance:
         engine = Engine(contract, controller.home, instance)
         instance.add_dynamic_partitions(engine.road.partitions.name or "", [key])
-        tags = {TRIGGER_TAG: json.dumps({"kind": "adopted", "source": trigger["source"]})}
-        if order.actor.is_person:
-            tags[LAUNCHED_BY_TAG] = order.actor.name
         done = engine.run(engine.road.retrain_job, key, tags)
         controller.catch_up()
         retrain = controller.state(contract.model).retrains[key]
-        recorded = retrain.failure or [one for one in retrain.verdicts.values() if one.outcome is not Outcome.PASS]
-        if not done and not recorded:
+        if _is_ready(retrain):
+            return
+        if not done and retrain.failure is None and all(one.outcome is Outcome.PASS for one in retrain.verdicts.values()):
             where, remedy = f"{contract.model} {key}", "mend it and adopt it again: it goes on from here"
-            raise RetrainError(_why(instance, key), where=where, remedy=remedy)
-
-
-def _why(instance: Any, key: str) -> str:
-    """What the newest run of a partition failed with."""
-    import dagster as dg
-
-    run = next(iter(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": key}), limit=1)))
-    failed = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    errors = [one.dagster_event.step_failure_data.error for one in failed]
-    said = next((error.cause or error for error in errors if error is not None), None)
-    return f"run {run.run_id} failed: {said.message.strip().splitlines()[0] if said else 'it did not say why'}"
+            raise RetrainError(newest_failure(instance), where=where, remedy=remedy)
+        engine.tick("decision_sensor")
 
 
 def _refuse_unfinished(retrain: RetrainState, model: str) -> None:

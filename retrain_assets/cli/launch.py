@@ -49,17 +49,17 @@ def launch(model: str, retrain: str | None, order: Order) -> None:
     person = _person(order)
     project_on_path()
     contract, home = contract_of(model), Home.from_environment()
-    _require_writable(home)
+    require_writable(home)
     controller = controller_of(home)
     key = _free_key(controller, contract, retrain)
-    with quietly(), _instance(home) as instance:
+    with quietly(), dagster_instance(home) as instance:
         engine = Engine(contract, home, instance)
         with _told(controller, as_json=order.as_json):
             engine.launch(key, person=person, why=order.reason)
         state = controller.state(model)
         reached = state.retrains.get(key)
         if reached is None:
-            raise RetrainError(_failure(instance), where=f"{model} {key}")
+            raise RetrainError(newest_failure(instance), where=f"{model} {key}")
         if not _all_open(reached):
             engine.tick("decision_sensor")
             state = controller.state(model)
@@ -74,7 +74,7 @@ def _person(order: Order) -> str:
     return actor.name
 
 
-def _require_writable(home: Home) -> None:
+def require_writable(home: Home) -> None:
     try:
         home.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,7 +115,7 @@ def _free_key(controller: ReleaseController, contract: Contract, retrain: str | 
 
 
 @contextmanager
-def _instance(home: Home) -> Iterator[dg.DagsterInstance]:
+def dagster_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     """Dagster's record of runs: that of DAGSTER_HOME where it is set, else the home's own."""
     import dagster as dg
 
@@ -167,7 +167,7 @@ def _all_open(retrain: RetrainState) -> bool:
     return all((record := retrain.verdicts.get(gate)) is not None and record.outcome is Outcome.PASS for gate in BEFORE_TRAFFIC)
 
 
-def _failure(instance: dg.DagsterInstance) -> str:
+def newest_failure(instance: dg.DagsterInstance) -> str:
     """What the run that recorded no launch failed of."""
     import dagster as dg
 
