@@ -53,6 +53,6 @@ def flights_from_laguardia() -> pl.DataFrame:
 
 EXAMPLES: Mapping[str, Example] = {
     "air_time": Example(flights_from_jfk, date(2013, 4, 2), date(2013, 9, 16)),
-    "arrival_band": Example(flights_from_laguardia, date(2013, 4, 2), date(2013, 12, 20)),
+    "arrival_band": Example(flights_from_laguardia, date(2013, 4, 2), date(2013, 12, 16)),
 }
 """By model."""
