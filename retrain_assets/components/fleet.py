@@ -36,9 +36,12 @@ class FleetModel:
 
     def jobs(self, platform: Platform) -> dict[str, dg.JobDefinition]:
         """The jobs by name. They are made on the model's own assets: Dagster would look at all models' assets for each job."""
-        jobs = dg.Definitions(jobs=list(self.road.jobs.values()), resources={"platform": platform})
-        alone = dg.Definitions.merge(self.definitions, jobs)
-        return {name: alone.resolve_job_def(name) for name in self.road.jobs}
+        given = [*(self.definitions.assets or ()), *(self.definitions.asset_checks or ())]
+        made = [one for one in given if isinstance(one, dg.AssetsDefinition)]
+        bound = dg.with_resources(made, {"platform": platform.get_resource_definition()})
+        sources = [one for one in given if isinstance(one, dg.AssetSpec)]
+        graph = dg.Definitions(assets=[*sources, *bound]).resolve_asset_graph()
+        return {name: job.resolve(graph) for name, job in self.road.jobs.items()}
 
 
 def fleet_definitions(models: Sequence[FleetModel], platform: Platform) -> dg.Definitions:
