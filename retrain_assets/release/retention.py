@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from retrain_assets.compute.merged_traffic import counting
 from retrain_assets.contract import Contract, CustodyError, Retention
 from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventKind, EvidenceStore
@@ -159,6 +160,16 @@ def _past(
     )
 
 
+def watched_from(state: ModelState, now: datetime) -> datetime:
+    """Since when an active toggle looks at the model's traffic; now where there is none."""
+    active = state.active_toggle
+    if active is None:
+        return now
+    adjust = active.terms.experiment.adjust_for
+    watched = (adjust.pre_period if adjust is not None else None) or timedelta(0)
+    return (active.armed_at or active.created_at or now) - watched - active.terms.experiment.outcome_window
+
+
 def digests_in(value: Any) -> Iterator[str]:
     """Every digest that stands somewhere in a JSON value."""
     if isinstance(value, str):
@@ -201,14 +212,9 @@ def _needed(state: ModelState) -> Iterator[tuple[str, str]]:
 
 def _traffic(home: Home, state: ModelState, rules: Retention, now: datetime) -> tuple[list[Due], dict[str, str]]:
     """Traffic files all of whose rows are older than the rules ask and than what an active toggle still looks at."""
-    before = now - rules.traffic
-    active = state.active_toggle
-    if active is not None:
-        adjust = active.terms.experiment.adjust_for
-        watched = (adjust.pre_period if adjust is not None else None) or timedelta(0)
-        before = min(before, (active.armed_at or active.created_at or now) - watched - active.terms.experiment.outcome_window)
+    before = min(now - rules.traffic, watched_from(state, now))
     places = {Kept.EXPOSURES: home.exposures_dir(state.model), Kept.OUTCOMES: home.outcomes_dir(state.model)}
-    files = [(kind, str(kind), path) for kind, folder in places.items() for path in sorted(folder.glob("*.parquet"))]
+    files = [(kind, str(kind), folder / one.name) for kind, folder in places.items() for one in counting(folder)]
     drifts = home.stage_dir(state.model, "drift", "drift").parent.parent
     files += [
         (Kept.COPY, path.stem, path)

@@ -1,4 +1,5 @@
-"""The exposure log: Parquet files of exposures and outcomes below the home. Files are only ever added."""
+"""The exposure log: Parquet files of exposures and outcomes below the home. Files are only ever added,
+and those of closed days merged (``compaction``)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from retrain_assets.compute.merged_traffic import holding, requests_digest
 from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.compute.traffic_schema import (
     EXPOSURE_COLUMNS,
@@ -31,6 +33,7 @@ from retrain_assets.serving.file_times import files_of_time, traffic_files
 
 Conform = Callable[[pl.LazyFrame, str], pl.LazyFrame]
 
+_OWN_NAME = "give every batch a name of its own"
 AT_ONCE = 64
 """Files whose times are read together."""
 
@@ -63,7 +66,7 @@ class ExposureLog:
         if path.exists():
             _same(_requests(pl.read_parquet(path)), _requests(rows), path)
             return path
-        return _write(rows, path)
+        return _merged_before(rows, path) or _write(rows, path)
 
     def read_exposures(
         self, model: str, since: datetime | None = None, toggle: str | None = None, revision: int | None = None
@@ -133,6 +136,22 @@ class ExposureLog:
                 newest = found
         return newest
 
+    def directory(self, model: str, kind: str) -> Path:
+        """The folder of a model's files of a kind, ``exposures`` or ``outcomes``."""
+        return self._kind(model, kind).directory
+
+    def files_with_last(self, model: str, kind: str) -> list[tuple[Path, datetime]]:
+        """Every file of a kind that has rows, with the moment of its last one; the latest first.
+
+        Raises:
+            SourceError: naming the file or folder that cannot be read.
+        """
+        of = self._kind(model, kind)
+        return files_of_time(of.directory, of.memory, of.times)
+
+    def _kind(self, model: str, kind: str) -> _Kind:
+        return self._exposures(model) if kind == "exposures" else self._outcomes(model)
+
     def _exposures(self, model: str) -> _Kind:
         memory = self.home.traffic_cache_dir(model) / "exposures.times"
         return _Kind(self.home.exposures_dir(model), memory, conform_exposures, EXPOSURE_COLUMNS, "exposed_at")
@@ -152,7 +171,7 @@ class ExposureLog:
         if path.exists():
             _same(pl.read_parquet(path), rows, path)
             return path
-        return _write(rows, path)
+        return _merged_before(rows, path) or _write(rows, path)
 
     def read_outcomes(self, model: str, since: datetime | None = None) -> pl.DataFrame:
         """Outcomes in the order they were observed, repeated ones included.
@@ -206,6 +225,20 @@ def _file(directory: Path, name: str) -> Path:
     return directory / f"{name}.parquet"
 
 
+def _merged_before(rows: pl.DataFrame, path: Path) -> Path | None:
+    """The merged file that holds what was logged under this name; None where none does.
+
+    Raises:
+        SourceError: when it holds other requests.
+    """
+    if (found := holding(path.parent, path.name)) is None:
+        return None
+    merged, member = found
+    if member.requests != requests_digest(rows):
+        raise SourceError("the file exists with other rows", where=f"{path.name} in {merged}", remedy=_OWN_NAME)
+    return merged
+
+
 def _write(rows: pl.DataFrame, path: Path) -> Path:
     made_directory(path.parent)
     scratch = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex}.tmp")
@@ -226,7 +259,7 @@ def _requests(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _same(before: pl.DataFrame, now: pl.DataFrame, path: Path) -> None:
     if not before.equals(now):
-        raise SourceError("the file exists with other rows", where=str(path), remedy="give every batch a name of its own")
+        raise SourceError("the file exists with other rows", where=str(path), remedy=_OWN_NAME)
 
 
 def _batches(directory: Path, conform: Conform) -> list[Batch]:

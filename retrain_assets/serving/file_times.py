@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -11,22 +10,16 @@ from uuid import uuid4
 
 import polars as pl
 
+from retrain_assets.compute.merged_traffic import counting
 from retrain_assets.compute.traffic_schema import MOMENT, Dtype
-
-SUFFIX = ".parquet"
-
 
 _SCHEMA: dict[str, Dtype] = {"name": pl.String, "stamp": pl.String, "first": MOMENT, "last": MOMENT}
 
 
 def traffic_files(directory: Path) -> list[tuple[str, str]]:
-    """Name and stamp (which changes when the content does) of each file of a folder, by name; none where there is no folder."""
-    try:
-        with os.scandir(directory) as entries:
-            names = [(one.name, one.stat()) for one in entries if one.name.endswith(SUFFIX)]
-    except FileNotFoundError:
-        return []
-    return sorted((name, f"{told.st_size}-{told.st_mtime_ns}") for name, told in names)
+    """Name and stamp (which changes when the content does) of each file of a folder that counts, by name."""
+    names = [(one.name, one.stat()) for one in counting(directory)]
+    return [(name, f"{told.st_size}-{told.st_mtime_ns}") for name, told in names]
 
 
 def files_of_time(

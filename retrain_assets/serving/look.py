@@ -26,6 +26,7 @@ from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore
 from retrain_assets.release import RetrainState, ToggleState
+from retrain_assets.serving.compaction import settle
 from retrain_assets.serving.exposure_log import ExposureLog
 
 
@@ -101,6 +102,7 @@ class Elsewhere:
         tables = self.parameters.get(TABLES, {})
         for path in traffic.values():
             path.mkdir(parents=True, exist_ok=True)
+            settle(path, at_once=True)
         request = StageRequest(
             "canary",
             toggle.model,

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from retrain_assets.cli.reproduction.as_of import Moment, Way
+from retrain_assets.compute.merged_traffic import MERGED, counting, take_apart
 from retrain_assets.home import Home
 
 KINDS = {"exposures": "exposed_at", "outcomes": "observed_at"}
@@ -33,13 +34,26 @@ class Scene:
             real, here = (getattr(home, f"{kind}_dir")(self._model) for home in (self._real, self.home))
             here.mkdir(parents=True, exist_ok=True)
             keeps = moment.keeps(way, column)
-            wanted = {path.name: path for path in sorted(real.glob("*.parquet")) if keeps(path)}
+            wanted = {path.name: path for path in self._as_written(real, kind) if keeps(path)}
             for link in here.iterdir():
                 if link.name not in wanted:
                     link.unlink()
             for name, path in wanted.items():
                 if not (here / name).exists():
                     (here / name).symlink_to(path.absolute())
+
+    def _as_written(self, real: Path, kind: str) -> list[Path]:
+        """The files as they were written, merged ones taken apart."""
+        found: list[Path] = []
+        for entry in counting(real):
+            path, apart = real / entry.name, self.home.root / "taken_apart" / kind / entry.name
+            if not MERGED.fullmatch(entry.name):
+                found.append(path)
+            elif apart.exists():
+                found += sorted(apart.iterdir())
+            else:
+                found += take_apart(path, apart)
+        return sorted(found, key=lambda one: one.name)
 
     def forget(self, toggle: str) -> None:
         """Have the next look read everything anew."""
