@@ -57,6 +57,7 @@ def _metrics(checks: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         metric, evidence = name.removeprefix(prefix), check["evidence"]
         row = rows.setdefault(metric, _empty_row(metric))
+        row["better"] = evidence.get("better", row["better"])
         if prefix == "meets_":
             row["candidate"] = check["observed"]
         elif "improvement" in evidence:

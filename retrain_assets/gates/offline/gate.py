@@ -58,22 +58,8 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
         return [Verdict(Gate.OFFLINE, check, Outcome.NO_DATA, "no hold-out row has a label") for check in names]
     offline = contract.gates.offline
     verdicts: list[Verdict] = []
-    for name, limits in offline.metrics.items():
-        comparison = evaluation.metric(name) or Comparison(name, 0, None, None)
-        if problem := evaluation.problems.get(problem_of(name)):
-            rules = [check for check in (f"meets_{name}", f"not_worse_{name}", f"beats_champion_{name}") if check in names]
-            verdicts += [Verdict(Gate.OFFLINE, check, Outcome.ERROR, problem) for check in rules]
-            continue
-        if limits.min is not None or limits.max is not None:
-            evidence = {"rows": comparison.rows, "rows_without_label": evaluation.rows_without_label}
-            check, observed = f"meets_{name}", comparison.candidate
-            verdicts.append(
-                within(Gate.OFFLINE, check, observed, lower=limits.min, upper=limits.max, what=name, evidence=evidence)
-            )
-        if limits.max_regression is not None:
-            verdicts.append(_not_worse(evaluation, comparison, limits.max_regression))
-        if limits.min_improvement is not None:
-            verdicts.append(_beats(evaluation, comparison, limits.min_improvement))
+    for name in offline.metrics:
+        verdicts += _of_metric(name, evaluation, contract)
     if offline.slices is not None:
         verdicts.append(slices_hold(evaluation, offline.slices.max_regression, offline.slices.metric))
     verdicts += [fairness_holds(evaluation, part) for part in offline.fairness]
@@ -88,6 +74,27 @@ def offline_gate(evaluation: OfflineEvaluation, contract: Contract) -> list[Verd
     if offline.max_size_mb is not None:
         verdicts.append(size_within_budget(evaluation, offline.max_size_mb))
     return [replace(verdicts[0], evidence={**verdicts[0].evidence, **_shown(evaluation, contract)}), *verdicts[1:]]
+
+
+def _of_metric(name: str, evaluation: OfflineEvaluation, contract: Contract) -> list[Verdict]:
+    """The verdicts on one metric; those of the team's own say which way is better."""
+    limits, own = contract.gates.offline.metrics[name], contract.gates.offline.own_metrics.get(name)
+    comparison = evaluation.metric(name) or Comparison(name, 0, None, None)
+    verdicts: list[Verdict] = []
+    if limits.min is not None or limits.max is not None:
+        evidence = {"rows": comparison.rows, "rows_without_label": evaluation.rows_without_label}
+        check, observed = f"meets_{name}", comparison.candidate
+        verdicts.append(within(Gate.OFFLINE, check, observed, lower=limits.min, upper=limits.max, what=name, evidence=evidence))
+    if limits.max_regression is not None:
+        verdicts.append(_not_worse(evaluation, comparison, limits.max_regression))
+    if limits.min_improvement is not None:
+        verdicts.append(_beats(evaluation, comparison, limits.min_improvement))
+    if problem := evaluation.problems.get(problem_of(name)):
+        return [Verdict(Gate.OFFLINE, verdict.check, Outcome.ERROR, problem) for verdict in verdicts]
+    if own is None:
+        return verdicts
+    better = {"better": "higher" if own.direction == "increase" else "lower"}
+    return [replace(verdict, evidence={**verdict.evidence, **better}) for verdict in verdicts]
 
 
 def _shown(evaluation: OfflineEvaluation, contract: Contract) -> dict[str, Any]:

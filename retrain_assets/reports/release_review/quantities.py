@@ -59,29 +59,34 @@ def _found(past: Past) -> Iterator[Quantity]:
 
 def _offline(own: str, evidence: Mapping[str, Any], observed: Any, contract: Mapping[str, Any]) -> Iterator[Quantity]:
     if own.startswith("meets_") and _is_number(observed):
-        yield _metric(own.removeprefix("meets_"), float(observed))
+        yield _metric(own.removeprefix("meets_"), float(observed), contract)
     for prefix in ("not_worse_", "beats_champion_"):
         if own.startswith(prefix):
-            yield from _compared(own.removeprefix(prefix), evidence)
+            yield from _compared(own.removeprefix(prefix), evidence, contract)
     if own == "calibrated":
         yield from _calibration(evidence)
     if own == "decisions_are_stable":
         yield from _flips(evidence)
     if own == "backtests_hold":
-        yield from _backtests(evidence)
+        yield from _backtests(evidence, contract)
     if own.startswith("fairness_holds_"):
         yield from _fairness(own.removeprefix("fairness_holds_"), evidence, contract)
 
 
-def _metric(metric: str, value: float) -> Quantity:
-    lower_is_better = metric in LOWER_IS_BETTER
+def _metric(metric: str, value: float, contract: Mapping[str, Any]) -> Quantity:
+    lower_is_better = _is_lower_better(metric, contract)
     path = ("gates", "offline", "metrics", metric, "max" if lower_is_better else "min")
     return Quantity(path, "offline", f"{metric} on the hold-out", "higher" if lower_is_better else "lower", value)
 
 
-def _compared(metric: str, evidence: Mapping[str, Any]) -> Iterator[Quantity]:
+def _is_lower_better(metric: str, contract: Mapping[str, Any]) -> bool:
+    own = contract.get("gates", {}).get("offline", {}).get("own_metrics", {}).get(metric)
+    return metric in LOWER_IS_BETTER if own is None else own["direction"] == "decrease"
+
+
+def _compared(metric: str, evidence: Mapping[str, Any], contract: Mapping[str, Any]) -> Iterator[Quantity]:
     if _is_number(evidence.get("candidate")):
-        yield _metric(metric, float(evidence["candidate"]))
+        yield _metric(metric, float(evidence["candidate"]), contract)
     improvement = evidence.get("improvement")
     lower = improvement.get("lower") if isinstance(improvement, Mapping) else None
     if _is_number(lower):
@@ -107,9 +112,9 @@ def _flips(evidence: Mapping[str, Any]) -> Iterator[Quantity]:
         yield Quantity(path, "offline", "share of decisions that differ from the champion's", "higher", float(whole["flipped"]))
 
 
-def _backtests(evidence: Mapping[str, Any]) -> Iterator[Quantity]:
+def _backtests(evidence: Mapping[str, Any], contract: Mapping[str, Any]) -> Iterator[Quantity]:
     metric = str(evidence.get("metric"))
-    side: Side = "higher" if metric in LOWER_IS_BETTER else "lower"
+    side: Side = "higher" if _is_lower_better(metric, contract) else "lower"
     worst, field = evidence.get("largest" if side == "higher" else "smallest"), "max" if side == "higher" else "min"
     if _is_number(worst):
         yield Quantity(
