@@ -32,6 +32,10 @@ FILES_AT_ONCE = 2000
 """Files merged in one call at most, besides those of the day that passes it: what a tick of upkeep may cost."""
 
 
+WORTH_MERGING = 200
+"""Files of closed days that are not worth a merge yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compacted:
     """What one call did.
@@ -49,13 +53,16 @@ class Compacted:
     unread: tuple[str, ...] = ()
 
 
-def compact_traffic(home: Home, state: ModelState, now: datetime, *, at_once: int = FILES_AT_ONCE) -> Compacted:
+def compact_traffic(
+    home: Home, state: ModelState, now: datetime, *, worth: int = WORTH_MERGING, at_once: int = FILES_AT_ONCE
+) -> Compacted:
     """Merge the files of a model's closed days, and remove those whose merged file has stood for an hour.
 
     Args:
         home: where the traffic is.
         state: the model's; what its active toggle looks at is left alone.
         now: the clock's time.
+        worth: how many files of a kind have to be there for it.
         at_once: how many files to merge at most, besides those of the day that passes it.
 
     Raises:
@@ -69,7 +76,7 @@ def compact_traffic(home: Home, state: ModelState, now: datetime, *, at_once: in
             continue
         with file_lock(home.traffic_cache_dir(state.model) / f"{kind}.merging.lock"):
             removed = settle(directory)
-            merged, files, unread = _merged(log, state.model, kind, until, at_once - done.files)
+            merged, files, unread = _merged(_days(log, state.model, kind, until), worth, at_once - done.files)
         done = Compacted((*done.merged, *merged), done.files + files, done.removed + removed, (*done.unread, *unread))
         if done.files >= at_once:
             break
@@ -100,10 +107,12 @@ def settle(directory: Path, *, at_once: bool = False) -> int:
     return removed
 
 
-def _merged(log: ExposureLog, model: str, kind: str, until: datetime, at_once: int) -> tuple[list[Path], int, list[str]]:
+def _merged(days: dict[str, list[Path]], worth: int, at_once: int) -> tuple[list[Path], int, list[str]]:
     made: list[Path] = []
     files, unread = 0, list[str]()
-    for day, several in sorted(_days(log, model, kind, until).items()):
+    if sum(map(len, days.values())) < worth:
+        return made, files, unread
+    for day, several in sorted(days.items()):
         if files >= at_once:
             break
         alike: dict[str, list[Path]] = defaultdict(list)
@@ -120,12 +129,12 @@ def _merged(log: ExposureLog, model: str, kind: str, until: datetime, at_once: i
 
 
 def _days(log: ExposureLog, model: str, kind: str, until: datetime) -> dict[str, list[Path]]:
-    """By day the files whose last row is of it, by name, those that are merged already left out."""
+    """By day the files whose last row is of it, by name; those that are merged already, and a day's only one, left out."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path, last in log.files_with_last(model, kind):
         if last < until and not MERGED.fullmatch(path.name):
             found[f"{last:%Y-%m-%d}"].append(path)
-    return {day: sorted(paths) for day, paths in found.items()}
+    return {day: sorted(paths) for day, paths in found.items() if len(paths) > 1}
 
 
 def _merge(day: str, paths: list[Path]) -> Path:

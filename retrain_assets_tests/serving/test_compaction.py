@@ -76,17 +76,17 @@ def names(log: ExposureLog, kind: str = "exposures") -> list[str]:
 
 def test_a_closed_day_becomes_one_file_and_every_row_is_read_once_at_every_step(log: ExposureLog) -> None:
     before = rows(log)
-    done = compact_traffic(log.home, NOBODY, NOW)
+    done = compact_traffic(log.home, NOBODY, NOW, worth=2)
     assert (len(done.merged), done.files, done.removed) == (6, 24, 0)
     same(rows(log), before)
     assert "gateway-0-0.parquet" in names(log)
-    assert compact_traffic(log.home, NOBODY, NOW).files == 0
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2).files == 0
     an_hour_passes(log)
-    assert compact_traffic(log.home, NOBODY, NOW).removed == 24
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2).removed == 24
     same(rows(log), before)
     left = [name for name in names(log) if not MERGED.fullmatch(name)]
     assert left == ["open-1.parquet", "open-2.parquet", "with-an-attribute.parquet"]
-    assert compact_traffic(log.home, NOBODY, NOW) == type(done)()
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2) == type(done)()
 
 
 def test_what_an_active_toggle_looks_at_is_left_alone(tmp_path: Path) -> None:
@@ -97,32 +97,36 @@ def test_what_an_active_toggle_looks_at_is_left_alone(tmp_path: Path) -> None:
     for number in range(2):
         log.append_exposures(MODEL, exposures(f"early {number}", exposed_at=early), f"early-{number}")
         log.append_exposures(MODEL, exposures(f"late {number}", exposed_at=late), f"late-{number}")
-    done = compact_traffic(world.home, world.state, late + timedelta(days=20))
+    done = compact_traffic(world.home, world.state, late + timedelta(days=20), worth=2)
     assert [one.name for path in done.merged for one in members(path)] == ["early-0.parquet", "early-1.parquet"]
 
 
 def test_a_day_that_may_still_get_rows_is_left_alone(log: ExposureLog) -> None:
-    assert compact_traffic(log.home, NOBODY, NOON + OPEN_FOR).files == 0
+    assert compact_traffic(log.home, NOBODY, NOON + OPEN_FOR, worth=2).files == 0
+
+
+def test_a_few_files_are_not_worth_it(log: ExposureLog) -> None:
+    assert compact_traffic(log.home, NOBODY, NOW) == compaction.Compacted()
 
 
 def test_a_tick_merges_no_more_than_it_may(log: ExposureLog) -> None:
-    assert compact_traffic(log.home, NOBODY, NOW, at_once=1).files == 4
-    assert compact_traffic(log.home, NOBODY, NOW, at_once=5).files == 8
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2, at_once=1).files == 4
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2, at_once=5).files == 8
 
 
 def test_who_listed_the_files_before_still_reads_them(log: ExposureLog) -> None:
     listed = log.exposure_batches(MODEL)
     before = rows(log)[0]
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     read = pl.concat([one.records().collect() for one in listed], how="diagonal_relaxed").sort("request_id", "unit_id")
     assert_frame_equal(read, before, check_column_order=False)
 
 
 def test_a_batch_sent_again_after_its_file_was_merged_adds_nothing(log: ExposureLog) -> None:
     before = rows(log)
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     an_hour_passes(log)
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     again = log.append_exposures(MODEL, exposures("0-1-b", "0-1-a", latency_ms=9.0), "gateway-0-1")
     log.append_outcomes(MODEL, outcomes("0-1-a"), "gateway-0-1")
     assert MERGED.fullmatch(again.name)
@@ -134,19 +138,19 @@ def test_a_batch_sent_again_after_its_file_was_merged_adds_nothing(log: Exposure
 
 
 def test_rows_that_come_late_are_merged_too(log: ExposureLog) -> None:
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     an_hour_passes(log)
     for number in range(2):
         log.append_exposures(MODEL, exposures(f"late {number}"), f"late-{number}")
     before = rows(log)
-    done = compact_traffic(log.home, NOBODY, NOW)
+    done = compact_traffic(log.home, NOBODY, NOW, worth=2)
     assert done.files == 2
     same(rows(log), before)
 
 
 def test_a_reader_of_whole_folders_finds_each_row_once(log: ExposureLog) -> None:
     before = rows(log)[0].height
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     folder = log.directory(MODEL, "exposures")
     assert settle(folder, at_once=True) == 12
     assert pl.concat([pl.read_parquet(path) for path in folder.glob("*.parquet")], how="diagonal").height == before
@@ -159,7 +163,7 @@ def test_reproduction_gets_the_files_as_they_were_written(log: ExposureLog, tmp_
     first, last = folder / "gateway-1-2.parquet", folder / "gateway-1-3.parquet"
     os.utime(last, (time.time() + 100,) * 2)
     was = {path.name: (pl.read_parquet(path), path.stat().st_mtime_ns) for path in folder.glob("*.parquet")}
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     settle(folder, at_once=True)
     assert not first.exists()
     scene = Scene(log.home, MODEL, tmp_path / "scene")
@@ -172,7 +176,7 @@ def test_reproduction_gets_the_files_as_they_were_written(log: ExposureLog, tmp_
 
 
 def test_a_merged_file_that_does_not_say_what_it_holds_is_refused(log: ExposureLog) -> None:
-    (made, *_) = compact_traffic(log.home, NOBODY, NOW).merged
+    (made, *_) = compact_traffic(log.home, NOBODY, NOW, worth=2).merged
     pl.read_parquet(made).write_parquet(made)
     with pytest.raises(SourceError, match="does not say which files it holds"):
         log.read_exposures(MODEL)
@@ -205,14 +209,14 @@ def dying_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ended_before_any_of_its_steps_it_loses_and_doubles_nothing(log: ExposureLog, settling: bool) -> None:
     before = rows(log)
     if settling:
-        compact_traffic(log.home, NOBODY, NOW)
+        compact_traffic(log.home, NOBODY, NOW, worth=2)
     for step in range(200):
         with pytest.MonkeyPatch.context() as patched:
             dying_at(step % 7, patched)
             if settling:
                 patched.setattr(compaction, "STAYS", 0.0)
             with suppress(Killed):
-                done = compact_traffic(log.home, NOBODY, NOW)
+                done = compact_traffic(log.home, NOBODY, NOW, worth=2)
                 if done == compaction.Compacted():
                     break
         if step % 7 == 0 or step < 30:
@@ -220,7 +224,7 @@ def test_ended_before_any_of_its_steps_it_loses_and_doubles_nothing(log: Exposur
     else:
         pytest.fail("it never came to an end")
     an_hour_passes(log)
-    compact_traffic(log.home, NOBODY, NOW)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
     same(rows(log), before)
     assert not [name for name in names(log) if name.startswith(".")]
 
@@ -234,10 +238,10 @@ from retrain_assets.serving import compaction
 from retrain_assets_tests.serving.test_compaction import NOBODY, NOW, Home
 real = Path.replace
 Path.replace = lambda path, to: os.kill(os.getpid(), 9) if path.name.startswith(".merged") else real(path, to)
-compaction.compact_traffic(Home(Path(sys.argv[1])), NOBODY, NOW)
+compaction.compact_traffic(Home(Path(sys.argv[1])), NOBODY, NOW, worth=2)
 """
     assert subprocess.run([sys.executable, "-c", code, str(log.home.root)], check=False).returncode == -9
     assert any(name.endswith(".merging") for name in names(log))
     same(rows(log), before)
-    assert compact_traffic(log.home, NOBODY, NOW).files == 24
+    assert compact_traffic(log.home, NOBODY, NOW, worth=2).files == 24
     same(rows(log), before)
