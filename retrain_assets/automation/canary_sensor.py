@@ -8,6 +8,7 @@ import dagster as dg
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import run_key
 from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.moments import next_moment
 from retrain_assets.contract import Contract, SourceError
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState, Move, ToggleState, ToggleStatus
@@ -34,18 +35,21 @@ def canary_look(tick: Tick, road: Road, kept: None) -> Answer:
     toggle = state.active_toggle
     if toggle is None:
         ready = ready_to_arm(state, road.contract, now)
+        quiet = next_moment(road, state, tick.beyond, now)
         if ready is None:
-            return Answer("no active toggle and no candidate that passed gates data, training and offline")
+            return Answer("no active toggle and no candidate that passed gates data, training and offline", again_at=quiet)
         if stopped := arming_brakes(road.contract, now, tick.beyond):
             brakes = "; ".join(brake.message for brake in stopped)
-            return Answer("a candidate is not armed", f"{ready} is not armed: {brakes}", matters=True)
+            return Answer("a candidate is not armed", f"{ready} is not armed: {brakes}", matters=True, again_at=quiet)
         return _asked(tick, road, ready, f"{road.model}:{ready}:arm", "a candidate is armed")
     if toggle.state is ToggleStatus.ARMED and (stopped := toggle_brakes(toggle, Move.STEP, now, tick.beyond)):
         brakes = "; ".join(brake.message for brake in stopped)
-        return Answer("a challenger does not enter its ramp", f"{toggle.name} does not enter its ramp: {brakes}", matters=True)
+        waits = f"{toggle.name} does not enter its ramp: {brakes}"
+        quiet = next_moment(road, state, tick.beyond, now)
+        return Answer("a challenger does not enter its ramp", waits, matters=True, again_at=quiet)
     if (due := step_due(tick.platform.home, toggle)) is None:
         waits = f"{toggle.name} at stage {toggle.stage}: no new matured outcomes since the last look"
-        return Answer("no new matured outcomes since the last look", waits)
+        return Answer("no new matured outcomes since the last look", waits, again_at=next_look(toggle, now))
     return _asked(tick, road, toggle.retrain, f"{toggle.name}:{toggle.stage_revision}:{due}", "a look is due")
 
 
@@ -116,6 +120,17 @@ def look_due(home: Home, toggle: ToggleState) -> str | None:
         return f"matured-{newest:%Y-%m-%dT%H:%M:%S}"
     quiet_since = max(moment for moment in (toggle.armed_at, toggle.stage_started_at, last.at if last else None) if moment)
     return "silence" if now - quiet_since >= max(SILENCE, experiment.look_every) else None
+
+
+def next_look(toggle: ToggleState, now: datetime) -> datetime | None:
+    """Before when no look of a toggle is due whatever traffic matures, see :func:`look_due`; None when traffic decides now."""
+    last = toggle.last_look
+    if toggle.armed_at is None or last is None or last.at > now:
+        return None
+    moments = [last.at + toggle.terms.experiment.look_every]
+    if last.again_at is not None and last.again_at > last.at:
+        moments.append(last.again_at)
+    return None if moments[0] <= now else min(moment for moment in moments if moment > now)
 
 
 SILENCE = timedelta(days=1)

@@ -1,13 +1,15 @@
 """The decision sensor: decides about retrains that are due, also about those that died, and gets each its audit record."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import DEAD, run_key
+from retrain_assets.automation.dagster_news import newly_dead
 from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.moments import POLICY_EVERY, next_moment
 from retrain_assets.automation.override_sensor import CONTINUES_TAG
 from retrain_assets.ledger import SYSTEM, EventKind, Ledger
 from retrain_assets.release import ModelState, Move, PlatformState, RetrainState, ToggleState
@@ -23,9 +25,6 @@ from retrain_assets.release.policy import (
 RUNS_LOOKED_AT = 100
 """How many of a partition's newest runs are searched; runs of other models with the same key are among them."""
 
-POLICY_EVERY = timedelta(minutes=15)
-"""How long after a policy said no it is asked again, as long as enough approvals hold."""
-
 
 def decision_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
     """Launches the decision job for every retrain that can be promoted or has to be rejected."""
@@ -36,6 +35,7 @@ def decision_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.Senso
         look=decision_look,
         job=lambda road: road.decision_job,
         catches_up=True,
+        woken=lambda tick, mark: newly_dead(tick.instance, mark),
     )
     return fleet_sensor(kind, roads, jobs)
 
@@ -55,7 +55,8 @@ def decision_look(tick: Tick, road: Road, kept: None) -> Answer:
         for key, retrain in sorted(state.retrains.items())
         if (why := decision_due(state, key, retrain, tick.beyond, tick.now) or overtaken.get(key)) is not None
     ]
-    return Answer("a decision is due" if requests else "no retrain awaits a decision", requests=requests)
+    quiet = next_moment(road, state, tick.beyond, tick.now)
+    return Answer("a decision is due" if requests else "no retrain awaits a decision", requests=requests, again_at=quiet)
 
 
 def record_dead_runs(tick: Tick, road: Road) -> list[str]:

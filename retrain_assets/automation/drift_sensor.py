@@ -10,9 +10,11 @@ import dagster as dg
 from retrain_assets.assets import TRIGGER_TAG, Road
 from retrain_assets.assets.drift_history import reports_of
 from retrain_assets.automation.attempts import run_key, under_way
-from retrain_assets.automation.cadence import Launcher, earliest, holds, in_words
+from retrain_assets.automation.cadence import Hold, Launcher, Rule, earliest, holds, in_words
+from retrain_assets.automation.dagster_news import drift_news
 from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alarms import held_before, is_recorded, observation
+from retrain_assets.automation.moments import next_moment
 from retrain_assets.drift import DriftAlarm, DriftReport, drift_verdicts
 from retrain_assets.release import ModelState, next_retrain_key
 
@@ -35,6 +37,7 @@ def drift_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDe
         "scheduled retrain is due.",
         look=drift_look,
         job=lambda road: road.retrain_job,
+        woken=lambda tick, mark: drift_news(tick.instance, (dg.DagsterEventType.ASSET_MATERIALIZATION,), mark),
     )
     return fleet_sensor(kind, roads, jobs)
 
@@ -42,17 +45,20 @@ def drift_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDe
 def drift_look(tick: Tick, road: Road, kept: None) -> Answer:
     """Whether drift launches a retrain of one model now."""
     rule, state = road.contract.cadence.on_drift, tick.state(road.model)
+    quiet = next_moment(road, state, tick.beyond, tick.now)
     if rule is None:
-        return Answer("the contract has drift launch nothing")
+        return Answer("the contract has drift launch nothing", again_at=quiet)
     if state.champion is None:
-        return Answer("no champion yet", f"{road.model} has no champion yet; bootstrap one")
+        return Answer("no champion yet", f"{road.model} has no champion yet; bootstrap one", again_at=quiet)
     champion = state.champion.version
     reports = reports_of(tick.instance, road, champion, rule.of_last)
     if not reports:
-        return Answer("no drift report of the champion yet", f"no drift report of champion version {champion} yet")
+        none_yet = f"no drift report of champion version {champion} yet"
+        return Answer("no drift report of the champion yet", none_yet, again_at=quiet)
     alarms = drift_verdicts(reports, rule)
     if not alarms:
-        return Answer("no drift", f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}")
+        calm = f"no drift: {_counted(reports)}, the latest until {reports[-1].end:%Y-%m-%d}"
+        return Answer("no drift", calm, again_at=quiet)
     now, cadence = tick.now, tick.beyond.cadence(road.contract)
     held = holds(cadence, state, now, Launcher.DRIFT, under_way(tick.instance, road.retrain_job))
     if held:
@@ -63,6 +69,7 @@ def drift_look(tick: Tick, road: Road, kept: None) -> Answer:
             "drift held back",
             f"drift held back. {alarms[0].message}. Held back by {in_words(held)}.{when}",
             matters=True,
+            again_at=_until(held, state, quiet, now),
             events=[] if is_recorded(tick.instance, record) else [record],
         )
     retrain = next_retrain_key(state.retrains, now.date())
@@ -106,6 +113,17 @@ def trigger_of(
     if held_back:
         trigger["held_back"] = list(held_back)
     return trigger
+
+
+def _until(held: Sequence[Hold], state: ModelState, quiet: datetime, now: datetime) -> datetime | None:
+    """Before when what holds back does not change though nothing is recorded; None where it may at any time: a run under way
+    whose launch is not recorded yet may die, and the tick of a schedule that is due may come."""
+    known = {key for key, retrain in state.retrains.items() if retrain.ended is None}
+    known -= {toggle.retrain} if (toggle := state.active_toggle) is not None else set()
+    if sum(hold.rule is Rule.RETRAIN for hold in held) > len(known):
+        return None
+    ends = [hold.until for hold in held if hold.until is not None]
+    return None if any(end <= now for end in ends) else min([quiet, *ends])
 
 
 def _latest_launch(state: ModelState) -> datetime | None:

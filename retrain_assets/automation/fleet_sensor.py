@@ -14,8 +14,10 @@ import dagster as dg
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.memory import Memory, Remembered
 from retrain_assets.automation.sensor_faults import SensorFaults
+from retrain_assets.automation.tick_metrics import counted_tick
 from retrain_assets.automation.tick_words import said_of
 from retrain_assets.contract import RetrainError
+from retrain_assets.observability import span
 from retrain_assets.release import ModelState, PlatformState
 
 SECONDS = 40.0
@@ -71,6 +73,7 @@ class Answer:
         events: what to record about assets without a run.
         again_at: from when on the answer may be another though nothing is recorded; None: at the next tick already.
         kept: what the next look wants to know, as JSON.
+        pending: what is finished for all answers at once.
     """
 
     about: str
@@ -82,6 +85,7 @@ class Answer:
     events: Sequence[AssetEvent] = ()
     again_at: datetime | None = None
     kept: Any = None
+    pending: Any = None
 
 
 Jobs = Mapping[str, dg.JobDefinition]
@@ -99,7 +103,8 @@ class SensorKind:
         look: from the tick, a model and what was kept to the answer; may raise.
         job: the job of a model it launches; None where it launches none.
         catches_up: whether what serves and the registry are first brought up to the ledger.
-        woken: from the tick and the mark to the next mark and the models that something outside the ledger is new about.
+        woken: from the tick and the mark to the next mark and the models that something outside the ledger is new about; None
+            instead of models: all.
         finish: what is done for all answers at once, after every look.
     """
 
@@ -108,7 +113,7 @@ class SensorKind:
     look: Look
     job: Callable[[Road], str] | None = None
     catches_up: bool = False
-    woken: Callable[[Tick, Any], tuple[Any, frozenset[str]]] = field(default=lambda tick, mark: (mark, frozenset()))
+    woken: Callable[[Tick, Any], tuple[Any, frozenset[str] | None]] = field(default=lambda tick, mark: (mark, frozenset()))
     finish: Callable[[Tick, Sequence[Road], Answers], Answers] = field(default=lambda tick, roads, answers: answers)
 
 
@@ -134,12 +139,17 @@ def fleet_sensor(
         description=kind.description,
     )
     def tick(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
-        deadline = time.monotonic() + seconds
-        if kind.catches_up:
-            platform.controller.catch_up()
-        states, beyond = platform.controller.snapshot()
-        begun = Tick(context.instance, platform, platform.clock.now(), states, beyond, context.log)
-        return _result(kind, begun, *_looked(kind, roads, begun, Memory.read(context.cursor), deadline))
+        with counted_tick(kind.name, platform.home) as count:
+            deadline = time.monotonic() + seconds
+            if kind.catches_up:
+                platform.controller.catch_up()
+            states, beyond = platform.controller.snapshot()
+            begun = Tick(context.instance, platform, platform.clock.now(), states, beyond, context.log)
+            looked = _looked(kind, roads, begun, Memory.read(context.cursor), deadline)
+            result = _result(kind, begun, *looked)
+            found = looked[-1]
+            count(len(found.answers), len(found.faults), len(result.run_requests or ()), len(found.left))
+            return result
 
     return tick
 
@@ -157,7 +167,7 @@ def _looked(
     kind: SensorKind, roads: Sequence[Road], tick: Tick, memory: Memory, deadline: float
 ) -> tuple[Sequence[Road], Memory, _Found]:
     mark, woken = kind.woken(tick, memory.mark)
-    memory, found = memory.waking(woken), _Found()
+    memory, found = memory.waking(frozenset(memory.models) if woken is None else woken), _Found()
     for road in memory.rotation(roads):
         known = memory.models.get(road.model)
         if known is not None and known.holds(road, tick.state(road.model), tick.beyond, tick.now):
@@ -166,7 +176,8 @@ def _looked(
             found.left.append(road.model)
             continue
         try:
-            found.answers[road.model] = kind.look(tick, road, known.kept if known else None)
+            with span(f"look {kind.name}", model=road.model, retrain=_retrain_of(tick, road)):
+                found.answers[road.model] = kind.look(tick, road, known.kept if known else None)
         except Exception as error:
             found.faults[road.model] = _line(error)
             tick.log.exception(f"the {kind.name} sensor failed for {road.model}")
@@ -204,6 +215,12 @@ def _after(road: Road, memory: Memory, found: _Found, tick: Tick) -> Remembered 
     if known is not None and road.model in found.faults:
         return replace(known, again_at=None, about="", said="", matters=False)
     return known
+
+
+def _retrain_of(tick: Tick, road: Road) -> str | None:
+    """The retrain a look is about: that of the active toggle."""
+    active = tick.state(road.model).active_toggle
+    return active.retrain if active is not None else None
 
 
 def _line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -105,23 +105,23 @@ def shown(written: str) -> str:
 
 
 def send(
-    letters: Mapping[Recipient, Message], *, environment: Mapping[str, str] | None = None, seconds: float = SECONDS
-) -> dict[Recipient, str | None]:
-    """Send everybody's message, the recipients side by side; by recipient what kept it from being taken, None where it was.
+    letters: Sequence[tuple[Recipient, Message]], *, environment: Mapping[str, str] | None = None, seconds: float = SECONDS
+) -> list[str | None]:
+    """Send everybody's message, all side by side; of each in turn what kept it from being taken, None where it was.
 
     Args:
-        letters: the message of each recipient.
+        letters: to whom, and what; of several models the same recipient may get one each.
         environment: where ``${NAME}`` is looked up; the process's own when None.
         seconds: after which nobody is waited for any more. What is under way then may still arrive, and counts as not taken.
     """
     found = os.environ if environment is None else environment
-    errands = [_Errand(recipient, message, *_service(recipient, found)) for recipient, message in letters.items()]
+    errands = [_Errand(recipient, message, *_service(recipient, found)) for recipient, message in letters]
     for errand in errands:
         errand.start()
     deadline = time.monotonic() + seconds
     for errand in errands:
         errand.join(max(0.0, deadline - time.monotonic()))
-    return {errand.recipient: errand.fault_within(seconds) for errand in errands}
+    return [errand.fault_within(seconds) for errand in errands]
 
 
 class _Errand(threading.Thread):

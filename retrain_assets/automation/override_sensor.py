@@ -7,6 +7,7 @@ import dagster as dg
 from retrain_assets.assets import Road
 from retrain_assets.automation.attempts import run_key, under_way
 from retrain_assets.automation.fleet_sensor import Answer, Jobs, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.moments import next_moment
 from retrain_assets.release.continuing import assets_to_make
 
 CONTINUES_TAG = "retrain/continues"
@@ -46,4 +47,5 @@ def override_look(tick: Tick, road: Road, kept: None) -> Answer:
         if key not in running
     ]
     about = "a retrain goes on" if due else "no retrain that was opened again has anything left to be made"
-    return Answer(about, requests=requests)
+    quiet = None if due else next_moment(road, tick.state(road.model), tick.beyond, tick.now)
+    return Answer(about, requests=requests, again_at=quiet)

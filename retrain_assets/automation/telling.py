@@ -30,10 +30,39 @@ class Told:
     given_up: tuple[str, ...] = ()
 
 
-def tell(
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What is to be sent about one model, before it is sent.
+
+    Args:
+        before: where telling stood.
+        after: where it stands once everything is taken.
+        waiting: by recipient what it has not taken, those who get nothing now included.
+        messages: what is sent now.
+    """
+
+    before: Outbox
+    after: Outbox
+    waiting: Mapping[str, Waiting]
+    messages: Mapping[Recipient, Message]
+
+    def told(self, faults: Mapping[Recipient, str | None], now: datetime) -> Told:
+        """What came of it, by what kept each message from being taken."""
+        messages = self.messages
+        left = {one.key: Waiting() if fault is None else self.waiting[one.key].failed(now) for one, fault in faults.items()}
+        waiting = {**self.waiting, **left}
+        return Told(
+            replace(self.after, waiting=waiting),
+            sent=tuple(f"{one.name} was told: {messages[one].title}" for one, fault in faults.items() if fault is None),
+            failed=tuple(_again(fault, waiting[one.key]) for one, fault in faults.items() if fault and waiting[one.key].keys),
+            given_up=tuple(_lost(fault, messages, one) for one, fault in faults.items() if fault and not waiting[one.key].keys),
+        )
+
+
+def letters_of(
     model: str, home: Home, outbox: Outbox, alerts: Sequence[Alert], recipients: Sequence[Recipient], until: int, now: datetime
-) -> Told:
-    """Tell everybody what is new to them, in one message each, and what they have not taken before.
+) -> Letters:
+    """What everybody is to be told: what is new to them, in one message each, and what they have not taken before.
 
     Args:
         model: whose alerts they are.
@@ -50,15 +79,17 @@ def tell(
     after = outbox.taken_up(events, standing, [recipient.key for recipient in recipients], until)
     waiting = {one.key: _own(model, home, outbox, after.waiting[one.key], one, known) for one in recipients}
     due = {one: waiting[one.key] for one in recipients if waiting[one.key].due(now)}
-    messages = {one: message_of(model, [known[key] for key in due[one].keys]) for one in due}
-    faults = send(messages)
-    waiting |= {one.key: Waiting() if fault is None else due[one].failed(now) for one, fault in faults.items()}
-    return Told(
-        replace(after, waiting=waiting),
-        sent=tuple(f"{one.name} was told: {messages[one].title}" for one, fault in faults.items() if fault is None),
-        failed=tuple(_again(fault, waiting[one.key]) for one, fault in faults.items() if fault and waiting[one.key].keys),
-        given_up=tuple(_lost(fault, messages, one) for one, fault in faults.items() if fault and not waiting[one.key].keys),
-    )
+    return Letters(outbox, after, waiting, {one: message_of(model, [known[key] for key in due[one].keys]) for one in due})
+
+
+def tell(letters: Mapping[str, Letters], now: datetime) -> dict[str, Told]:
+    """Send what is to be told of some models, all at once, so that a service that does not answer keeps nobody else waiting."""
+    errands = [(model, one, message) for model, found in letters.items() for one, message in found.messages.items()]
+    faults = send([(one, message) for _, one, message in errands])
+    came: dict[str, dict[Recipient, str | None]] = {model: {} for model in letters}
+    for (model, one, _), fault in zip(errands, faults, strict=True):
+        came[model][one] = fault
+    return {model: found.told(came[model], now) for model, found in letters.items()}
 
 
 def _own(model: str, home: Home, before: Outbox, after: Waiting, recipient: Recipient, alerts: Mapping[str, Alert]) -> Waiting:

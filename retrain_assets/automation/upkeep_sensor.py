@@ -10,22 +10,27 @@ from typing import Any
 import dagster as dg
 
 from retrain_assets.assets import Platform, Road
+from retrain_assets.assets.retrains import RetrainsPage
 from retrain_assets.assets.toggle_debt import DebtPage
 from retrain_assets.automation.alerts import Alert
 from retrain_assets.automation.board_keeping import keep_board
+from retrain_assets.automation.dagster_news import drift_news
 from retrain_assets.automation.event_alerts import TOLD, alerts_of
 from retrain_assets.automation.event_words import RELEASE, Background
-from retrain_assets.automation.fleet_sensor import Answer, AssetEvent, Jobs, SensorKind, Tick, fleet_sensor
+from retrain_assets.automation.fleet_sensor import Answer, Answers, AssetEvent, Jobs, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.held_alerts import held_alerts
+from retrain_assets.automation.moments import next_moment
 from retrain_assets.automation.notifications import Urgency, recipients_of
 from retrain_assets.automation.outbox import Outbox
+from retrain_assets.automation.sensor_faults import SensorFault, SensorFaults
 from retrain_assets.automation.standing_alerts import standing_alerts
-from retrain_assets.automation.telling import Told, tell
-from retrain_assets.contract import RetrainError, digest_of
+from retrain_assets.automation.telling import Letters, Told, letters_of, tell
+from retrain_assets.contract import RetrainError, digest_of, first_line
 from retrain_assets.ledger import EVERY_MODEL, Ledger
 from retrain_assets.release import ModelState, PlatformState
 from retrain_assets.release.policy import expired
 from retrain_assets.release.retirement import passed_at, removal_due, waiting_candidates
+from retrain_assets.serving.compaction import compact_traffic
 
 
 def upkeep_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorDefinition:
@@ -37,9 +42,10 @@ def upkeep_sensor(roads: Sequence[Road], jobs: Jobs | None = None) -> dg.SensorD
     kind = SensorKind(
         name="upkeep",
         description="Rolls back toggles that expired, retires what nobody ends, tells each contract's notify what happened and "
-        "what waits for somebody, each role its own, and keeps the assets toggle_debt and release_board.",
+        "what waits for somebody, each role its own, and keeps the assets toggle_debt, retrains and release_board.",
         look=upkeep_look,
-        finish=keep_board,
+        woken=_woken,
+        finish=lambda tick, roads, answers: keep_board(tick, roads, _told(tick, roads, answers)),
     )
     return fleet_sensor(kind, roads, jobs)
 
@@ -54,17 +60,53 @@ def upkeep_look(tick: Tick, road: Road, kept: Any) -> Answer:
     page = DebtPage(road, state, beyond, now)
     standing = [*standing_alerts(state, beyond, page.debts, platform.home, now), *held_alerts(tick.instance, road, state)]
     standing += [_failing(line, now) for line in faults]
-    told = _told(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.of(kept), now)
-    shown = f"{now:%Y-%m-%d} {page.digest}"
-    events: list[AssetEvent] = []
-    if shown != told.outbox.shown:
-        events += page.events
-    for line in (*faults, *told.given_up):
+    standing += [_failing(f"the {fault.sensor} sensor failed: {fault.line}", fault.since) for fault in _faults(platform, road)]
+    letters = _letters(platform, road, max(state.sequence, beyond.sequence), standing, Outbox.of(kept), now)
+    retrains = RetrainsPage(road, state, platform.home)
+    shown = f"{now:%Y-%m-%d} {page.digest} {retrains.digest}"
+    before = letters.before.shown.split()
+    events: list[AssetEvent] = [] if shown.split()[:2] == before[:2] else [*page.events]
+    events += [] if retrains.digest in before else retrains.events
+    for line in faults:
         tick.log.error(f"{road.model}: {line}")
-    if told.given_up:
-        events.append(_observation(road, told))
-    said = [*done, *faults, *told.sent, *told.failed, *told.given_up]
-    return Answer("nothing is due", did="; ".join(said), events=events, kept=replace(told.outbox, shown=shown).to_json())
+    quiet = None if faults else next_moment(road, state, beyond, now)
+    return Answer("nothing is due", did="; ".join([*done, *faults]), events=events, again_at=quiet, pending=(letters, shown))
+
+
+def _told(tick: Tick, roads: Sequence[Road], answers: Answers) -> Answers:
+    """The answers with what was said to people, and where telling stands."""
+    told, found = tell({model: answer.pending[0] for model, answer in answers.items()}, tick.now), dict(answers)
+    for road in roads:
+        if (answer := answers.get(road.model)) is None:
+            continue
+        what, shown = told[road.model], answer.pending[1]
+        for line in what.given_up:
+            tick.log.error(f"{road.model}: {line}")
+        again = [one.again_at for one in what.outbox.waiting.values() if one.keys]
+        quiet = None if answer.again_at is None or None in again else min([answer.again_at, *filter(None, again)])
+        found[road.model] = replace(
+            answer,
+            did="; ".join(filter(None, [answer.did, *what.sent, *what.failed, *what.given_up])),
+            events=[*answer.events, *([_observation(road, what)] if what.given_up else [])],
+            again_at=quiet,
+            kept=replace(what.outbox, shown=shown).to_json(),
+            pending=None,
+        )
+    return found
+
+
+def _woken(tick: Tick, mark: Any) -> tuple[Any, frozenset[str] | None]:
+    """Models of which another sensor began or ceased to fail, or a retrain was held back, which Dagster's record says alone."""
+    before = mark if isinstance(mark, dict) else {}
+    seen, held = drift_news(tick.instance, (dg.DagsterEventType.ASSET_OBSERVATION,), before.get("event"))
+    faults = {f"{one.sensor} {one.model}": one.since.isoformat() for one in SensorFaults(tick.platform.home).standing()}
+    moved = set(faults.items()) ^ set(before.get("faults", {}).items())
+    changed = frozenset(name.partition(" ")[2] for name, _ in moved)
+    return {"event": seen, "faults": faults}, None if held is None else held | changed
+
+
+def _faults(platform: Platform, road: Road) -> list[SensorFault]:
+    return [one for one in SensorFaults(platform.home).standing() if one.model == road.model and one.sensor != "upkeep"]
 
 
 def upkeep(
@@ -77,8 +119,12 @@ def upkeep(
             done += [f"{toggle.name} expired and was rolled back" for toggle in controller.expire_due()]
         if _to_retire(state, beyond, road, now):
             done += [f"{toggle.name} was retired by policy" for toggle in controller.retire_abandoned()]
+        if (compacted := compact_traffic(platform.home, state, now)).files:
+            done.append(f"{compacted.files} traffic files of closed days became {len(compacted.merged)}")
     except RetrainError as error:
         faults.append(f"upkeep failed: {error.line}")
+    except OSError as error:
+        faults.append(f"upkeep failed: traffic cannot be merged: {first_line(error)}")
     return done, faults
 
 
@@ -89,12 +135,12 @@ def _to_retire(state: ModelState, platform: PlatformState, road: Road, now: date
     )
 
 
-def _told(platform: Platform, road: Road, until: int, standing: list[Alert], outbox: Outbox | None, now: datetime) -> Told:
-    """Tell whoever the contract names. The last event considered is the state's, so that none falls between two ticks."""
+def _letters(platform: Platform, road: Road, until: int, standing: list[Alert], outbox: Outbox | None, now: datetime) -> Letters:
+    """For whoever the contract names. The last event considered is the state's, so that none falls between two ticks."""
     recipients = recipients_of(road.contract.notify)
     before = outbox or Outbox(until)
     happened = _happened(platform, road, before, until) if recipients else []
-    return tell(road.model, platform.home, before, [*happened, *standing], recipients, until, now)
+    return letters_of(road.model, platform.home, before, [*happened, *standing], recipients, until, now)
 
 
 def _happened(platform: Platform, road: Road, outbox: Outbox, until: int) -> list[Alert]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrain_assets.automation.decision_sensor import POLICY_EVERY, decision_due
+from retrain_assets.automation.decision_sensor import decision_due
+from retrain_assets.automation.moments import POLICY_EVERY
 from retrain_assets_tests.release.world import MODEL, RUTH, World, contract
 
 KEY = "2013-07-01"

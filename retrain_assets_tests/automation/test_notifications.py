@@ -19,7 +19,7 @@ SECRET = "T0KEN8Qx77"
 def sent(written: str, message: Message = ROLLED_BACK, *, seconds: float = 10.0, **environment: str) -> str | None:
     """Why one message was not taken."""
     (recipient,) = recipients_of(Notify.model_construct(everything=[written]))
-    return send({recipient: message}, environment=environment, seconds=seconds)[recipient]
+    return send([(recipient, message)], environment=environment, seconds=seconds)[0]
 
 
 def test_a_service_gets_title_body_and_kind_as_they_were_written() -> None:
@@ -60,7 +60,7 @@ def test_a_service_that_never_answers_is_given_up_within_the_bound_and_keeps_no_
     with inbox() as slow, inbox() as quick:
         slow.answers.clear()
         first, second = recipients_of(Notify.model_validate([slow.url(), quick.url()]))
-        found = send({first: ROLLED_BACK, second: ROLLED_BACK}, seconds=0.5)
+        found = dict(zip((first, second), send([(first, ROLLED_BACK), (second, ROLLED_BACK)], seconds=0.5), strict=True))
         assert found == {first: "notify[0] json://…: no answer within 0.5 s", second: None}
 
 
