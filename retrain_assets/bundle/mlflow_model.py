@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 FLAVORS = ("lightgbm", "xgboost", "sklearn")
 """Flavors that become a bundle, the more special ones first."""
 
+NATIVE = (".lgb", ".txt", ".ubj", ".json", ".xgb")
+"""Endings of the formats of LightGBM and XGBoost, which hold numbers and no code."""
+
 SAFE_TYPES = frozenset(
     {
         *TRUSTED_TYPES,
@@ -189,12 +192,12 @@ def _unsafe(directory: Path, facts: Mapping[str, Any], face: Mapping[str, Any]) 
     path = directory / data
     if not path.resolve().is_relative_to(directory.resolve()):
         return "its data lie outside its folder"
-    how = str(facts.get("serialization_format") or "")
-    if how == "skops" or path.suffix == ".skops":
+    how = str(facts.get("serialization_format") or "pickle")
+    if path.suffix in NATIVE:
+        return None
+    if path.suffix == ".skops":
         from skops.io import get_untrusted_types
 
         unknown = sorted(set(get_untrusted_types(file=path)) - SAFE_TYPES)
         return f"it holds types that are not known to be data: {', '.join(unknown)}" if unknown else None
-    if how in ("pickle", "cloudpickle") or path.suffix in (".pkl", ".pickle") or facts.get("pickled_model"):
-        return f"it is a {how or 'pickle'}, and reading a pickle runs whatever its writer put in"
-    return None
+    return f"it is a {how}, and reading a pickle runs whatever its writer put in"
