@@ -15,7 +15,9 @@ from retrain_assets.assets.planning_check import planning_check
 from retrain_assets.assets.platform import PLATFORM, Platform
 from retrain_assets.assets.promotion_decision import promotion_decision_asset
 from retrain_assets.assets.release_review import release_review_asset
+from retrain_assets.assets.retrains import retrains_asset
 from retrain_assets.assets.road import Road, cutoff_of
+from retrain_assets.assets.road_checks import road_checks
 from retrain_assets.assets.stages import LAUNCHED_BY_TAG, TRIGGER_TAG
 from retrain_assets.assets.toggle_debt import toggle_debt_asset
 
@@ -38,6 +40,7 @@ def road_definitions(road: Road) -> dg.Definitions:
             capacity_forecast_asset(road),
             drift_report_asset(road),
             toggle_debt_asset(road),
+            retrains_asset(road),
         ],
-        asset_checks=[*gate_checks(road), planning_check(road)],
+        asset_checks=[*gate_checks(road), planning_check(road), road_checks(road)],
     )

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import dagster as dg
-
-from retrain_assets.assets.faces import table
+from retrain_assets.assets.faces import table, verdict_table
 from retrain_assets.contract import Verdict
 from retrain_assets.reports import words
-from retrain_assets.reports.reading import readable, worst_first
+from retrain_assets.reports.reading import readable
 
 
 def canary_metadata(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -40,7 +38,7 @@ def canary_metadata(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> 
         ({"check": one["name"], "holds": one["ok"], "message": one["message"]} for one in summary["health"]["checks"]),
         as_written=True,
     )
-    shown["gate"] = _gate(verdicts)
+    shown["gate"] = verdict_table(verdicts)
     return shown
 
 
@@ -135,13 +133,3 @@ def _stage(one: Mapping[str, Any]) -> dict[str, Any]:
 def _unbroken(text: str) -> str:
     """Numbers stay beside their per cent when a narrow column breaks the line."""
     return text.replace(" %", "\u00a0%")
-
-
-def _gate(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
-    return table(
-        (
-            {"check": verdict.check, "outcome": verdict.outcome.value, "message": verdict.message}
-            for verdict in worst_first(verdicts)
-        ),
-        as_written=True,
-    )

@@ -130,12 +130,19 @@ def gate_metadata(verdicts: Sequence[Verdict], *, owner: str, fallback: str) -> 
 def verdict_table(verdicts: Sequence[Verdict]) -> dg.MetadataValue:
     """All verdicts of a gate as one table, those that keep it closed first; the message has value and limit in words."""
     return table(
-        {
-            "check": verdict.check,
-            "outcome": verdict.outcome.value,
-            "message": verdict.message,
-            "observed": brief(verdict.observed),
-            "threshold": brief(verdict.threshold),
-        }
-        for verdict in worst_first(verdicts)
+        (
+            {"check": verdict.check, "outcome": verdict.outcome.value, "message": verdict.message}
+            for verdict in worst_first(verdicts)
+        ),
+        as_written=True,
     )
+
+
+def kept(uri: str) -> dg.MetadataValue:
+    """Where something is: a path to copy, of object storage as text."""
+    return dg.MetadataValue.text(uri) if "://" in uri else dg.MetadataValue.path(uri)
+
+
+def cut(text: str, letters: int = 240) -> str:
+    """A reason for a table: most of it, the rest stands on the page it is about."""
+    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"

@@ -13,6 +13,9 @@ import dagster as dg
 from retrain_assets.assets.board_lines import BoardLine
 from retrain_assets.home import Home
 
+PAGES = ("retrains", "toggle_debt", "drift_report")
+"""The pages of a model that the board leads to."""
+
 
 def pack_metadata(home: Home, model: str, retrain: str) -> dict[str, Any]:
     """The evidence pack of a retrain, as a link where RETRAIN_PACKS_URL says what serves it; page and JSON as paths."""
@@ -44,22 +47,25 @@ def version_metadata(home: Home, name: str, version: str) -> dict[str, Any]:
     return {"registry_version": uri, **page}
 
 
+def page_of_retrain(model: str, retrain: str, asset: str) -> str:
+    """The page of one retrain on one asset, within Dagster."""
+    return f"/assets/{model}/{asset}?view=partitions&partition={retrain}"
+
+
 def board_links(lines: Sequence[BoardLine], home: Home) -> str:
-    """A Markdown table: of every model its pages in Dagster, and the evidence pack of its last retrain."""
-    rows = "\n".join(_row(line, home) for line in lines)
-    how = "" if home.packs_url else "\n\nEvidence packs are linked where `RETRAIN_PACKS_URL` says what serves them."
-    return f"| model | pages | last retrain | runbook |\n| --- | --- | --- | --- |\n{rows}{how}"
+    """As Markdown, a line a model: its pages in Dagster, the evidence pack of its last retrain, and its runbook."""
+    return "\n".join(_row(line, home) for line in lines)
 
 
 def _row(line: BoardLine, home: Home) -> str:
-    pages = " · ".join(f"[{asset}](/assets/{line.model}/{asset})" for asset in ("retrains", "toggle_debt", "drift_report"))
-    return f"| {line.model} | {pages} | {' · '.join(_last(line, home)) or '—'} | `retrain runbook {line.model}` |"
+    pages = " · ".join(f"[{asset.replace('_', ' ')}](/assets/{line.model}/{asset})" for asset in PAGES)
+    return " · ".join([f"- **{line.model}**: {pages}", *_last(line, home), f"`retrain runbook {line.model}`"])
 
 
 def _last(line: BoardLine, home: Home) -> Iterator[str]:
     if line.retrain is None:
         return
-    yield f"[{line.retrain}](/assets/{line.model}/audit_record?view=partitions&partition={line.retrain})"
+    yield f"[{line.retrain}]({page_of_retrain(line.model, line.retrain, 'audit_record')})"
     if (served := pack_url(home, line.model, line.retrain)) is not None:
         yield f"[evidence pack]({served})"
 

@@ -17,7 +17,7 @@ import dagster as dg
 from retrain_assets import __version__
 from retrain_assets.assets.board_lines import BoardLine, Standing, board_line
 from retrain_assets.assets.board_picture import board_picture
-from retrain_assets.assets.faces import TABLE_ROWS, table
+from retrain_assets.assets.faces import TABLE_ROWS, cut, table
 from retrain_assets.assets.links import board_links
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import Road
@@ -31,8 +31,8 @@ KEY = dg.AssetKey("release_board")
 GROUP = "releases"
 CHECK = "nothing_waits_for_a_person"
 KnownLines = dict[str, tuple[tuple[Any, ...], BoardLine]]
-LETTERS = 240
-"""Most letters of a reason on the board; the rest stands on the model's own pages."""
+SHOWN_AT_ONCE = 990
+"""Dagster shows Markdown of less than 1,000 letters at once, and longer one behind a click."""
 
 
 def release_board_asset(roads: Sequence[Road]) -> dg.AssetsDefinition:
@@ -109,13 +109,15 @@ class BoardPage:
     def metadata(self) -> dict[str, Any]:
         """The page: one sentence, what waits for a person, the models, then the details."""
         waiting, tested = list(self._waiting()), [line for line in self.lines if line.challenger]
+        listed = _listed(waiting)
         return {
             "board": self.sentence,
             **({"stopped": table(self._stopped(), as_written=True)} if self._stopped() else {}),
-            "waits for a person": table(waiting, as_written=True) if waiting else "nothing",
+            "waits for a person": dg.MetadataValue.md("\n".join(listed)) if waiting else "nothing",
+            **({"and also": table(waiting[len(listed) :], as_written=True)} if len(listed) < len(waiting) else {}),
             "models": table(map(_model, self.lines), as_written=True),
             **({"under test": table(map(_tested, tested), as_written=True)} if tested else {}),
-            "next": table(map(_next, self.lines), as_written=True),
+            "serving": table(map(_serving, self.lines), as_written=True),
             **self._capped(len(waiting)),
             "picture": dg.MetadataValue.md(board_picture(self.lines)),
             "links": dg.MetadataValue.md(board_links(self.lines[:TABLE_ROWS], self._home)),
@@ -164,7 +166,7 @@ class BoardPage:
         for line in self.lines:
             for due in line.waiting:
                 settles = " or: ".join(way.line for way in due.ways)
-                yield {"model": line.model, "what": _cut(due.what), "settle it with": settles}
+                yield {"model": line.model, "what": cut(due.what), "settle it with": settles}
 
     def _stopped(self) -> list[dict[str, str]]:
         """Kill switches that are engaged."""
@@ -172,7 +174,7 @@ class BoardPage:
             {
                 "kill switch of": "all models" if name == EVERY_MODEL else name,
                 "since": words.moment(timestamp(one.engaged_at)),
-                "why": f"{_cut(one.reason)} ({words.actor(one.by)})",
+                "why": f"{cut(one.reason)} ({words.actor(one.by)})",
             }
             for name, one in self._platform.kill_switches.items()
         ]
@@ -184,22 +186,24 @@ class BoardPage:
         return {"not shown": said}
 
 
+def _listed(waiting: Sequence[Mapping[str, str]]) -> list[str]:
+    """What waits, a Markdown line each, as many as Dagster shows at once."""
+    lines, room = [], SHOWN_AT_ONCE
+    for one in waiting:
+        line = f"- {one['what']}: `{one['settle it with']}`"
+        if (room := room - len(line) - 1) < 0:
+            break
+        lines.append(line)
+    return lines
+
+
 def _model(line: BoardLine) -> dict[str, str]:
-    return {
-        "model": line.model,
-        "stands": line.standing.words,
-        "champion": line.champion,
-        "last retrain": line.last_retrain,
-    }
+    return {"model": line.model, "stands": line.standing.words, "last retrain": line.last_retrain, "owes": line.owes}
 
 
 def _tested(line: BoardLine) -> dict[str, str]:
-    return {"model": line.model, "challenger": line.challenger, "last look": _cut(line.last_look)}
+    return {"model": line.model, "challenger": line.challenger, "last look": cut(line.last_look)}
 
 
-def _next(line: BoardLine) -> dict[str, str]:
-    return {"model": line.model, "next retrain": line.next_retrain, "owes": line.owes}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LETTERS else text[: LETTERS - 1].rstrip() + "…"
+def _serving(line: BoardLine) -> dict[str, str]:
+    return {"model": line.model, "champion": line.champion, "next retrain": line.next_retrain}

@@ -51,6 +51,7 @@ KINDS: Mapping[str, set[str]] = {
     "live_traffic": {"parquet"},
     "source": {"parquet"},
     "toggle_debt": {"table"},
+    "retrains": {"table"},
 }
 
 
@@ -68,6 +69,7 @@ ROLES: Mapping[str, str] = {
     "audit_record": "release",
     "release_review": "release",
     "toggle_debt": "release",
+    "retrains": "release",
 }
 """The role of the contract's owners that answers for each asset."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from retrain_assets.assets.faces import evidence_metadata, gate_metadata
+from retrain_assets.assets.faces import evidence_metadata, gate_metadata, kept, table
 from retrain_assets.assets.place_faces import place_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.requests import requests_ahead, retrain_request
@@ -82,11 +82,9 @@ def metadata_of(result: StageResult) -> dict[str, Any]:
     """A stage's metadata, facts of where it ran, and the digests of its outputs, for the asset page."""
     shown = evidence_metadata(result.metadata)
     shown |= place_metadata(result)
-    shown["outputs"] = dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({"output": name, "digest": item["digest"], "uri": item["uri"]})
-            for name, item in result.outputs.items()
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in ("output", "digest", "uri")]),
+    shown["outputs"] = table(
+        ({"output": name, "digest": f"{item['digest'][:19]}…"} for name, item in result.outputs.items()), as_written=True
     )
+    folders = sorted({item["uri"].rpartition("/")[0] for item in result.outputs.values()})
+    shown |= {"kept in" if number == 1 else f"kept in {number}": kept(folder) for number, folder in enumerate(folders, 1)}
     return shown
