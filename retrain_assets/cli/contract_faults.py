@@ -29,6 +29,22 @@ _WRITE = {
 """What to write, by the pattern that was not met."""
 
 
+_EXPECTED = {
+    "int_parsing": ("a whole number", "write one, such as 500"),
+    "int_type": ("a whole number", "write one, such as 500"),
+    "int_from_float": ("a whole number", "write one, such as 500"),
+    "float_parsing": ("a number", "write one, such as 0.5"),
+    "float_type": ("a number", "write one, such as 0.5"),
+    "bool_parsing": ("true or false", "write true or false"),
+    "bool_type": ("true or false", "write true or false"),
+    "list_type": ("a list", "write it in brackets, [one, another]"),
+    "dict_type": ("a part with fields", "write name: value in braces or on lines of their own"),
+    "model_type": ("a part with fields", "write its fields, name: value, in braces or on lines of their own"),
+    "string_type": ("text", "write it in quotes"),
+}
+"""What a field takes and what to write, by the kind of value that was found wrong."""
+
+
 def explain(error: ValidationError, node: yaml.Node, file: str) -> ContractError:
     """The first fault in the order of the file, with the lines of the others.
 
@@ -37,7 +53,7 @@ def explain(error: ValidationError, node: yaml.Node, file: str) -> ContractError
         node: the YAML node of the contract.
         file: the file, as it is to be shown.
     """
-    faults = sorted((_located(fault, node) for fault in error.errors(include_url=False)), key=lambda one: one[0])
+    faults = sorted((_located(fault, node) for fault in _told_once(error.errors(include_url=False))), key=lambda one: one[0])
     line, fault = faults[0]
     others = ", ".join(f"{_field(other)} (line {number})" for number, other in faults[1:])
     what, remedy = _words(fault)
@@ -46,6 +62,20 @@ def explain(error: ValidationError, node: yaml.Node, file: str) -> ContractError
     what = field.removesuffix(within) + what if what.startswith(f"{within} ") else what
     what = what if what.startswith(f"{field} ") else f"{field}: {what.removeprefix(f'{field}: ').removeprefix(f'{own}: ')}"
     return ContractError(what, where=f"{file}:{line}", remedy=remedy + (f"; further faults: {others}" if others else ""))
+
+
+def _told_once(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Faults without the fields that are only missing because another one, beside them, is their misspelling."""
+    misspelt = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "missing"
+        or not any(
+            other[:-1] == fault["loc"][:-1] and get_close_matches(str(other[-1]), [str(fault["loc"][-1])], n=1)
+            for other in misspelt
+        )
+    ]
 
 
 def _located(fault: ErrorDetails, node: yaml.Node) -> tuple[int, ErrorDetails]:
@@ -97,7 +127,15 @@ def _words(fault: ErrorDetails) -> tuple[str, str]:
         return what, remedy
     if kind == "string_pattern_mismatch":
         return f"{fault['input']!r} is not written as it has to be", _WRITE.get(fault.get("ctx", {}).get("pattern", ""), message)
-    return message[:1].lower() + message[1:], f"{_description(fault['loc'])}".strip()
+    described = _description(fault["loc"]).rstrip(".")
+    if (expected := _EXPECTED.get(kind)) is not None:
+        return f"{_shown(fault['input'])} is not {expected[0]}", f"{expected[1]}{f' ({described})' if described else ''}"
+    return message[:1].lower() + message[1:], described
+
+
+def _shown(value: Any) -> str:
+    """What was written, as it is read: a list or a part by its kind."""
+    return {dict: "a part with fields", list: "a list", type(None): "nothing"}.get(type(value)) or repr(value)
 
 
 def _fields_beside(path: tuple[int | str, ...]) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,18 @@ def contract_of(model: str, start: Path | None = None, environment: str | None =
     if not exact and faults:
         raise faults[0]
     if not exact and not found:
-        raise ContractError(
-            f"there is no contract of model {model!r}", where=str(folder), remedy=f"contracts here: {', '.join(known) or 'none'}"
-        )
+        raise ContractError(f"there is no contract of model {model!r}", where=str(folder), remedy=_instead(model, known, folder))
     return valid((exact or found)[0], environment)
+
+
+def _instead(model: str, known: list[str], folder: Path) -> str:
+    """What to do where there is no contract of a model: correct its name, or go to the project it is in."""
+    if close := get_close_matches(model, known, n=1):
+        return f"did you mean {close[0]}?"
+    here = f"contracts here: {', '.join(known) or 'none'}"
+    if folder.is_relative_to(Path(__file__).parent.parent):
+        return f"{here}; no dg project is around {Path.cwd()}, so go to the folder of yours"
+    return here
 
 
 def contract_in_file(file: Path, model: str, environment: str | None = None) -> Contract:
@@ -157,7 +166,8 @@ def _written(file: Path, module: str) -> Iterator[Written]:
                 yield Written(file, module, value.get("attributes"), attributes)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ContractError(f"is not YAML ({error.problem})", where=f"{where}:{line}", remedy="correct this line") from error
+        remedy = "indent with spaces, not tabs" if "\\t" in str(error.problem) else "correct this line"
+        raise ContractError(f"is not YAML ({error.problem})", where=f"{where}:{line}", remedy=remedy) from error
     finally:
         loader.dispose()
 

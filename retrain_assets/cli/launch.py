@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 BEFORE_TRAFFIC = (Gate.DATA, Gate.TRAINING, Gate.OFFLINE)
 OWNERS = {Gate.DATA: "data", Gate.TRAINING: "training", Gate.OFFLINE: "evaluation"}
+STAGES = {"dataset": Gate.DATA, "features": Gate.DATA, "training": Gate.TRAINING, "evaluation": Gate.OFFLINE}
+"""The gate that judges each stage's result."""
 PAUSE_SECONDS = 0.3
 """Time between two looks into the ledger for what is to be told."""
 
@@ -61,7 +64,8 @@ def launch(model: str, retrain: str | None, order: Order) -> None:
         if reached is None:
             raise RetrainError(newest_failure(instance), where=f"{model} {key}")
         if not _all_open(reached):
-            engine.tick("decision_sensor")
+            with redirect_stderr(StringIO()):  # the sensor's own log, which says that it decides
+                engine.tick("decision_sensor")
             state = controller.state(model)
     _report(contract, state, state.retrains[key], home, order)
 
@@ -75,6 +79,11 @@ def _person(order: Order) -> str:
 
 
 def require_writable(home: Home) -> None:
+    """Make the home's folder, or refuse one that cannot be written.
+
+    Raises:
+        RetrainError: naming it.
+    """
     try:
         home.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -202,8 +211,9 @@ def _report(contract: Contract, state: ModelState, retrain: RetrainState, home: 
 
 def _row(contract: Contract, retrain: RetrainState, gate: Gate) -> tuple[str, str, str, str]:
     record, owner = retrain.verdicts.get(gate), str(getattr(contract.owners, OWNERS[gate]))
-    if record is None:
-        return gate.value, "not reached", "-", owner
+    failed = STAGES.get((retrain.failure or "").partition(":")[0]) is gate
+    if record is None or failed:
+        return gate.value, "failed" if failed else "not reached", "-", owner
     passed = sum(verdict.outcome is Outcome.PASS for verdict in record.verdicts)
     return gate.value, record.outcome.value, f"{passed} of {len(record.verdicts)}", owner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import os
@@ -40,13 +41,16 @@ def import_path(path: str, what: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise StageError(f"{path} cannot be imported ({error})", where=what, remedy=f"correct {what} in the contract") from error
+        remedy = f"correct {what} in the contract"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]:
+            remedy = f"install the package that has {error.name}, or {remedy}"
+        raise StageError(f"{path} cannot be imported ({error})", where=what, remedy=remedy) from error
     try:
         return getattr(module, attribute)
     except AttributeError as error:
-        raise StageError(
-            f"module {module_name} has no {attribute}", where=what, remedy=f"correct {what} in the contract"
-        ) from error
+        close = difflib.get_close_matches(attribute, dir(module), n=1)
+        remedy = f"did you mean {module_name}.{close[0]}?" if close else f"correct {what} in the contract"
+        raise StageError(f"module {module_name} has no {attribute}", where=what, remedy=remedy) from error
 
 
 def source_digest(path: str, what: str) -> str:

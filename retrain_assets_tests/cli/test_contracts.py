@@ -48,7 +48,9 @@ def test_a_project_in_src_with_a_defs_module_of_its_own(tmp_path: Path) -> None:
 
 def test_without_a_project_the_models_that_ship_are_meant(tmp_path: Path) -> None:
     assert contract_of("flight_delay", tmp_path).features == "retrain_assets.defs.flight_delay.features.build"
-    with pytest.raises(ContractError, match=r"there is no contract of model 'churn'.*contracts here: flight_delay"):
+    with pytest.raises(
+        ContractError, match=r"there is no contract of model 'churn'.*contracts here: .*flight_delay; no dg project is around"
+    ):
         contract_of(MODEL, tmp_path)
 
 
@@ -129,9 +131,7 @@ def test_further_faults_are_named_with_their_lines(tmp_path: Path) -> None:
     attributes = changed("owners.release")
     attributes["toggle"]["remove_afterr"] = attributes["toggle"].pop("remove_after")
     write_project(tmp_path, attributes)
-    with pytest.raises(
-        ContractError, match=r"further faults: toggle.remove_after \(line \d+\), toggle.remove_afterr \(line \d+\)"
-    ):
+    with pytest.raises(ContractError, match=r"further faults: toggle.remove_afterr \(line \d+\)"):
         contract_of(MODEL, tmp_path)
 
 

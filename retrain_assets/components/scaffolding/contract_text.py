@@ -167,7 +167,8 @@ def _offline(draft: Draft) -> Iterator[str]:
         columns = _listed(limits.slices)
         yield f"  slices: {{columns: {columns}, metric: {judged}, max_regression: {margin}}} # no part may get much worse"
     if task != "regression":
-        yield "  calibration: {max_ece: 0.1, max_bias: 0.1} # do probabilities mean what they say?"
+        limit = f"max_ece: {limits.max_ece}, max_bias: {limits.max_bias}"
+        yield f"  calibration: {{{limit}}} # do probabilities mean what they say? As far as rates moved so far"
     yield f"  backtests: {{metric: {judged}, max_spread: {_spread(draft)}}} # best and worst earlier hold-out"
     yield "  max_latency_ms: 50 # median of scoring one row"
     yield "  # fairness: [{column: …, max_tpr_difference: 10%}]"

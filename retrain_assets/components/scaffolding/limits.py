@@ -18,11 +18,17 @@ USED = 0.6
 """Share of the history that training and hold-out take; the rest is there for the cut-offs of a rehearsal."""
 FEWEST_DAYS = 14
 LONGEST_HOLDOUT, LONGEST_TRAIN = 28, 364
+ENOUGH_HOLDOUT_ROWS, ENOUGH_ROWS = 2_500, 10_000
+TIMES_HOLDOUT = 7
+"""Training windows are at least so many hold-outs long, so that back-tests fit into them."""
 MOST_BACKTESTS = 4
 CANARY_DAYS = 28
 FEWEST_STAGE_UNITS = 30
 SLICE_LEVELS = 8
 SLICE_ROWS = 200
+SLICE_ROOM = 1.5
+"""A slice has so many times the rows it needs, as traffic comes and goes."""
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Limits:
         segment: column the canary is split by.
         label_rate: share of positives, or None.
         label_scale: standard deviation of a number that is predicted, or None.
+        max_bias: largest bias of probabilities that the history's own unrest makes tolerable.
+        max_ece: the same for the calibration error, chance of a small hold-out allowed for.
         data: other limits of gate data, by field: the value and why.
     """
 
@@ -70,6 +78,8 @@ class Limits:
     segment: str | None
     label_rate: float | None
     label_scale: float | None
+    max_bias: float
+    max_ece: float
     data: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -89,12 +99,13 @@ def find_limits(facts: Facts, roles: Roles, columns: Sorted) -> Limits:
             where=f"--source {facts.uri}",
             remedy=f"give at least {FEWEST_DAYS + math.ceil(delay)} days of history",
         )
-    holdout, train = _windows(usable, delay)
+    rows_a_day = facts.rows / max(days, 1)
+    holdout, train = _windows(usable, delay, rows_a_day)
     by_day = _by_day(facts, roles)
     recent = by_day.tail(28)
     units = max(1, round(recent["units"].mean() or 1))  # type: ignore[arg-type]
     labelled = 1 - facts.columns[roles.label].missing
-    rows_a_day = facts.rows / max(days, 1)
+    judged = rows_a_day * max(holdout - delay, 0.5) * labelled
     stages = tuple(stage for stage in (5, 25, 50) if units * stage / 100 >= FEWEST_STAGE_UNITS / 3) or (50,)
     outcome = max(delay, 1.0)
     return Limits(
@@ -105,7 +116,7 @@ def find_limits(facts: Facts, roles: Roles, columns: Sorted) -> Limits:
         holdout=holdout,
         backtests=max(1, min(MOST_BACKTESTS, (train - 1) // holdout - 1)),
         rows=_rounded(rows_a_day * train * labelled * 0.5),
-        holdout_rows=_rounded(rows_a_day * max(holdout - delay, 0.5) * labelled * 0.5),
+        holdout_rows=_rounded(judged * 0.5),
         max_age=max(2, math.ceil(2 * _longest_pause(by_day))),
         max_missing=_missing(facts, roles, columns),
         units_a_day=units,
@@ -114,22 +125,26 @@ def find_limits(facts: Facts, roles: Roles, columns: Sorted) -> Limits:
         stage_units=max(FEWEST_STAGE_UNITS, min(500, round(units * stages[0] / 100))),
         outcome_days=outcome,
         max_days=CANARY_DAYS + math.ceil(outcome) + _ramp_days(units, stages),
-        slices=_slices(facts, columns, rows_a_day * holdout),
+        slices=_slices(facts, columns, judged / SLICE_ROOM),
         segment=_segment(facts, columns),
         label_rate=_rate(facts, roles),
         label_scale=_scale(facts, roles),
+        max_bias=(bias := _unrest(facts, roles, train, holdout)),
+        max_ece=min(0.4, round(bias + 0.02 + 3 * math.sqrt(0.25 * CALIBRATION_BINS / max(judged, 1)) / 2, 2)),
     )
 
 
-def _windows(usable: int, delay: float) -> tuple[int, int]:
-    """Hold-out and training window in days; whole weeks where the history allows."""
-    holdout = min(LONGEST_HOLDOUT, max(usable // 6, math.ceil(delay) + 2, 3))
-    train = min(LONGEST_TRAIN, usable - holdout)
-    if holdout >= 7:
-        holdout -= holdout % 7
-    if train >= 14:
-        train -= train % 7
-    return holdout, max(train, holdout + 1)
+def _windows(usable: int, delay: float, rows_a_day: float) -> tuple[int, int]:
+    """Hold-out and training window in days: as short as enough rows allow, as old rows mislead; whole weeks if they can."""
+    most = max(usable // 6, 1)
+    holdout = min(max(7, math.ceil(ENOUGH_HOLDOUT_ROWS / rows_a_day)), most, LONGEST_HOLDOUT)
+    holdout = max(_whole_weeks(holdout), math.ceil(delay) + 2, 3)
+    train = min(max(TIMES_HOLDOUT * holdout, math.ceil(ENOUGH_ROWS / rows_a_day)), usable - holdout, LONGEST_TRAIN)
+    return holdout, max(_whole_weeks(train), holdout + 1)
+
+
+def _whole_weeks(days: int) -> int:
+    return days - days % 7 if days >= 7 else days
 
 
 def _by_day(facts: Facts, roles: Roles) -> pl.DataFrame:
@@ -172,6 +187,26 @@ def _scale(facts: Facts, roles: Roles) -> float | None:
     if roles.task != "regression":
         return None
     return float(facts.lazy.select(pl.col(roles.label).cast(pl.Float64).std()).collect().item())
+
+
+def _unrest(facts: Facts, roles: Roles, train: int, holdout: int) -> float:
+    """How far a class's rate moved from one training window to the hold-out after it, at the worst so far; 8 to 30 points."""
+    if roles.task == "regression":
+        return 0.08
+    moment = pl.col(roles.event_time).cast(pl.Datetime("us"))
+    label = pl.col(roles.label).cast(pl.String)
+    usual = facts.columns[roles.label].levels[0][0]
+    blocks = (
+        facts.lazy.filter(label.is_not_null())
+        .group_by(block=(moment - pl.lit(facts.span(roles.event_time)[0])).dt.total_days() // holdout)
+        .agg(rate=(pl.col(roles.label) == usual).mean(), rows=pl.len())
+        .sort("block")
+        .collect()
+    )
+    rates = blocks.filter(pl.col("rows") >= blocks["rows"].median() / 2)["rate"].to_list()  # type: ignore[operator]
+    before = max(1, train // holdout)
+    moved = [abs(rates[at] - sum(rates[at - before : at]) / before) for at in range(before, len(rates))]
+    return min(0.3, max(0.08, math.ceil(max(moved, default=0.0) * 110) / 100))
 
 
 def _slices(facts: Facts, columns: Sorted, holdout_rows: float) -> tuple[str, ...]:

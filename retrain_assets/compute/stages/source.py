@@ -60,9 +60,10 @@ def source_files(uri: str) -> list[Path]:
     if (keep := _KEPT.get()) is not None:
         files = [path for path in files if keep(path)]
     if not files:
-        raise SourceError(
-            "no such file", where=expanded, remedy="correct source.uri in the contract, or put the Parquet file there"
-        )
+        remedy = "correct source.uri in the contract, or put the Parquet file there"
+        if not Path(expanded).is_absolute():
+            remedy += f"; it is seen from {Path.cwd()}: start in the project's root, or write the whole path"
+        raise SourceError("no such file", where=expanded, remedy=remedy)
     return files
 
 

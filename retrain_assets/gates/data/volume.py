@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,9 @@ from retrain_assets.gates.limits import TABLE_ROWS, at_least, at_most, counted
 
 BEYOND_CHANCE = 4.0
 """Standard deviations from which on a difference of counts or shares is not put down to chance: one in 16,000, two-sided."""
+
+LATE_BEGINNING = 0.1
+"""Share of the training window without a row at its beginning from which the source is taken to begin there."""
 
 WEEKS_FOR_WEEKDAYS = 2
 """Whole weeks of training that a comparison by weekday needs."""
@@ -59,7 +63,21 @@ def volume_is_steady(rows: SourceRows, history: Sequence[EarlierDataset]) -> Ver
     granted = f", less one batch in {batch:.3g} days" if batch >= 1 else ""
     what = f"relative change of volume ({worst}: {changes[worst]:+.1%}{granted})"
     evidence = {"rows_a_day": series, "changes": changes, "days_between_batches": batch if batch >= 1 else None}
-    return at_most(Gate.DATA, check, beyond[worst], limit, what=what, evidence=evidence)
+    verdict = at_most(Gate.DATA, check, beyond[worst], limit, what=what, evidence=evidence)
+    return verdict if verdict.passed else replace(verdict, message=verdict.message + _too_little_history(rows))
+
+
+def _too_little_history(rows: SourceRows) -> str:
+    """That the source begins late in the training window, where it does: then a day of that window has too few rows."""
+    window = rows.contract.window.train
+    first = rows.train_times[0]
+    late = first - (rows.train_end - window)
+    if late < LATE_BEGINNING * window:
+        return ""
+    return (
+        f"; the source begins on {first:%Y-%m-%d}, {late.days} days into a training window of {window.days}: shorten "
+        "window.train, or launch a later cut-off"
+    )
 
 
 def days_are_complete(rows: SourceRows) -> Verdict:
