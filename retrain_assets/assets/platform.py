@@ -15,6 +15,7 @@ from retrain_assets.compute.places import located
 from retrain_assets.contract import Contract, RetrainError, StageError
 from retrain_assets.contract.compute import StageName
 from retrain_assets.home import Clock, Home
+from retrain_assets.observability import span
 from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
 from retrain_assets.registry import Registry
 from retrain_assets.release import ReleaseController
@@ -129,10 +130,12 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return kept
             what = f"{road.model} {retrain} is decided ({known.decision.decision}) and its stage {stage} has no intact result"
             raise dg.Failure(description=f"{what}; launch a new retrain", allow_retries=False)
+        run_id = context.run.run_id if context is not None else None
         try:
-            if context is None:
-                return place.run(request, ahead=ahead)
-            return place.run(request, run_id=context.run.run_id, context=context.op_execution_context, ahead=ahead)
+            with span(f"stage {stage}", model=road.model, retrain=retrain, run_id=run_id, place=type(place).__name__):
+                if context is None:
+                    return place.run(request, ahead=ahead)
+                return place.run(request, run_id=run_id, context=context.op_execution_context, ahead=ahead)
         except RetrainError as error:
             raise self.failed(request, error) from error
 

@@ -23,6 +23,7 @@ from retrain_assets.cli.follow_up import follow_up
 from retrain_assets.cli.freeze import freeze
 from retrain_assets.cli.kill import kill
 from retrain_assets.cli.launch import launch
+from retrain_assets.cli.metrics import metrics
 from retrain_assets.cli.override import override
 from retrain_assets.cli.owner import owner
 from retrain_assets.cli.plan import plan
@@ -33,6 +34,7 @@ from retrain_assets.cli.serve import serve
 from retrain_assets.cli.status import status
 from retrain_assets.cli.toggle import toggle
 from retrain_assets.cli.token import token
+from retrain_assets.observability.logs import set_up_logging
 from retrain_assets.cli.upkeep import demo, reconcile, runbook
 
 
@@ -47,7 +49,7 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, review, contract, capacity, runbook, databricks)
+LOOKING = (status, canary, plan, route, audit, review, contract, metrics, capacity, runbook, databricks)
 ACTING = (launch, toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, adopt, bootstrap, override)
 BESIDE = (token, export, reconcile, serve, rehearse, demo, completion)
 
@@ -60,4 +62,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    set_up_logging()
     app(prog_name="retrain")

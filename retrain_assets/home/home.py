@@ -95,6 +95,11 @@ class Home:
         return unit_key(self.unit_key_path)
 
     @property
+    def metrics_dir(self) -> Path:
+        """Files for Prometheus' textfile collector, written by sensors."""
+        return self.root / "metrics"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's instance directory."""
         return self.root / "dagster"

@@ -124,6 +124,12 @@ class LedgerReading:
             for (found,) in stored_rows(connection, f"SELECT hash FROM events{where} ORDER BY sequence"):
                 yield found
 
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many events of each kind there are about each model, by model and kind."""
+        with self._database.transaction() as connection:
+            counted = sa.select(EVENTS.c.model, EVENTS.c.kind, sa.func.count()).group_by(EVENTS.c.model, EVENTS.c.kind)
+            return {(row[0], row[1]): int(row[2]) for row in connection.execute(counted)}
+
     def hash_of(self, sequence: int) -> str | None:
         """The stored hash of one event; None where there is none."""
         with self._database.transaction() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -26,6 +27,7 @@ from retrain_assets.release.projection import (
     write_flags,
     write_registry,
 )
+from retrain_assets.release.recorded import tell_recorded
 from retrain_assets.release.state import ModelState, ToggleState
 from retrain_assets.routing import VersionRef
 
@@ -190,6 +192,7 @@ class Door:
     ) -> tuple[_Answer, list[Event]]:
         """As :meth:`_change`, without projecting. What is recorded about all models counts as about this one."""
         claim_environment(self.home)
+        began = time.monotonic()
         for _ in range(ATTEMPTS):
             state, platform = self._from_record(model)
             if expect_revision is not None:
@@ -204,6 +207,7 @@ class Door:
                 events = self.ledger.append_all(drafts.events, expect_revision=expect_revision, expect_model=(model, seen))
             except ModelMoved:
                 continue
+            tell_recorded(events, time.monotonic() - began)
             return answer, events
         raise StaleRevision(
             f"the record moved {ATTEMPTS} times while this was decided", where=model, remedy="repeat the action when it is calmer"

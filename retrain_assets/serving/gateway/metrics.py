@@ -20,10 +20,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from retrain_assets.home import Home
 from retrain_assets.routing import Arm
 from retrain_assets.serving.gateway.access import authorise_metrics
 from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, hold_as_worker, reserve
 from retrain_assets.serving.gateway.metrics_now import StateNow
+from retrain_assets.serving.gateway.written_metrics import WrittenMetrics
 from retrain_assets.serving.gateway.schemas import Readiness
 from retrain_assets.serving.journal import TrafficJournal
 from retrain_assets.serving.journal.values import JournalState
@@ -56,7 +58,7 @@ def metrics_response(request: Request) -> Response:
     authorise_metrics(request)
     meter: PrometheusMeter = request.app.state.meter
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(meter.collected()), headers={"Content-Type": content_type})
+    return Response(encode(meter.collected(request.app.state.home)), headers={"Content-Type": content_type})
 
 
 class PrometheusMeter:
@@ -149,8 +151,12 @@ class PrometheusMeter:
             with self._observing:
                 self._count_journal(self._journal.state())
 
-    def collected(self) -> Collector:
-        """Everything there is to tell now, over all workers; gauges of workers that have ended are gone."""
+    def collected(self, home: Home | None = None) -> Collector:
+        """Everything there is to tell now, over all workers; gauges of workers that have ended are gone.
+
+        Args:
+            home: whose sensors' and ledger's metrics are told too; None: neither.
+        """
         self.observe()
         registry = CollectorRegistry()
         if self._folder is None:
@@ -161,6 +167,8 @@ class PrometheusMeter:
                     mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
             MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         registry.register(StateNow(self._models))
+        if home is not None:
+            registry.register(WrittenMetrics(home.metrics_dir))
         return registry
 
     def close(self) -> None:

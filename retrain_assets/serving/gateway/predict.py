@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from retrain_assets.observability.tracing import is_traced, span
 from retrain_assets.serving.gateway.access import requires
 from retrain_assets.serving.gateway.bodies import json_of
 from retrain_assets.serving.gateway.document import below_model, faults, gives, takes
@@ -55,7 +56,13 @@ async def predict(request: Request) -> Response:
     A challenger that fails or takes too long costs nobody an answer: the champion answers, with `error: true`.
     """
     parts, model = parts_of(request), request.path_params["model"]
-    terms = parts.models.current(model).terms
-    rows = predict_rows(await json_of(request), terms.serving.max_rows)
-    predictions = await parts.answering.predict(model, rows)
+    live = parts.models.current(model)
+    rows = predict_rows(await json_of(request), live.terms.serving.max_rows)
+    if not is_traced():
+        predictions = await parts.answering.predict(model, rows)
+    else:
+        toggle = live.rule.toggle or None
+        retrain = toggle.removeprefix(f"{model}-") if toggle else None
+        with span("predict", model=model, toggle=toggle, carrier=request.headers, of=retrain, rows=len(rows)):
+            predictions = await parts.answering.predict(model, rows)
     return Response(orjson.dumps({"predictions": predictions}), media_type="application/json")

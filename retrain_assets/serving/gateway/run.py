@@ -19,6 +19,7 @@ from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.home import Home
 from retrain_assets.release.access import tokens_path
 from retrain_assets.serving.gateway.metrics_files import fresh_metrics_folder
+from retrain_assets.observability.logs import logging_config
 from retrain_assets.serving.gateway.options import Options
 from retrain_assets.serving.gateway.supervisor import Supervisor
 
@@ -90,7 +91,7 @@ def run_gateway(
             http="retrain_assets.serving.gateway.connection:Connection",
             ws="none",
             lifespan="on",
-            log_config=LOGGING,
+            log_config=logging_config(LOGGING),
             access_log=False,
             proxy_headers=False,
             server_header=False,
