@@ -22,6 +22,7 @@ BENCHMARKS = (
     "journal",
     "serving",
     "start",
+    "three_years",
 )
 
 

@@ -6,13 +6,14 @@ activation folds the model's own events again (``door``); verifying and reproduc
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,8 @@ class KeptState:
                 connection.execute("BEGIN")
                 if (kept := self._fitting(connection)) is None:
                     return None
-                return Folded(_models(connection, self._verdicts), _platform(kept[1]), kept[0])
+                with _many_values():
+                    return Folded(_models(connection, self._verdicts), _platform(kept[1]), kept[0])
         except (sqlite3.Error, ValueError, TypeError, KeyError, OSError) as error:
             _LOG.warning("the kept state %s cannot be read (%s); the ledger is folded anew", self.path, error)
             return None
@@ -235,6 +237,18 @@ class _VerdictsLater(Sequence[Any]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+@contextmanager
+def _many_values() -> Iterator[None]:
+    """Values that stay are made by the hundred thousand; looking for garbage among them takes longer than making them."""
+    looking = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looking:
+            gc.enable()
 
 
 def _platform(text: str) -> PlatformState:
