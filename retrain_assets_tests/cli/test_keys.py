@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from retrain_assets.contract import Contract, canonical_json, digest_of
 from retrain_assets.ledger import SYSTEM, Actor, EventKind, Namespace, sign
 from retrain_assets.release.signing import Signed
+from retrain_assets_tests.pages import blocks
 from retrain_assets_tests.release.people import key_of, line_of
 from retrain_assets_tests.ssh_agent import running_agent
 
@@ -217,6 +219,34 @@ class TestElsewhere:
         assert "because of the test" in text
         (payload,) = signed.approvals()
         assert canonical_json(payload["signed"]["statement"]) == (tmp_path / "statement.json").read_bytes()
+        assert signed.controller.decide(MODEL, SECOND, SYSTEM).decision == "promote"
+
+    def test_a_service_without_a_key_asks_for_the_statement_and_hands_in_what_was_signed(
+        self, signed: SignedWorld, tmp_path: Path
+    ) -> None:
+        """The commands of docs/own-approvals.md, as they stand there, in a shell."""
+        ask, sign_it, hand_in = blocks("own-approvals.md", "bash")
+        words = {
+            "MODEL": MODEL,
+            "RETRAIN": SECOND,
+            "APPROVER": RUTH.name,
+            "REASON": "the ticket says so",
+            "TICKET": str(tmp_path),
+        }
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+        def shell(command: str, **more: str) -> None:
+            subprocess.run(
+                ["bash", "-ec", command], env={**os.environ, "PATH": path, **words, **more}, check=True, capture_output=True
+            )
+
+        shell(ask)
+        assert signed.approvals() == []
+        (tmp_path / "laptop").mkdir()
+        shell(sign_it, KEY=str(key_file(tmp_path / "laptop", RUTH)))
+        shell(hand_in)
+        (payload,) = signed.approvals()
+        assert payload["signed"]["statement"]["reason"] == "the ticket says so"
         assert signed.controller.decide(MODEL, SECOND, SYSTEM).decision == "promote"
 
     def test_every_word_can_be(self, run: Run, signed: SignedWorld, tmp_path: Path) -> None:
