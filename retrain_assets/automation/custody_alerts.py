@@ -115,6 +115,18 @@ def _reviewed(event: Event, background: Background) -> Alert | None:
     )
 
 
+def _contract_promoted(event: Event, background: Background) -> Alert | None:
+    origin, changes = event.payload["origin"], event.payload["changes"]
+    return about(
+        event,
+        Urgency.THIS_WEEK,
+        RELEASE,
+        f"a contract of {event.model} was promoted from {origin['environment']}: {event.reason}",
+        [f"{one['field']}: {one['before'] or '-'} -> {one['after'] or '-'} ({one['tendency']})" for one in changes],
+        (f"retrain contract show {event.model}", "Read the contract that holds now"),
+    )
+
+
 def _number(suggested: int) -> str:
     return "a change" if suggested == 1 else f"{suggested} changes"
 
@@ -124,5 +136,6 @@ CUSTODY: Mapping[EventKind, Callable[[Event, Background], Alert | None]] = {
     EventKind.APPROVAL_WITHDRAWN: _withdrawn,
     EventKind.SYSTEM_KEY_ADDED: _key_added,
     EventKind.RELEASE_REVIEWED: _reviewed,
+    EventKind.CONTRACT_PROMOTED: _contract_promoted,
 }
 """The kinds of events this file tells of."""

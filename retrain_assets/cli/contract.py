@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from retrain_assets.cli.contract_preview import preview
+from retrain_assets.cli.contract_promotion import promote, proof
 from retrain_assets.cli.options import json_option, model_argument
 from retrain_assets.cli.show import say, say_json, say_table
 from retrain_assets.contract import Contract, ContractError, RetrainError
@@ -120,4 +121,5 @@ def _environments(model: str) -> list[str]:
     return environments_of(model)
 
 
-contract.add_command(preview)
+for command in (preview, proof, promote):
+    contract.add_command(command)

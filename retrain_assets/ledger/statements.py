@@ -27,6 +27,7 @@ class Act(StrEnum):
     HOLD = "hold"
     ROLL_BACK = "roll_back"
     KILL = "kill"
+    PROMOTE_CONTRACT = "promote_contract"
 
     @property
     def namespace(self) -> Namespace:

@@ -13,6 +13,7 @@ from typing import Any
 from retrain_assets.contract import Contract, CustodyError, Gate, Verdict, digest_of, finite
 from retrain_assets.ledger import SYSTEM, Actor, Event, EventKind
 from retrain_assets.release import ownership, ramping, retirement, retrains
+from retrain_assets.release.contract_promotion import ContractControl
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.people_control import PeopleControl
 from retrain_assets.release.policy import expired
@@ -22,7 +23,7 @@ from retrain_assets.routing import VersionRef
 _LOG = logging.getLogger(__name__)
 
 
-class ReleaseController(PeopleControl):
+class ReleaseController(PeopleControl, ContractControl):
     """Changes activation and records what decides about it; made by :meth:`open` or with the parts :class:`~.door.Door` takes."""
 
     def launch_retrain(self, contract: Contract, retrain: str | None, trigger: Mapping[str, Any], actor: Actor) -> Event:

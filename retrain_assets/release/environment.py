@@ -88,7 +88,7 @@ def require_promoted(contract: Contract, state: ModelState, environment: str) ->
 
 def promoting(model: str, origin: str, environment: str) -> str:
     """The command that promotes a model's contract."""
-    return f"retrain contract promote {model} --from {origin} --to {environment} --reason ... --as ..."
+    return f"retrain contract promote {model} --from {origin} --to {environment} --proof FILE"
 
 
 def named(environment: str) -> Mapping[str, Any]:

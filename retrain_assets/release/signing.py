@@ -38,6 +38,7 @@ SIGNED_KINDS: Mapping[EventKind, Act] = {
     EventKind.TOGGLE_HELD: Act.HOLD,
     EventKind.ROLLED_BACK: Act.ROLL_BACK,
     EventKind.KILL_SWITCH_ENGAGED: Act.KILL,
+    EventKind.CONTRACT_PROMOTED: Act.PROMOTE_CONTRACT,
 }
 """What a person signs, by the event that records it."""
 

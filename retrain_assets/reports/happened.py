@@ -97,6 +97,11 @@ def _exported(payload: Mapping[str, Any]) -> str:
     return f"endpoint {payload.get('endpoint')} serves {payload.get('entity')}: {served}, of revision {payload.get('revision')}"
 
 
+def _contract_promoted(payload: Mapping[str, Any]) -> str:
+    origin = payload.get("origin") or {}
+    return f"contract {str(payload.get('contract_digest'))[7:19]} from {origin.get('environment')}, where retrain {origin.get('retrain')} ran"
+
+
 def _token(payload: Mapping[str, Any]) -> str:
     models = f" of {', '.join(payload['models'])}" if payload.get("models") else ""
     until = f", until {words.moment(payload['expires_at'])}" if payload.get("expires_at") else ""
@@ -138,4 +143,5 @@ _SAID: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     EventKind.FOLLOW_UP_CLOSED: lambda payload: f"follow-up {payload.get('number')} ({words.words(str(payload.get('kind')))})",
     EventKind.SPLIT_EXPORTED: _exported,
     EventKind.SYSTEM_KEY_ADDED: _system_key,
+    EventKind.CONTRACT_PROMOTED: _contract_promoted,
 }

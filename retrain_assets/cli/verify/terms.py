@@ -30,6 +30,8 @@ class Terms:
         Raises:
             CustodyError: when a contract is gone or was changed.
         """
+        if event.kind is EventKind.CONTRACT_PROMOTED:
+            return [self._stored(event.payload["contract_digest"])]
         if event.toggle is not None and event.toggle in self._toggles:
             return [self._frozen(self._toggles[event.toggle])]
         if event.retrain is not None:
