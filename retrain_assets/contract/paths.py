@@ -32,6 +32,7 @@ def in_module(contract: Contract, module: str, file: Path | None = None) -> Cont
     refuse_barred(contract)
     values: dict[str, Any] = contract.to_json()
     values["features"] = absolute(values["features"], module)
+    values["trainer"]["estimator"] = absolute(values["trainer"]["estimator"], module)
     values["source"]["schema"] = absolute(values["source"]["schema"], module)
     if (rehearsal := values["rehearsal"]) is not None:
         rehearsal["outcomes"] = absolute(rehearsal["outcomes"], module)
