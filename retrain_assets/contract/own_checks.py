@@ -70,7 +70,7 @@ class OwnCheck(OwnCode):
 
     check: CheckName = Field(description="Name of the check: the rule it holds, in snake case, unique in all gates.")
     gate: Literal["data", "training", "offline", "canary"] = Field(description="The gate it stands in.")
-    description: str = Field(default="", description="The rule in words, for the Dagster UI.")
+    description: str | None = Field(default=None, description="The rule in words, for the Dagster UI.")
 
     @property
     def rule(self) -> str:

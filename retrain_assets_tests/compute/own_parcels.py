@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
+from retrain_assets.contract import Contract
+from retrain_assets.contract.paths import in_module
 from retrain_assets.gates.own import DataRows, Gate, Outcome, ScoredHoldout, TrainedCandidate, Verdict
 
+if TYPE_CHECKING:
+    from retrain_assets_tests.compute.conftest import Road
+
 HERE = "retrain_assets_tests.compute.own_parcels"
+
+
+def own(gate: str, name: str, **parameters: Any) -> dict[str, Any]:
+    return {"check": f"own_{name}", "gate": gate, "function": f"{HERE}.{name}", "parameters": parameters}
+
+
+def contract_with(road: Road, *checks: dict[str, Any], **offline: Any) -> dict[str, Any]:
+    """The road's contract with own checks and metrics, as it is loaded."""
+    values = deepcopy(road.contract)
+    values["gates"]["own"] = list(checks)
+    values["gates"]["offline"] |= offline
+    return in_module(Contract.model_validate(values), HERE).to_json()
 
 
 def depots_are_covered(evidence: DataRows, *, least: int = 3) -> Verdict:

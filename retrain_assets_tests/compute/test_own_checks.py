@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrain_assets.compute import StageRequest, StageResult, run_stage
-from retrain_assets.contract import Contract, Gate, Outcome, Verdict
-from retrain_assets.contract.paths import in_module
+from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets_tests.compute import own_parcels
 from retrain_assets_tests.compute.conftest import Road
-from retrain_assets_tests.compute.own_parcels import HERE
+from retrain_assets_tests.compute.own_parcels import HERE, contract_with, own
 from retrain_assets_tests.compute.parcels import CUTOFF
-
-
-def own(gate: str, name: str, **parameters: Any) -> dict[str, Any]:
-    return {"check": f"own_{name}", "gate": gate, "function": f"{HERE}.{name}", "parameters": parameters}
-
-
-def contract_with(road: Road, *checks: dict[str, Any], **offline: Any) -> dict[str, Any]:
-    """The road's contract with own checks and metrics, as it is loaded."""
-    values = deepcopy(road.contract)
-    values["gates"]["own"] = list(checks)
-    values["gates"]["offline"] |= offline
-    return in_module(Contract.model_validate(values), HERE).to_json()
 
 
 def run(contract: dict[str, Any], stage: str, folder: Path, inputs: dict[str, str], **parameters: Any) -> StageResult:
