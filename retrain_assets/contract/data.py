@@ -95,7 +95,9 @@ class Window(Part):
 class Trainer(Part):
     """The estimator and everything that makes its fit repeatable."""
 
-    estimator: str = Field(description="Import path of a scikit-learn style estimator, e.g. lightgbm.LGBMClassifier or .trainers.Network.")
+    estimator: str = Field(
+        description="Import path of a scikit-learn style estimator, e.g. lightgbm.LGBMClassifier or .trainers.Network."
+    )
     params: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the estimator.")
     calibration: Literal["none", "isotonic", "sigmoid"] = Field(
         default="none", description="Calibration of the score, fitted out of fold inside the training window."
