@@ -70,9 +70,7 @@ def promote(model: str, origin: str, target: str, proof_file: Path, order: Order
     controller = controller_of(home)
     case, terms = controller.contract_promotion_case(new, old, ran, order.actor, order.reason)
     hint = f"contract promote {model} --from {origin} --to {target} --proof {proof_file}"
-    signed = signed_by(
-        case, terms, hand, order, hint=f"contract promote {model} --from {origin} --to {target} --proof {proof_file}"
-    )
+    signed = signed_by(case, terms, hand, order, hint=hint)
     changes = [one.to_json() for one in changes_between(old, new)]
     event = controller.promote_contract(new, old, ran, changes, order.actor, order.reason, signed=signed)
     if order.as_json:

@@ -101,8 +101,8 @@ def _verdicts(states: Mapping[str, ModelState]) -> Iterator[tuple[Labels, float]
                     shown = name if name in named or len(named) < MOST_CHECKS else OTHER
                     named.add(shown)
                     counted[str(gate), shown, str(check.verdict.outcome)] += 1
-        for (gate, check_name, outcome), count in sorted(counted.items()):
-            yield labels(model=model, gate=gate, check=check_name, outcome=outcome), float(count)
+        for (judged, check_name, outcome), count in sorted(counted.items()):
+            yield labels(model=model, gate=judged, check=check_name, outcome=outcome), float(count)
 
 
 def _family(name: str, text: str, samples: Mapping[Labels, float]) -> Family:

@@ -98,8 +98,8 @@ def _exported(payload: Mapping[str, Any]) -> str:
 
 
 def _contract_promoted(payload: Mapping[str, Any]) -> str:
-    origin = payload.get("origin") or {}
-    return f"contract {str(payload.get('contract_digest'))[7:19]} from {origin.get('environment')}, where retrain {origin.get('retrain')} ran"
+    origin, digest = payload.get("origin") or {}, str(payload.get("contract_digest"))
+    return f"contract {digest[7:19]} from {origin.get('environment')}, where retrain {origin.get('retrain')} ran"
 
 
 def _token(payload: Mapping[str, Any]) -> str:

@@ -25,4 +25,4 @@ class WrittenMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """One metric family after the other."""
         texts = [file.read_text(encoding="utf-8") for file in sorted(self._folder.glob("*.prom"))]
-        yield from text_string_to_metric_families(merged(texts))  # type: ignore[no-untyped-call]
+        yield from text_string_to_metric_families(merged(texts))
