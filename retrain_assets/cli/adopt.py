@@ -23,24 +23,6 @@ DAY = click.DateTime(["%Y-%m-%d"])
 _STOPPED = ("failed", "stopped", "rejected")
 
 
-class Window(click.ParamType):  # type: ignore[type-arg]
-    """Two days, the second one excluded: ``2024-01-01..2024-03-31``."""
-
-    name = "window"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[datetime, datetime]:
-        """Both as midnight UTC."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            first, last = (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) for day in str(value).split(".."))
-        except ValueError:
-            self.fail(f"{value!r} is no window; write 2024-01-01..2024-03-31", param, ctx)
-        if first >= last:
-            self.fail(f"{value!r} ends before it begins", param, ctx)
-        return first, last
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody wants adopted.
@@ -67,7 +49,7 @@ class Wish:
 @model_argument
 @click.option("--version", "uri", required=True, metavar="URI", help="models:/NAME/12, models:/NAME@prod or runs:/RUN/NAME.")
 @click.option("--from", "server", metavar="URI", help="MLflow server that has it. [default: the home's own]")
-@click.option("--trained-on", type=Window(), metavar="DAY..DAY", help="Window of its training rows, the last day excluded.")
+@click.option("--trained-on", "window", metavar="DAY..DAY", help="Window of its training rows, the last day excluded.")
 @click.option("--cutoff", type=DAY, help="Judge it on the hold-out before this day. [default: today]")
 @click.option("--trust-pickle", is_flag=True, help="Read it though it is a pickle, which runs whatever its writer put in.")
 @changing
@@ -75,7 +57,7 @@ def adopt(
     model: str,
     uri: str,
     server: str | None,
-    trained_on: tuple[datetime, datetime] | None,
+    window: str | None,
     cutoff: datetime | None,
     trust_pickle: bool,
     order: Order,
@@ -94,7 +76,7 @@ def adopt(
     home, contract = Home.from_environment(), contract_of(model)
     project_on_path()
     require_writable(home)
-    wish = Wish(uri, server or home.mlflow_uri, trained_on, trust_pickle)
+    wish = Wish(uri, server or home.mlflow_uri, _window(window), trust_pickle)
     found = find_source(uri, wish.server, None if server else home.registry_uri)
     controller = controller_of(home)
     known = _adopted_before(controller, model, found.source, wish)
@@ -256,6 +238,19 @@ def _refuse_seen_holdout(contract: Contract, until: datetime, cutoff: datetime) 
         what = f"it was fitted on rows until {until:%Y-%m-%d}, and the hold-out before {cutoff:%Y-%m-%d} begins {begins:%Y-%m-%d}"
         remedy = f"judge it later: --cutoff {(until + contract.window.holdout):%Y-%m-%d}, when the source has these rows"
         raise Refused(what, where=contract.model, remedy=remedy)
+
+
+def _window(text: str | None) -> tuple[datetime, datetime] | None:
+    """Two days, the second one excluded, as midnight UTC."""
+    if text is None:
+        return None
+    try:
+        first, last = (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) for day in text.split(".."))
+    except ValueError as error:
+        raise RetrainError(f"{text!r} is no window", where="--trained-on", remedy="write 2024-01-01..2024-03-31") from error
+    if first >= last:
+        raise RetrainError(f"{text!r} ends before it begins", where="--trained-on", remedy="write the earlier day first")
+    return first, last
 
 
 def _named(server: str) -> str:
