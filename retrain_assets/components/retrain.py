@@ -11,7 +11,8 @@ from retrain_assets.assets import PLATFORM, Platform, Road
 from retrain_assets.components.fleet import FleetModel, by_name, fleet_definitions, fleet_of
 from retrain_assets.components.scaffolding import RetrainScaffolder
 from retrain_assets.contract import Contract, ContractError
-from retrain_assets.contract.paths import in_module, missing_code, place_of
+from retrain_assets.contract.own_code import place_of
+from retrain_assets.contract.paths import in_module, missing_code
 from retrain_assets.home import Home
 
 
