@@ -23,6 +23,7 @@ BENCHMARKS = (
     "serving",
     "start",
     "three_years",
+    "hundred_models",
 )
 
 
