@@ -11,7 +11,7 @@ from cronsim import CronSim
 
 from retrain_assets.assets.road import Road
 from retrain_assets.assets.toggle_debt import GRAVE
-from retrain_assets.contract import Gate, Outcome, RetrainError
+from retrain_assets.contract import Gate, Outcome, RetrainError, first_line
 from retrain_assets.ledger import timestamp
 from retrain_assets.release import Debt, ModelState, PlatformState, ToggleState, ToggleStatus, Way, toggle_debt
 from retrain_assets.release.due import Due, due_of
@@ -119,8 +119,8 @@ def board_line(road: Road, state: ModelState, platform: PlatformState, now: date
     """
     try:
         return _line(road, state, platform, now)
-    except RetrainError as error:  # of one model; the others are shown
-        due = Due(error.line, (Way(("retrain audit verify",)),))
+    except (RetrainError, ValueError) as error:  # of one model, as terms that are none any more; the others are shown
+        due = Due(first_line(error), (Way(("retrain audit verify",)),))
         return BoardLine(road.model, Standing.UNREADABLE, "not known", "", "", None, "not known", {}, "not known", [due], [])
 
 

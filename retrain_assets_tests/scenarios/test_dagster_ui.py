@@ -43,6 +43,7 @@ def webserver(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) ->
             weeks = Weeks(story)
             for _ in range(2):
                 weeks.report(leaving)
+            story.decide()
             story.engine.tick("upkeep_sensor")
     with webserver_on(root, LOCATION) as address:
         yield address
@@ -136,3 +137,80 @@ def test_the_drift_report_names_the_alarm_with_value_and_limit_and_draws_it(webs
     expect(plots.first).to_be_visible()
     assert plots.first.evaluate("picture => picture.naturalWidth") > 300, "the picture is drawn"
     expect(page.get_by_text("above its limit of 0.1").first).to_be_visible()
+
+
+def test_the_release_board_says_who_serves_what_waits_and_leads_to_the_models_pages(webserver: str, page: Page) -> None:
+    """One line a model in a group of its own, a check, and links that open the model's pages within Dagster."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{webserver}/assets/release_board?view=overview")
+    expect(page.get_by_text("1 model: 1 retrain under way", exact=True)).to_be_visible()
+    expect(page.get_by_text(re.compile("^version 1 since 2024-02-25"))).to_be_visible()
+    expect(page.get_by_text(f"{DAMAGED}: stopped at gate data").first).to_be_visible()
+    expect(page.get_by_text("retrain runbook churn", exact=True)).to_be_visible()
+    page.get_by_role("link", name="retrains", exact=True).click()
+    expect(page.get_by_text("how it ended", exact=True)).to_be_visible()
+
+    page.goto(f"{webserver}/assets/release_board?view=checks&checkDetail=nothing_waits_for_a_person")
+    expect(page.get_by_text(re.compile("^nothing waits for a person; 1 model")).first).to_be_visible()
+
+
+def test_the_page_of_retrains_says_which_stopped_where_and_why(webserver: str, page: Page) -> None:
+    """Gates as signs, the newest first; the link leads to the retrain's own record."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{webserver}/assets/churn/retrains?view=overview")
+    table = page.locator("table table").filter(has_text="how it ended")
+    rows = table.locator("tbody tr")
+    expect(rows).to_have_count(4)
+    for row, (retrain, gates, ended) in enumerate(
+        [
+            (DAMAGED, "✗ · · · ·", "stopped at gate data"),
+            (LEAKY, "✗ · · · ·", "stopped at gate data"),
+            ("2024-03-01", "✓ ✓ ✓ · ·", "open at gate offline"),
+            ("2024-02-25", "✓ ✓ ✓ · ·", "bootstrapped"),
+        ]
+    ):
+        for text in (retrain, gates, ended):
+            expect(rows.nth(row)).to_contain_text(text)
+    expect(page.get_by_text(re.compile("values known only after the prediction|alone separates")).first).to_be_visible()
+    page.get_by_role("link", name="record", exact=True).nth(1).click()
+    expect(page.get_by_text(re.compile("^Stopped at gate data: "))).to_be_visible()
+    expect(page.get_by_text("does not hold", exact=True)).to_be_visible()
+
+
+def test_the_partitions_of_a_check_are_coloured_by_how_far_each_retrain_came(webserver: str, page: Page) -> None:
+    """Red for a gate that stayed closed, green for one that opened, grey for one that was not reached."""
+    from playwright.sync_api import expect
+
+    for check, counted in {
+        "gate_data_opened": ("Failed (2)", "Missing (2)"),
+        "gate_training_opened": ("Failed (0)", "Missing (4)"),
+        "went_live": ("Failed (2)", "Missing (2)"),
+    }.items():
+        page.goto(f"{webserver}/assets/churn/audit_record?view=checks&checkDetail={check}")
+        expect(page.get_by_text("green yes, red no, grey not reached").first).to_be_visible()
+        page.get_by_text("Partitions", exact=True).last.click()
+        for words in counted:
+            expect(page.get_by_text(words, exact=True)).to_be_visible()
+
+
+def test_the_page_of_a_gate_is_not_cut_at_the_edge(webserver: str, page: Page) -> None:
+    """Dagster makes the page as wide as its widest table and cuts it: none is wider than there is room beside the partitions."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{webserver}/assets/churn/feature_snapshot?view=partitions&partition={LEAKY}")
+    expect(page.get_by_text("kept in", exact=True)).to_be_visible()
+    beyond = "tables => tables.map(one => one.getBoundingClientRect().right - window.innerWidth)"
+    assert max(page.locator("table table").evaluate_all(beyond)) < 0
+
+
+def test_the_automation_page_names_one_sensor_of_a_kind_and_says_what_it_does(webserver: str, page: Page) -> None:
+    """The names say the kind, their pages what they do and for whom."""
+    from playwright.sync_api import expect
+
+    page.goto(f"{webserver}/automation")
+    for kind in ("canary", "decision", "drift", "override", "upkeep"):
+        expect(page.get_by_text(f"retrain_{kind}_sensor", exact=True)).to_be_visible()
+    page.goto(f"{webserver}/locations/{LOCATION}/sensors/retrain_upkeep_sensor")
+    expect(page.get_by_text("keeps the assets toggle_debt, retrains and release_board").first).to_be_visible()
