@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from benchmarks.measure import Row, Target, compared, fresh_process, interleaved
@@ -15,7 +15,7 @@ from retrain_assets.home import Home
 from retrain_assets.ledger import Event, EventDraft, EventKind, EvidenceStore, Ledger, SystemKey
 from retrain_assets.release import ModelState, PlatformState, ReleaseController, toggle_debt
 from retrain_assets.release.kept_state import KeptState
-from retrain_assets.release.projection import flag_bytes
+from retrain_assets.release.projection import RegistryProtocol, flag_bytes
 from retrain_assets.serving.compaction import compact_traffic
 
 NAME = "three_years"
@@ -70,7 +70,7 @@ def measured(month: Path, years: Path) -> list[Row]:
         ("verify the whole chain", "ms", None, _Life.verify),
         ("the kept state read", "ms", None, _Life.kept),
     ):
-        rows.append(_compared(measure, unit, target, lambda work=work: work(young), lambda work=work: work(old), retrains))
+        rows.append(_compared(measure, unit, target, partial(work, young), partial(work, old), retrains))
     start = {"MLFLOW_TRACKING_URI": "sqlite:////nowhere/mlflow.db"}
     rows.append(
         _compared(
@@ -145,17 +145,11 @@ def traffic(root: Path, files: int = 10_000) -> list[Row]:
 def opened(home: Home) -> ReleaseController:
     """The controller of a home, nothing repaired and no registry asked."""
 
-    def no_registry() -> None:
+    def no_registry() -> RegistryProtocol:
         raise AssertionError("no registry is asked")
 
-    return ReleaseController(
-        home,
-        Ledger(home.ledger_url),
-        EvidenceStore(home.evidence_dir),
-        no_registry,
-        home.clock,
-        anchors=False,  # type: ignore[arg-type]
-    )
+    evidence = EvidenceStore(home.evidence_dir)
+    return ReleaseController(home, Ledger(home.ledger_url), evidence, no_registry, home.clock, anchors=False)
 
 
 @dataclass

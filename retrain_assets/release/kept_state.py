@@ -6,14 +6,13 @@ activation folds the model's own events again (``door``); verifying and reproduc
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, overload
 from retrain_assets.contract import Gate, Verdict
 from retrain_assets.home import Home
 from retrain_assets.ledger import Ledger
+from retrain_assets.ledger.reading import all_stays
 from retrain_assets.release.fold import fold
 from retrain_assets.release.kept_values import field_names, field_values, from_plain, to_plain
 from retrain_assets.release.platform import PlatformState
@@ -33,12 +33,12 @@ WORTH_KEEPING = 500
 _LOG = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
-    "release",
-    "ledger/events.py",
-    "ledger/rows.py",
-    "ledger/versions.py",
-    "contract/verdict.py",
-    "contract/digests.py",
+    *(
+        f"release/{name}.py"
+        for name in ("fold", "platform", "state", "follow_ups", "signed_override", "kept_state", "kept_values")
+    ),
+    *(f"contract/{name}.py" for name in ("approval", "control", "digests", "signers", "verdict")),
+    *(f"ledger/{name}.py" for name in ("events", "rows", "versions")),
     "routing",
 )
 """What the meaning of an event rests on; a state kept by other code is not used."""
@@ -82,7 +82,7 @@ class KeptState:
                 connection.execute("BEGIN")
                 if (kept := self._fitting(connection)) is None:
                     return None
-                with _many_values():
+                with all_stays():
                     return Folded(_models(connection, self._verdicts), _platform(kept[1]), kept[0])
         except (sqlite3.Error, ValueError, TypeError, KeyError, OSError) as error:
             _LOG.warning("the kept state %s cannot be read (%s); the ledger is folded anew", self.path, error)
@@ -237,18 +237,6 @@ class _VerdictsLater(Sequence[Any]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
-
-
-@contextmanager
-def _many_values() -> Iterator[None]:
-    """Values that stay are made by the hundred thousand; looking for garbage among them takes longer than making them."""
-    looking = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looking:
-            gc.enable()
 
 
 def _platform(text: str) -> PlatformState:

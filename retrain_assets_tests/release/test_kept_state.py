@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import logging
@@ -272,3 +273,13 @@ def test_a_forged_switch_does_not_keep_a_toggle_from_being_refused(world: World,
     assert other.platform().kill_switches == {}
     with pytest.raises(Refused, match="kill switch"):
         other.register_and_arm(world.contract, "2013-07-09")
+
+
+def test_all_that_the_fold_rests_on_is_among_the_code_it_is_kept_by() -> None:
+    named = {path.removesuffix(".py").replace("/", ".") for path in kept_state._CODE}
+    rests_on = set()
+    for name in ("fold", "platform", "state", "follow_ups", "signed_override"):
+        tree = ast.parse((Path(kept_state.__file__).parent / f"{name}.py").read_text())
+        rests_on |= {one.module for one in tree.body if isinstance(one, ast.ImportFrom) and one.module}
+    own = {module.removeprefix("retrain_assets.") for module in rests_on if module.startswith("retrain_assets.")}
+    assert own - named == {"contract", "ledger"}  # whose parts are named one by one

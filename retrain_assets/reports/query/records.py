@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 from retrain_assets.home import Home
 from retrain_assets.ledger import GENESIS, Event, EventKind, EvidenceStore, Ledger
+from retrain_assets.ledger.reading import all_stays
 from retrain_assets.release import ModelState, fold
 
 Row = dict[str, Any]
@@ -57,18 +56,6 @@ class Records:
     def past(self) -> Ledger:
         """The same events behind a ledger's face, so that a record can be read from them without reading the database again."""
         return EventsRead(self.events)
-
-
-@contextmanager
-def all_stays() -> Iterator[None]:
-    """No garbage is looked for in this block: of a hundred thousand events all stay, and looking costs a third of the time."""
-    looking = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looking:
-            gc.enable()
 
 
 class EventsRead(Ledger):
