@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from retrain_assets.compute import StageRequest, StageResult, run_stage
+from retrain_assets.compute.databricks.code_wheels import team_packages
 from retrain_assets.contract import Gate, Outcome, Verdict
 from retrain_assets_tests.compute import own_parcels
 from retrain_assets_tests.compute.conftest import Road
 from retrain_assets_tests.compute.own_parcels import HERE, contract_with, own
 from retrain_assets_tests.compute.parcels import CUTOFF
+from retrain_assets_tests.simulation import contract_with as simulated
 
 
 def run(contract: dict[str, Any], stage: str, folder: Path, inputs: dict[str, str], **parameters: Any) -> StageResult:
@@ -167,3 +169,12 @@ def test_a_failing_metric_of_slices_and_backtests_is_an_error_there_too(road: Ro
         verdict = found(result, Gate.OFFLINE, check)
         assert verdict.outcome is Outcome.ERROR
         assert "raised IndexError" in verdict.message
+
+
+def test_a_job_on_databricks_gets_the_packages_of_own_checks_and_metrics() -> None:
+    check = {"check": "a_rule", "gate": "data", "function": "elsewhere.checks.rule"}
+    metric = {"function": "further.metrics.cost", "direction": "decrease"}
+    contract = simulated(
+        gates__own=[check], gates__offline__own_metrics={"cost": metric}, gates__offline__metrics={"cost": {"max": 3.0}}
+    )
+    assert team_packages(contract) == ["elsewhere", "further", "retrain_assets_tests"]
