@@ -67,6 +67,7 @@ def pack_of(ledger: Ledger, evidence: EvidenceStore, home: Home, model: str, ret
         "schema": SCHEMA,
         "model": model,
         "retrain": retrain,
+        **({"environment": record.known.environment} if record.known.environment else {}),
         "as_of": _as_of(record),
         "answer": answer_of(record),
         "trigger": trigger_of(record),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retrain_assets.cli.opening import controller_of
 from retrain_assets.contract import Refused
 from retrain_assets.home import Home
 from retrain_assets.ledger import SYSTEM, EventKind
+from retrain_assets_tests.release.people import key_of, line_of
 
 from .conftest import Run
 from .world import ATTRIBUTES, MODEL, RUTH, write_project
@@ -99,3 +101,26 @@ def test_a_file_that_is_no_proof_is_refused(environments: dict[str, dict[str, st
     for text in ("{", "{}", json.dumps({"schema": "retrain_assets/contract-proof/1"})):
         (tmp_path / "proof.json").write_text(text)
         assert "retrain contract proof" in run(*promoting(), code=3, **environments["production"]).stderr
+
+
+def test_where_the_contract_names_keys_the_promotion_is_signed_also_as_the_first_event_of_its_ledger(
+    environments: dict[str, dict[str, str]], run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    signers = "".join(line_of(name) + "\n" for name in (RUTH.name, "paul@example.org"))
+    approval = {**PRODUCTION["approval"], "allowed_signers": signers}
+    written = {"staging": {}, "production": {**PRODUCTION, "approval": approval}}
+    shutil.rmtree(tmp_path / "shop")
+    write_project(tmp_path, {**deepcopy(ATTRIBUTES), "environments": written})
+    launch(environments["staging"], monkeypatch)
+    proven(environments, run, tmp_path)
+    key_of(RUTH.name).write_private_key(str(tmp_path / "key"))
+    (tmp_path / "key").chmod(0o600)
+    wrong = tmp_path / "wrong"
+    key_of("eve@example.org").write_private_key(str(wrong))
+    wrong.chmod(0o600)
+    run(*promoting("--key", str(wrong)), code=1, **environments["production"])
+    event = json.loads(run(*promoting("--json", "--key", str(tmp_path / "key")), **environments["production"]).stdout)
+    assert event["payload"]["signed"]["statement"]["act"] == "promote_contract"
+    launch(environments["production"], monkeypatch)
+    verified = run("audit", "verify", code=3, **environments["production"]).stdout
+    assert "approvals:   holds: 1 signature" in verified
