@@ -25,8 +25,8 @@ from retrain_assets.routing import Arm
 from retrain_assets.serving.gateway.access import authorise_metrics
 from retrain_assets.serving.gateway.metrics_files import VARIABLE, dead_workers, hold_as_worker, reserve
 from retrain_assets.serving.gateway.metrics_now import StateNow
-from retrain_assets.serving.gateway.written_metrics import WrittenMetrics
 from retrain_assets.serving.gateway.schemas import Readiness
+from retrain_assets.serving.gateway.written_metrics import WrittenMetrics
 from retrain_assets.serving.journal import TrafficJournal
 from retrain_assets.serving.journal.values import JournalState
 from retrain_assets.serving.live import LiveModels
