@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 
@@ -13,16 +15,16 @@ import retrain_assets.defs
 from benchmarks.measure import Row, Target, compared, cpu_seconds, fresh_process, interleaved
 from benchmarks.simulated.history import CONTRACT, SIMULATION, write_history
 from benchmarks.start import DEFINITIONS, LOAD, PROJECT, QUIET, WITHOUT_THE_PRODUCT
-from benchmarks.three_years import opened
 from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.canary_sensor import canary_sensor
 from retrain_assets.automation.decision_sensor import decision_sensor
 from retrain_assets.automation.override_sensor import override_sensor
 from retrain_assets.automation.upkeep_sensor import upkeep_sensor
 from retrain_assets.contract import Contract
-from retrain_assets.home import Home
-from retrain_assets.ledger import EventDraft, EventKind, Ledger
+from retrain_assets.home import Home, ReplayClock
+from retrain_assets.ledger import EventDraft, EventKind, EvidenceStore, Ledger
 from retrain_assets.release import ReleaseController
+from retrain_assets.release.projection import RegistryProtocol
 
 NAME = "hundred_models"
 MODELS = 100
@@ -94,20 +96,37 @@ def _project(root: Path, count: int) -> Path:
     return root
 
 
+class _Silent:
+    """A registry that takes every alias and tag."""
+
+    def set_alias(self, model: str, alias: str, version: str | None) -> None:
+        return
+
+    def set_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        return
+
+
 class _Simulated(Platform):
     """The platform of the simulated home, whose registry is not asked."""
 
     @property
     def controller(self) -> ReleaseController:
         if self.root not in _CONTROLLERS:
-            _CONTROLLERS[self.root] = opened(Home(Path(self.root)))
+            home = Home(Path(self.root))
+            ledger, evidence = Ledger(home.ledger_url), EvidenceStore(home.evidence_dir)
+            silent = cast("RegistryProtocol", _Silent())
+            _CONTROLLERS[self.root] = ReleaseController(
+                home, Ledger(home.ledger_url), evidence, silent, home.clock, anchors=False
+            )
         return _CONTROLLERS[self.root]
 
 
 def _ticks(root: Path) -> list[Row]:
     home = Home(root)
     ledger = Ledger(home.ledger_url)
-    write_history(ledger, models=MODELS, weeks=4)
+    evidence = EvidenceStore(home.evidence_dir)
+    write_history(ledger, models=MODELS, weeks=2, evidence=evidence)
+    ReplayClock(home.replay_clock_path).set(ledger.events(after=ledger.head()[0] - 1)[0].at + timedelta(hours=1))
     names = [f"model_{number:03d}" for number in range(MODELS)]
     roads = [Road(Contract.model_validate({**CONTRACT, "model": name})) for name in names]
     found = []
