@@ -113,7 +113,7 @@ class _Simulated(Platform):
     def controller(self) -> ReleaseController:
         if self.root not in _CONTROLLERS:
             home = Home(Path(self.root))
-            ledger, evidence = Ledger(home.ledger_url), EvidenceStore(home.evidence_dir)
+            evidence = EvidenceStore(home.evidence_dir)
             silent = cast("RegistryProtocol", _Silent())
             _CONTROLLERS[self.root] = ReleaseController(
                 home, Ledger(home.ledger_url), evidence, silent, home.clock, anchors=False
