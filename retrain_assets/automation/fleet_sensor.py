@@ -15,10 +15,8 @@ from retrain_assets.assets import Platform, Road
 from retrain_assets.automation.memory import Memory, Remembered
 from retrain_assets.automation.sensor_faults import SensorFaults
 from retrain_assets.automation.tick_metrics import counted_tick
-from retrain_assets.automation.tick_metrics import counted_tick
 from retrain_assets.automation.tick_words import said_of
 from retrain_assets.contract import RetrainError
-from retrain_assets.observability import span
 from retrain_assets.observability import span
 from retrain_assets.release import ModelState, PlatformState
 
@@ -179,7 +177,6 @@ def _looked(
             continue
         try:
             with span(f"look {kind.name}", model=road.model, retrain=_retrain_of(tick, road)):
-                with span(f"look {kind.name}", model=road.model, retrain=_retrain_of(tick, road)):
                 found.answers[road.model] = kind.look(tick, road, known.kept if known else None)
         except Exception as error:
             found.faults[road.model] = _line(error)
@@ -218,12 +215,6 @@ def _after(road: Road, memory: Memory, found: _Found, tick: Tick) -> Remembered 
     if known is not None and road.model in found.faults:
         return replace(known, again_at=None, about="", said="", matters=False)
     return known
-
-
-def _retrain_of(tick: Tick, road: Road) -> str | None:
-    """The retrain a look is about: that of the active toggle."""
-    active = tick.state(road.model).active_toggle
-    return active.retrain if active is not None else None
 
 
 def _retrain_of(tick: Tick, road: Road) -> str | None:
