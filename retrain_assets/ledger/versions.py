@@ -53,7 +53,7 @@ def require_known(sequence: int, kind: str, payload: Mapping[str, Any]) -> None:
     remedy = "use the version of retrain-assets that wrote it, or a later one; run retrain audit verify if there is none"
     if kind not in _KINDS:
         raise CustodyError(
-            f"event {sequence} is of kind {kind!r}, which this version does not know", where="ledger", remedy=remedy
+            f"stored event {sequence} is of kind {kind!r}, which this version does not know", where="ledger", remedy=remedy
         )
     known = version_of(EventKind(kind))
     if not 1 <= (found := _version(payload)) <= known:
