@@ -55,7 +55,7 @@ DAGSTER = (
     Picture("rolled-back-check", f"{MODEL}/canary_report?view=checks&checkDetail=keeps_missed_late_rate", 960, "observed"),
     Picture("stopped-retrain", partition("feature_snapshot", "2013-08-20"), 900, "3 of 7 checks do not hold"),
     Picture("canary-report", partition("canary_report", "2013-11-25"), 1000, "calls for"),
-    Picture("drift-report", f"{MODEL}/drift_report?view=overview", 1000, "windows above", ("[Show Markdown]",)),
+    Picture("drift-report", f"{MODEL}/drift_report?view=overview", 1000, "above limit", ("[Show Markdown]",)),
     Picture("toggle-debt", f"{MODEL}/toggle_debt?view=checks&checkDetail=no_toggle_debt", 900, "settle it with"),
 )
 PACKS = (

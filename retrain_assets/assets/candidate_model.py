@@ -4,6 +4,7 @@ import dagster as dg
 
 from retrain_assets.assets.faces import evidence_metadata
 from retrain_assets.assets.gate_checks import results_inside, specs_inside
+from retrain_assets.assets.links import version_metadata
 from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.requests import retrain_request
 from retrain_assets.assets.road import Road
@@ -54,7 +55,7 @@ def candidate_model_asset(road: Road) -> dg.AssetsDefinition:
             return dg.MaterializeResult(
                 metadata={
                     **gate_of(road, Gate.TRAINING, verdicts),
-                    "registry_version": f"models:/{platform.registry.name_of(road.model)}/{version}",
+                    **version_metadata(platform.home, platform.registry.name_of(road.model), version),
                     "bundle": bundle["digest"],
                     **evidence_metadata({"recorded": result.metadata["evidence"]["recorded"]}),
                     **metadata_of(result),
