@@ -1,7 +1,7 @@
 """How far each retrain came, as checks of its audit record: one per gate, and whether it went live.
 
 Dagster colours a partition by what was materialised, and a retrain that a gate stopped or a guardrail rolled back has an audit
-record like any other. The partitions page of a check is coloured by its result: green opened, red closed, grey not reached.
+record like any other. The partitions page of a check is coloured by its result: green opened, red closed, skipped not reached.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def road_checks(road: Road) -> dg.AssetChecksDefinition:
                 name,
                 asset=asset,
                 partitions_def=road.partitions,
-                description=f"{rule} Owner {owner}. See its partitions for every retrain: green yes, red no, grey not reached.",
+                description=f"{rule} Owner {owner}. See its partitions for every retrain: green yes, red no, skipped not reached.",
                 metadata={"owner": owner},
             )
             for name, (rule, owner) in rules.items()

@@ -180,16 +180,16 @@ def test_the_page_of_retrains_says_which_stopped_where_and_why(webserver: str, p
 
 
 def test_the_partitions_of_a_check_are_coloured_by_how_far_each_retrain_came(webserver: str, page: Page) -> None:
-    """Red for a gate that stayed closed, green for one that opened, grey for one that was not reached."""
+    """Red for a gate that stayed closed, green for one that opened, skipped for one that was not reached."""
     from playwright.sync_api import expect
 
     for check, counted in {
         "gate_data_opened": ("Failed (2)", "Missing (2)"),
-        "gate_training_opened": ("Failed (0)", "Missing (4)"),
+        "gate_training_opened": ("Failed (0)", "Skipped (2)"),
         "went_live": ("Failed (2)", "Missing (2)"),
     }.items():
         page.goto(f"{webserver}/assets/churn/audit_record?view=checks&checkDetail={check}")
-        expect(page.get_by_text("green yes, red no, grey not reached").first).to_be_visible()
+        expect(page.get_by_text("green yes, red no, skipped not reached").first).to_be_visible()
         page.get_by_text("Partitions", exact=True).last.click()
         for words in counted:
             expect(page.get_by_text(words, exact=True)).to_be_visible()
