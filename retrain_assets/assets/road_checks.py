@@ -35,7 +35,7 @@ def road_checks(road: Road) -> dg.AssetChecksDefinition:
                 name,
                 asset=asset,
                 partitions_def=road.partitions,
-                description=f"{rule} Owner {owner}. See its partitions for every retrain: green yes, red no, skipped not reached.",
+                description=f"{rule} Owner {owner}. Its partitions are the retrains: green yes, red no, skipped not reached.",
                 metadata={"owner": owner},
             )
             for name, (rule, owner) in rules.items()
