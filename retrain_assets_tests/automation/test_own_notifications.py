@@ -28,7 +28,7 @@ class Page:
     def told(self, message: Message, token: str = "s3cret") -> str | None:
         """What kept the page's contract from telling it a message."""
         told = Notify.model_validate(yaml.safe_load(*blocks("own-notifications.md", "yaml"))["notify"])
-        (url,) = [line.partition('"')[2].rpartition('"')[0] for line in blocks("own-notifications.md", "bash")]
+        (url,) = [line.partition('"')[2].rpartition('"')[0] for line in blocks("own-notifications.md", "console")]
         address = url.replace("8087", str(self.port)).replace("$RECEIVER_TOKEN", token)
         (recipient,) = recipients_of(told)
         return send([(recipient, message)], environment={"PAGER_URL": address})[0]

@@ -225,7 +225,7 @@ class TestElsewhere:
         self, signed: SignedWorld, tmp_path: Path
     ) -> None:
         """The commands of docs/own-approvals.md, as they stand there, in a shell."""
-        ask, sign_it, hand_in = blocks("own-approvals.md", "bash")
+        ask, sign_it, hand_in = blocks("own-approvals.md", "console")
         words = {
             "MODEL": MODEL,
             "RETRAIN": SECOND,
