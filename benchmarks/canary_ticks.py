@@ -14,9 +14,9 @@ import polars as pl
 from benchmarks.canary_traffic import FIRST_REAL, NAME, Ramp, aggregated, write_traffic
 from benchmarks.contract import canary_contract
 from benchmarks.measure import Row, Target, absent, compared
-from retrain_assets.compute.stages.canary_batch import Batch
-from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.compute.stages.canary_ticks import tick
+from retrain_assets.compute.canary.batch import Batch
+from retrain_assets.compute.canary.terms import Terms
+from retrain_assets.compute.canary.ticks import tick
 
 TICKS = 12
 MATURED_FROM = 3

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.contract import STAGES, canary_contract
-from retrain_assets.compute.stages.canary_aggregation import aggregate
+from retrain_assets.compute.canary.aggregation import aggregate
 from retrain_assets.experiment import CanaryData
 
 NAME = "canary"

@@ -25,10 +25,10 @@ import numpy as np
 from benchmarks.canary_traffic import REGIONS, Ramp
 from benchmarks.contract import canary_contract
 from benchmarks.measure import Row, Target, absent, compared
+from retrain_assets.compute.canary.inputs import Place
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.compute.spark.canary_aggregation import ROWS_PER_PART, aggregate_spark, needed, summed_frame
 from retrain_assets.compute.spark.canary_inputs import frames_of
-from retrain_assets.compute.stages.canary_inputs import Place
-from retrain_assets.compute.stages.canary_terms import Terms
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

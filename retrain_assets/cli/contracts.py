@@ -93,13 +93,14 @@ def contract_in_file(file: Path, model: str, environment: str | None = None) -> 
 
 def environments_of(model: str, start: Path | None = None) -> list[str]:
     """The environments that the contract of a model names; none where there is no such contract."""
-    written = next((one.attributes for one in written_in(start)[0] if one.model == model), {})
-    return list(written.get("environments") or ())
+    attributes: dict[str, Any] = next((one.attributes for one in written_in(start)[0] if one.model == model), {})
+    return list(attributes.get("environments") or ())
 
 
 def written_in(start: Path | None = None) -> tuple[list[Written], list[ContractError]]:
     """The contracts of the project around a folder as they are written, and a fault of each file that cannot be read."""
-    written, faults = [], []
+    written: list[Written] = []
+    faults: list[ContractError] = []
     folder, module = _definitions_folder(start or Path.cwd())
     for file in sorted(path for name in FILES for path in folder.rglob(name)):
         try:

@@ -75,9 +75,9 @@ def fleet_of(component: RetrainComponent, context: dg.ComponentLoadContext) -> l
 
     found = context.component_tree.get_all_components(of_type=RetrainComponent)
     if not any(one is component for one in found):
-        return [component.model]
-    models = by_name(one.model for one in found)
-    return models if models[0] is component.model else None
+        return [component.fleet_model]
+    models = by_name(one.fleet_model for one in found)
+    return models if models[0] is component.fleet_model else None
 
 
 def by_name(models: Iterable[FleetModel]) -> list[FleetModel]:

@@ -66,14 +66,14 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         return cls(contract=contract)
 
     @cached_property
-    def model(self) -> FleetModel:
+    def fleet_model(self) -> FleetModel:
         """What Dagster gets of the model, made once: what serves all models refers to the same objects."""
         return FleetModel(Road(self.contract))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks and schedules of the model; of the first model of a project also jobs and sensors of all."""
         models = fleet_of(self, context)
-        own = self.model.definitions
+        own = self.fleet_model.definitions
         return own if models is None else dg.Definitions.merge(own, fleet_definitions(models, PLATFORM))
 
 

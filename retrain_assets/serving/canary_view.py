@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from retrain_assets.compute.canary.view import UNREADABLE, References, view_of_look
 from retrain_assets.compute.local import RESULT
 from retrain_assets.compute.places import is_on_volume, located
 from retrain_assets.compute.request import StageResult
-from retrain_assets.compute.stages.canary_view import UNREADABLE, References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
 from retrain_assets.contract import RetrainError, first_line
 from retrain_assets.experiment import Look

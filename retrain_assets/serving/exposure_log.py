@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import polars as pl
 
+from retrain_assets.compute.canary.batch import Batch
 from retrain_assets.compute.merged_traffic import holding, requests_digest
-from retrain_assets.compute.stages.canary_batch import Batch
 from retrain_assets.compute.traffic_schema import (
     EXPOSURE_COLUMNS,
     OUTCOME_COLUMNS,

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.compute import StageRequest
+from retrain_assets.compute.canary.inputs import TABLES
+from retrain_assets.compute.canary.terms import Terms
+from retrain_assets.compute.canary.ticks import tick
 from retrain_assets.compute.own_code import own_verdicts
 from retrain_assets.compute.place import ComputePlace
 from retrain_assets.compute.places import located
-from retrain_assets.compute.stages.canary_inputs import TABLES
-from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.compute.stages.canary_ticks import tick
 from retrain_assets.contract import CustodyError, Gate, RetrainError, Verdict, first_line
 from retrain_assets.contract.compute import Engine
 from retrain_assets.experiment import CanaryData, Look, Plan, analyse

@@ -172,7 +172,7 @@ def _champion_spreads(
     exposures: pl.DataFrame, outcomes: pl.DataFrame, contract: Contract, begin: datetime, now: datetime
 ) -> dict[str, Spread | str]:
     """The spreads of the champion's own units, measured by the code that measures a canary."""
-    from retrain_assets.compute.stages.canary_aggregation import aggregate
+    from retrain_assets.compute.canary.aggregation import aggregate
 
     names = [*contract.experiment.success, *contract.experiment.guardrails]
     champion = exposures.filter(pl.col("arm") == "champion")

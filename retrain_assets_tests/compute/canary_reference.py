@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import combinations, combinations_with_replacement, pairwise
 from typing import Any
 
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.experiment.estimation.quantiles import RequestHistogram, bin_of
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from retrain_assets.compute.stages.canary_aggregation import aggregate
+from retrain_assets.compute.canary.aggregation import aggregate
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, ArmCounts, ArmStatistics, CanaryData, Plan, Stratum, StratumStatistics, analyse
 from retrain_assets.experiment.estimation.statistics import Overlap

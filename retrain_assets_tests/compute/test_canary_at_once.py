@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from retrain_assets.compute.stages import canary_known, canary_ticks
-from retrain_assets.compute.stages.canary_columns import write_columns
-from retrain_assets.compute.stages.canary_scatter import scattered
-from retrain_assets.compute.stages.canary_ticks import tick
+from retrain_assets.compute.canary import known, ticks
+from retrain_assets.compute.canary.columns import write_columns
+from retrain_assets.compute.canary.scatter import scattered
+from retrain_assets.compute.canary.ticks import tick
 from retrain_assets.experiment import CanaryData
 from retrain_assets_tests.compute.test_canary_ticks import DAY, HOUR, LAST, assert_same, some_files, terms, told, unread
 
@@ -52,7 +52,7 @@ def test_a_file_that_another_tick_removes_meanwhile_is_not_missed(tmp_path: Path
         others.append(tick(tmp_path, unread(exposures), outcomes, terms(), LAST))
         return scattered(*arguments)
 
-    monkeypatch.setattr(canary_ticks, "scattered", overtaken)
+    monkeypatch.setattr(ticks, "scattered", overtaken)
     found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
     assert_same(told(found), told(others[0]))
     assert_same(told(found), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST)))
@@ -68,7 +68,7 @@ def test_what_another_tick_has_kept_meanwhile_is_not_overwritten(tmp_path: Path,
             tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
         write_columns(frame, path)
 
-    monkeypatch.setattr(canary_known, "write_columns", overtaken)
+    monkeypatch.setattr(known, "write_columns", overtaken)
     found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST - HOUR)
     assert_same(told(found), told(tick(tmp_path / "whole", exposures, outcomes, terms(), LAST - HOUR)))
     state = json.loads(json.loads((tmp_path / "state.json").read_text())["state"])
@@ -90,7 +90,7 @@ def test_a_full_disk_costs_time_but_no_answer_and_leaves_no_rest(tmp_path: Path,
         write_columns(frame, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(canary_known, "write_columns", full)
+        patch.setattr(known, "write_columns", full)
         found = tick(tmp_path, unread(exposures), outcomes, terms(), LAST)
     assert len(written) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from retrain_assets.compute.stages.canary_aggregation import aggregate
+from retrain_assets.compute.canary.aggregation import aggregate
 from retrain_assets.contract import StageError
 from retrain_assets_tests.compute.test_canary_aggregation import (
     EXPOSURE_SCHEMA,

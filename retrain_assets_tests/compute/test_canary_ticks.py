@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from retrain_assets.compute.stages.canary_aggregation import aggregate
-from retrain_assets.compute.stages.canary_batch import Batch
-from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.compute.stages.canary_ticks import tick
+from retrain_assets.compute.canary.aggregation import aggregate
+from retrain_assets.compute.canary.batch import Batch
+from retrain_assets.compute.canary.terms import Terms
+from retrain_assets.compute.canary.ticks import tick
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import CanaryData
 from retrain_assets_tests.compute.canary_reference import Row, reference

@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from retrain_assets.bundle import load_bundle
+from retrain_assets.compute.canary.view import References, view_of_look
 from retrain_assets.compute.stages import matured_rows
-from retrain_assets.compute.stages.canary_view import References, view_of_look
 from retrain_assets.compute.stages.live_features import Trained
 from retrain_assets.contract import Contract
 from retrain_assets.experiment import Action, ArmCounts, HealthCheck, Look, MeasureResult, MeasureSpec, MeasureState, StageCounts

@@ -62,8 +62,10 @@ def team_wheel(package: str) -> Wheel:
 
 
 def team_packages(contract: Contract) -> list[str]:
-    """Top-level packages that hold the team's code: of features, schema, own checks and metrics and the contract's packages, and of
-    an estimator that is nobody's distribution."""
+    """Top-level packages that hold the team's code.
+
+    Of features, schema, own checks and metrics and the contract's packages, and of an estimator that is nobody's distribution.
+    """
     compute = contract.databricks
     gates = contract.gates
     own = [one.function for one in (*gates.own, *gates.offline.own_metrics.values())]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from retrain_assets.compute.canary.inputs import Place
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.spark.canary_aggregation import aggregate_spark
 from retrain_assets.compute.spark.canary_inputs import frames_of
 from retrain_assets.compute.spark.inference import exposures_of_table
 from retrain_assets.compute.stages.canary import answered, inference_table, terms_of
-from retrain_assets.compute.stages.canary_inputs import Place
 
 
 def canary(request: StageRequest) -> StageResult:

@@ -1,6 +1,6 @@
 """Sufficient statistics of a canary on Spark: rows meet by unit on the executors, sums alone come to the driver.
 
-The executors run the code of a single machine (:mod:`retrain_assets.compute.stages.canary_step`) on the units they have; sums of
+The executors run the code of a single machine (:mod:`retrain_assets.compute.canary.step`) on the units they have; sums of
 disjoint units add. Nothing statistical is written here.
 """
 
@@ -13,11 +13,11 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from retrain_assets.compute.canary.records import Labels, require_columns
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.compute.spark.canary_part import PartSums
 from retrain_assets.compute.spark.canary_pieces import PACKED, Kind, compact, packing, unpacked
 from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
-from retrain_assets.compute.stages.canary_records import Labels, require_columns
-from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.traffic_schema import OUTCOME_COLUMNS, conform_exposures, conform_outcomes
 from retrain_assets.contract import RetrainError, StageError
 from retrain_assets.experiment import CanaryData
@@ -74,7 +74,7 @@ def aggregate_spark(
     rows_per_part: int = ROWS_PER_PART,
     exposure_rows: int | None = None,
 ) -> tuple[CanaryData, Moved]:
-    """What :func:`retrain_assets.compute.stages.canary_aggregation.aggregate` gives of the same records, and what it moved.
+    """What :func:`retrain_assets.compute.canary.aggregation.aggregate` gives of the same records, and what it moved.
 
     Counts are the same; sums are those of the same numbers in another order. The executors need this package.
 

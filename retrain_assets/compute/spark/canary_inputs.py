@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from retrain_assets.compute.canary.inputs import Place, readable
 from retrain_assets.compute.delta_catalog import SessionTable, has_delta
 from retrain_assets.compute.spark.session import spark_path
-from retrain_assets.compute.stages.canary_inputs import Place, readable
 from retrain_assets.contract import SourceError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from retrain_assets.compute.stages.canary_arrivals import arrivals
-from retrain_assets.compute.stages.canary_data import Moments, canary_data
-from retrain_assets.compute.stages.canary_records import Labels
-from retrain_assets.compute.stages.canary_requests import RowCounts
-from retrain_assets.compute.stages.canary_step import Rows, step
-from retrain_assets.compute.stages.canary_sums import Sums
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.arrivals import arrivals
+from retrain_assets.compute.canary.data import Moments, canary_data
+from retrain_assets.compute.canary.records import Labels
+from retrain_assets.compute.canary.requests import RowCounts
+from retrain_assets.compute.canary.step import Rows, step
+from retrain_assets.compute.canary.sums import Sums
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import CanaryData
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from retrain_assets.compute.stages.canary_records import Labels, exposure_rows, no_exposures, no_outcomes, outcome_rows
-from retrain_assets.compute.stages.canary_step import Rows
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.records import Labels, exposure_rows, no_exposures, no_outcomes, outcome_rows
+from retrain_assets.compute.canary.step import Rows
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.compute.traffic_schema import conform_exposures, conform_outcomes
 from retrain_assets.contract import RetrainError, StageError
 

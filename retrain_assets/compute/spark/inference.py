@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
-from retrain_assets.compute.stages.canary_inference import (
+from retrain_assets.compute.canary.inference import (
     COLUMNS,
     Delivered,
     InferenceTable,
@@ -20,7 +19,8 @@ from retrain_assets.compute.stages.canary_inference import (
     exposures_of,
     without_payloads,
 )
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.terms import Terms
+from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from retrain_assets.compute.canary.inputs import Place
 from retrain_assets.compute.logged_attributes import attribute_kinds
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.spark.canary_inputs import frames_of
 from retrain_assets.compute.spark.canary_refusals import refusals_of_executors
 from retrain_assets.compute.spark.scores import CarriedBundle
 from retrain_assets.compute.spark.session import session_of, spark_path, steady
-from retrain_assets.compute.stages.canary_inputs import Place
 from retrain_assets.compute.stages.scoring import batch_of, clear, refuse_no_unit, scored
 from retrain_assets.compute.stages.scoring_parts import HEX_DIGITS, MOST_PARTS, Batch, PartFacts, parts_for, write_part
 from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS

@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from retrain_assets.compute.canary.aggregation import aggregate
+from retrain_assets.compute.canary.inference import Delivered, InferenceTable, exposures_of, without_payloads
+from retrain_assets.compute.canary.inputs import Place, readable, record_batches
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.canary_aggregation import aggregate
-from retrain_assets.compute.stages.canary_inference import Delivered, InferenceTable, exposures_of, without_payloads
-from retrain_assets.compute.stages.canary_inputs import Place, readable, record_batches
-from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.contract import SourceError, StageError, canonical_json, first_line, sha256_hex
 from retrain_assets.experiment import CanaryData
 
@@ -27,7 +27,7 @@ def canary(request: StageRequest) -> StageResult:
     Inputs: ``exposures`` and ``outcomes``, each a Parquet file, a folder of them, or a Delta table's folder
     (docs/data-formats.md); or by name in the parameter ``tables``. Parameters: ``toggle``, ``stage_started`` and ``shares`` (by
     toggle revision), ``armed_at`` and ``now`` (ISO-8601 with offset); ``inference_table`` where ``exposures`` is an inference
-    table of Databricks Model Serving (:class:`~retrain_assets.compute.stages.canary_inference.InferenceTable`).
+    table of Databricks Model Serving (:class:`~retrain_assets.compute.canary.inference.InferenceTable`).
 
     Outputs: ``data``, the JSON of a :class:`~retrain_assets.experiment.CanaryData`. Metadata: rows read and left out;
     ``delivered``, what an inference table says beside its exposures.

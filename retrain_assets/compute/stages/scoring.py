@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from retrain_assets.bundle import Bundle, load_bundle
+from retrain_assets.compute.canary.inputs import Place, readable
 from retrain_assets.compute.request import StageRequest, StageResult, answer
-from retrain_assets.compute.stages.canary_inputs import Place, readable
 from retrain_assets.compute.stages.scoring_parts import Batch, PartFacts, parts_for, split, totals, write_part
 from retrain_assets.contract import RetrainError, StageError, digest_of
 from retrain_assets.routing import RoutingRule, VersionRef, rules_from_document

@@ -13,9 +13,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from retrain_assets.contract import RetrainError
+from retrain_assets.ledger.reading import all_stays
 from retrain_assets.reports.query.event_rows import approval_rows, event_rows, follow_up_rows, gate_rows, override_rows
 from retrain_assets.reports.query.evidence_rows import custody_rows, dataset_rows, look_rows
-from retrain_assets.reports.query.records import Records, Row, all_stays
+from retrain_assets.reports.query.records import Records, Row
 from retrain_assets.reports.query.schema import TABLES, Table
 from retrain_assets.reports.query.state_rows import reign_rows, retrain_rows, toggle_rows
 

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from retrain_assets.compute import run_stage
+from retrain_assets.compute.canary.inputs import Place
 from retrain_assets.compute.spark.canary_aggregation import ADDED_TOGETHER, aggregate_spark
 from retrain_assets.compute.spark.canary_inputs import frames_of
-from retrain_assets.compute.stages.canary_inputs import Place
 from retrain_assets.contract import RetrainError, SourceError
 from retrain_assets.experiment import CanaryData
 from retrain_assets_tests.compute.spark.canary_traffic import canary_request, write_traffic

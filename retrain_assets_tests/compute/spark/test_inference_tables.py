@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from retrain_assets.compute import StageRequest, run_stage
-from retrain_assets.compute.stages.canary_inference import InferenceTable, exposures_of
-from retrain_assets.compute.stages.canary_payloads import Unreadable, rows_of, scores_of
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.inference import InferenceTable, exposures_of
+from retrain_assets.compute.canary.payloads import Unreadable, rows_of, scores_of
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import CanaryData
 from retrain_assets_tests.compute.spark.test_canary_on_spark import data_of

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.compute.stages.canary_columns import read_columns, write_columns
-from retrain_assets.compute.stages.canary_lookup import Lookup, Numbers
-from retrain_assets.compute.stages.canary_records import REVISION_BITS
+from retrain_assets.compute.canary.columns import read_columns, write_columns
+from retrain_assets.compute.canary.lookup import Lookup, Numbers
+from retrain_assets.compute.canary.records import REVISION_BITS
 
 SMALL = 200_000
 """Rows up to which new rows and those of earlier files are put into one file."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment.plan import segment_label
 from retrain_assets.routing.cohort import meeting_as_logged

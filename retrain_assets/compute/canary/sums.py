@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.compute.stages.canary_records import Labels
-from retrain_assets.compute.stages.canary_terms import Terms
-from retrain_assets.compute.stages.canary_units import Units, columns_of, units_of
+from retrain_assets.compute.canary.records import Labels
+from retrain_assets.compute.canary.terms import Terms
+from retrain_assets.compute.canary.units import Units, columns_of, units_of
 from retrain_assets.experiment.estimation.quantiles import RequestHistogram, histograms
 
 ALL = ""

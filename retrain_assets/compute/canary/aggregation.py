@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_data import Moments, canary_data
-from retrain_assets.compute.stages.canary_records import Labels, require_columns
-from retrain_assets.compute.stages.canary_scatter import scattered
-from retrain_assets.compute.stages.canary_step import step
-from retrain_assets.compute.stages.canary_sums import Sums
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.data import Moments, canary_data
+from retrain_assets.compute.canary.records import Labels, require_columns
+from retrain_assets.compute.canary.scatter import scattered
+from retrain_assets.compute.canary.step import step
+from retrain_assets.compute.canary.sums import Sums
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.contract import Contract, StageError
 from retrain_assets.experiment import CanaryData
 

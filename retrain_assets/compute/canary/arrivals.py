@@ -7,10 +7,10 @@ from datetime import datetime
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_records import CLOCK_SKEW
-from retrain_assets.compute.stages.canary_requests import RowCounts
-from retrain_assets.compute.stages.canary_step import Rows
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.records import CLOCK_SKEW
+from retrain_assets.compute.canary.requests import RowCounts
+from retrain_assets.compute.canary.step import Rows
+from retrain_assets.compute.canary.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

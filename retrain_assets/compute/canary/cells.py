@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from retrain_assets.compute.stages.canary_records import PRE_PERIOD, REVISION_BITS, Labels
-from retrain_assets.compute.stages.canary_terms import Measured, Terms
+from retrain_assets.compute.canary.records import PRE_PERIOD, REVISION_BITS, Labels
+from retrain_assets.compute.canary.terms import Measured, Terms
 from retrain_assets.contract import StageError
 from retrain_assets.contract.measures import REQUESTS
 from retrain_assets.experiment.estimation.quantiles import NO_BIN, bin_of

@@ -18,17 +18,17 @@ from uuid import uuid4
 import numpy as np
 import polars as pl
 
-from retrain_assets.compute.stages.canary_batch import Batch
-from retrain_assets.compute.stages.canary_cells import cell_schema
-from retrain_assets.compute.stages.canary_columns import read_columns
-from retrain_assets.compute.stages.canary_data import Moments, canary_data
-from retrain_assets.compute.stages.canary_known import CellFile, KnownFiles
-from retrain_assets.compute.stages.canary_records import Labels, no_exposures, no_outcomes, require_columns
-from retrain_assets.compute.stages.canary_requests import RowCounts
-from retrain_assets.compute.stages.canary_scatter import scattered
-from retrain_assets.compute.stages.canary_step import Rows, step
-from retrain_assets.compute.stages.canary_sums import Sums
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.batch import Batch
+from retrain_assets.compute.canary.cells import cell_schema
+from retrain_assets.compute.canary.columns import read_columns
+from retrain_assets.compute.canary.data import Moments, canary_data
+from retrain_assets.compute.canary.known import CellFile, KnownFiles
+from retrain_assets.compute.canary.records import Labels, no_exposures, no_outcomes, require_columns
+from retrain_assets.compute.canary.requests import RowCounts
+from retrain_assets.compute.canary.scatter import scattered
+from retrain_assets.compute.canary.step import Rows, step
+from retrain_assets.compute.canary.sums import Sums
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import CanaryData
 

@@ -7,8 +7,8 @@ from operator import add, sub
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_records import OTHER, PRE_PERIOD
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.records import OTHER, PRE_PERIOD
+from retrain_assets.compute.canary.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import UNIT, as_cells, is_matured, matured_cells, merged, repeated_cells
-from retrain_assets.compute.stages.canary_lookup import Lookup
-from retrain_assets.compute.stages.canary_records import OTHER, Labels
-from retrain_assets.compute.stages.canary_requests import RowCounts, apart, in_order, matched, unknown
-from retrain_assets.compute.stages.canary_sums import Sums, sums_of
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.cells import UNIT, as_cells, is_matured, matured_cells, merged, repeated_cells
+from retrain_assets.compute.canary.lookup import Lookup
+from retrain_assets.compute.canary.records import OTHER, Labels
+from retrain_assets.compute.canary.requests import RowCounts, apart, in_order, matched, unknown
+from retrain_assets.compute.canary.sums import Sums, sums_of
+from retrain_assets.compute.canary.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from retrain_assets.compute.stages.canary_arrivals import Arrivals, arrivals
-from retrain_assets.compute.stages.canary_records import (
+from retrain_assets.compute.canary.arrivals import Arrivals, arrivals
+from retrain_assets.compute.canary.records import (
     Labels,
     exposure_rows,
     no_exposures,
     no_outcomes,
     outcome_rows,
 )
-from retrain_assets.compute.stages.canary_requests import RowCounts
-from retrain_assets.compute.stages.canary_step import Rows
-from retrain_assets.compute.stages.canary_terms import Terms
+from retrain_assets.compute.canary.requests import RowCounts
+from retrain_assets.compute.canary.step import Rows
+from retrain_assets.compute.canary.terms import Terms
 
 PARTS = {3_000_000: 1, 12_000_000: 4, math.inf: 32}
 """Into how many parts up to so many rows are split; powers of 2."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import UNIT, first_segment
-from retrain_assets.compute.stages.canary_records import PRE_PERIOD, REVISION_BITS, Labels
-from retrain_assets.compute.stages.canary_terms import Measured, Terms
+from retrain_assets.compute.canary.cells import UNIT, first_segment
+from retrain_assets.compute.canary.records import PRE_PERIOD, REVISION_BITS, Labels
+from retrain_assets.compute.canary.terms import Measured, Terms
 from retrain_assets.contract.measures import REQUESTS
 
 GREATEST = 1e100

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import polars as pl
 
+from retrain_assets.compute.canary.payloads import Unreadable, rows_of, scores_of
+from retrain_assets.compute.canary.terms import Terms
 from retrain_assets.compute.logged_attributes import AttributeReader, attribute_kinds
-from retrain_assets.compute.stages.canary_payloads import Unreadable, rows_of, scores_of
-from retrain_assets.compute.stages.canary_terms import Terms
 from retrain_assets.compute.traffic_schema import EXPOSURE_COLUMNS
 from retrain_assets.contract import StageError
 from retrain_assets.experiment import SHADOW, stage_label

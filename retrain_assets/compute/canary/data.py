@@ -8,10 +8,10 @@ from datetime import datetime
 
 import polars as pl
 
-from retrain_assets.compute.stages.canary_cells import is_matured
-from retrain_assets.compute.stages.canary_requests import RowCounts
-from retrain_assets.compute.stages.canary_sums import ALL, Sums
-from retrain_assets.compute.stages.canary_terms import Measured, Terms
+from retrain_assets.compute.canary.cells import is_matured
+from retrain_assets.compute.canary.requests import RowCounts
+from retrain_assets.compute.canary.sums import ALL, Sums
+from retrain_assets.compute.canary.terms import Measured, Terms
 from retrain_assets.experiment import (
     SHADOW,
     ArmCounts,
