@@ -41,6 +41,8 @@ print(json.dumps({
 """
 
 MODEL = "flight_delay"
+MODELS = {"flight_delay", "air_time", "arrival_band"}
+BOARD = "release_board"
 RETRAINS = "flight_delay_retrains"
 
 HEAVY = {
@@ -197,14 +199,26 @@ def test_the_road_of_the_flights_model_is_complete(location: dict[str, Any]) -> 
     found = {
         key: {name: value for name, value in node.items() if name != "code_version"} for key, node in location["assets"].items()
     }
-    assert found == expected
+    assert {key: node for key, node in found.items() if key.startswith(f"{MODEL}/")} == expected
+
+
+def test_the_board_stands_once_for_all_models_and_depends_on_none(location: dict[str, Any]) -> None:
+    assert {key.partition("/")[0] for key in location["assets"]} == {BOARD, *MODELS}
+    assert location["assets"][BOARD]["deps"] == []
+    assert location["assets"][BOARD]["group"] == "releases"
+    assert location["assets"][BOARD]["described"]
+    assert [BOARD, "nothing_waits_for_a_person", False, None] in location["checks"]
 
 
 def test_every_made_asset_has_the_code_version_of_its_contract(location: dict[str, Any]) -> None:
     """A change of the contract makes every asset of the model stale."""
-    versions = {node["code_version"] for node in location["assets"].values() if node["materializable"]}
-    assert len(versions) == 1
-    assert "+" in versions.pop()
+    versions: dict[str, set[str]] = {}
+    for key, node in location["assets"].items():
+        if node["materializable"] and key != BOARD:
+            versions.setdefault(key.partition("/")[0], set()).add(node["code_version"])
+    assert versions.keys() == MODELS
+    assert all(len(of_model) == 1 and "+" in min(of_model) for of_model in versions.values())
+    assert len(set.union(*versions.values())) == len(MODELS)
 
 
 def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location: dict[str, Any]) -> None:
@@ -214,7 +228,8 @@ def test_every_gate_stands_on_its_asset_and_blocks_before_the_decision(location:
         for asset, names in CHECKS.items()
         for check in names
     ]
-    assert sorted(location["checks"]) == sorted(expected)
+    found = [check for check in location["checks"] if check[0].startswith(f"{MODEL}/")]
+    assert sorted(found) == sorted(expected)
 
 
 def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: dict[str, Any]) -> None:
@@ -222,7 +237,13 @@ def test_sensors_schedules_and_jobs_are_there_and_start_by_themselves(location: 
     assert location["sensors"] == {
         f"retrain_{name}_sensor": "RUNNING" for name in ("canary", "decision", "drift", "override", "upkeep")
     }
-    assert location["schedules"] == {f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"]}
+    assert location["schedules"] == {
+        "air_time_cadence_schedule": ["RUNNING", "0 6 1 * *"],
+        "arrival_band_drift_schedule": ["RUNNING", "0 6 * * 1"],
+        f"{MODEL}_drift_schedule": ["RUNNING", "0 6 * * 1"],
+    }
     tags = {"retrain/model": MODEL, "dagster/retry_on_asset_or_op_failure": "false"}
-    jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in location["jobs"].items()}
+    of_model = {name: found for name, found in location["jobs"].items() if found["retrain/model"] == MODEL}
+    jobs = {name: {tag: value for tag, value in found.items() if tag in tags} for name, found in of_model.items()}
     assert jobs == {f"{MODEL}_{name}": tags for name in ("retrain", "canary", "decision", "drift", "toggle_debt")}
+    assert {found["retrain/model"] for found in location["jobs"].values()} == MODELS

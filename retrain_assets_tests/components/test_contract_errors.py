@@ -30,9 +30,10 @@ code_location_target_module = "airline.definitions"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of its own with the shipped model in it; its folder."""
+    """A project of its own with one shipped model in it (of several, `dg check yaml` looks at the last one's file); its folder."""
     folder = tmp_path / "airline"
-    shutil.copytree(PACKAGE / "defs", folder / "airline" / "defs", ignore=shutil.ignore_patterns("__pycache__"))
+    model = folder / "airline" / "defs" / "flight_delay"
+    shutil.copytree(PACKAGE / "defs" / "flight_delay", model, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PACKAGE / "definitions.py", folder / "airline")
     (folder / "airline" / "__init__.py").touch()
     (folder / "pyproject.toml").write_text(PROJECT)
