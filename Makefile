@@ -16,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo databricks-demo ui test bench docs lint types imports defs format lock clean
+.PHONY: help demo databricks-demo ui pictures test bench docs lint types imports defs format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(READY) ## Run the benchmarks and write bench.json below RETRAIN_HOME
 docs: $(READY) ## Build the documentation's site into .site and check every link in it
 	@$(BIN)/sphinx-build -q -W --keep-going -d .site/cache docs .site/html
 	@echo "make docs: .site/html/index.html"
+
+pictures: $(READY) ## Make the pictures of README and docs anew, from the real UI
+	@$(BIN)/python -m retrain_assets_tests.pictures
 
 lint: $(READY) ## Check style and formatting
 	@$(BIN)/ruff check .
