@@ -15,8 +15,8 @@ from retrain_assets.compute.places import located
 from retrain_assets.contract import Contract, RetrainError, StageError
 from retrain_assets.contract.compute import StageName
 from retrain_assets.home import Clock, Home
-from retrain_assets.observability import span
 from retrain_assets.ledger import SYSTEM, EvidenceStore, Ledger
+from retrain_assets.observability import span
 from retrain_assets.registry import Registry
 from retrain_assets.release import ReleaseController
 from retrain_assets.reports.capacity import forecast, measured, over_budget

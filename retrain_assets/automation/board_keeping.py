@@ -9,7 +9,6 @@ import dagster as dg
 
 from retrain_assets.assets import Road
 from retrain_assets.assets.release_board import KEY, BoardPage, KnownLines
-from retrain_assets.automation.tick_metrics import keep_ledger_metrics
 from retrain_assets.automation.fleet_sensor import Answers, Tick
 from retrain_assets.automation.tick_metrics import keep_ledger_metrics
 
@@ -22,7 +21,6 @@ def keep_board(tick: Tick, roads: Sequence[Road], answers: Answers) -> Answers:
 
     A tick that looked at no model has nothing new to show, and asks nothing.
     """
-    keep_ledger_metrics(tick.platform.controller, tick.platform.home)
     keep_ledger_metrics(tick.platform.controller, tick.platform.home)
     if not answers:
         return answers

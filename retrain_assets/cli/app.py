@@ -15,7 +15,6 @@ from retrain_assets.cli.canary import canary
 from retrain_assets.cli.capacity import capacity
 from retrain_assets.cli.completion import completion
 from retrain_assets.cli.contract import contract
-from retrain_assets.cli.contract import contract
 from retrain_assets.cli.databricks import databricks
 from retrain_assets.cli.exits import OneLineErrors
 from retrain_assets.cli.export import export
@@ -34,8 +33,8 @@ from retrain_assets.cli.serve import serve
 from retrain_assets.cli.status import status
 from retrain_assets.cli.toggle import toggle
 from retrain_assets.cli.token import token
-from retrain_assets.observability.logs import set_up_logging
 from retrain_assets.cli.upkeep import demo, reconcile, runbook
+from retrain_assets.observability.logs import set_up_logging
 
 
 @click.group("retrain", cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -17,9 +17,9 @@ from uvicorn.config import Config
 
 from retrain_assets.contract import Refused, RetrainError
 from retrain_assets.home import Home
+from retrain_assets.observability.logs import logging_config
 from retrain_assets.release.access import tokens_path
 from retrain_assets.serving.gateway.metrics_files import fresh_metrics_folder
-from retrain_assets.observability.logs import logging_config
 from retrain_assets.serving.gateway.options import Options
 from retrain_assets.serving.gateway.supervisor import Supervisor
 
