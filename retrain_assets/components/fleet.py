@@ -14,6 +14,7 @@ from retrain_assets.assets import Platform, Road, road_definitions
 from retrain_assets.assets.release_board import release_board_asset
 from retrain_assets.automation import schedules_of, sensors_of
 from retrain_assets.contract import ContractError
+from retrain_assets.observability import set_up_logging
 
 if TYPE_CHECKING:
     from retrain_assets.components.retrain import RetrainComponent
@@ -53,6 +54,7 @@ def fleet_definitions(models: Sequence[FleetModel], platform: Platform) -> dg.De
         models: the models, sorted by name.
         platform: the resource.
     """
+    set_up_logging()  # every process of a code location comes by here
     roads = [model.road for model in models]
     jobs = {name: job for model in models for name, job in model.jobs(platform).items()}
     return dg.Definitions(

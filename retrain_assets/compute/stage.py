@@ -14,6 +14,7 @@ from pathlib import Path
 from retrain_assets.compute.dispatch import run_stage
 from retrain_assets.compute.request import StageRequest
 from retrain_assets.contract import RetrainError
+from retrain_assets.observability import set_up_logging
 
 
 def console() -> None:
@@ -27,6 +28,7 @@ def console() -> None:
     if len(arguments) != 2:
         sys.stderr.write("usage: retrain-stage ORDER STAGE\n")
         sys.exit(2)
+    set_up_logging()
     if code := run_task(*arguments):
         sys.exit(code)
 
@@ -36,6 +38,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         sys.stderr.write("usage: python -m retrain_assets.compute.stage REQUEST.json RESULT.json\n")
         return 2
+    set_up_logging()
     request_path, result_path = map(Path, arguments)
     try:
         result = run_stage(StageRequest.from_json(json.loads(request_path.read_text())))
