@@ -38,7 +38,7 @@ def proof(model: str) -> None:
     "--proof",
     "proof_file",
     required=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="What retrain contract proof printed there.",
 )
@@ -62,6 +62,10 @@ def promote(model: str, origin: str, target: str, proof_file: Path, order: Order
         )
     try:
         ran = Proof.from_json(json.loads(proof_file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise RetrainError(
+            f"cannot be read ({error.strerror})", where=str(proof_file), remedy="write it with retrain contract proof"
+        ) from error
     except ValueError as error:
         raise RetrainError("it is not JSON", where=str(proof_file), remedy="take what retrain contract proof printed") from error
     if ran.environment != origin:

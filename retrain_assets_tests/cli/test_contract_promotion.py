@@ -98,6 +98,9 @@ def test_it_is_promoted_once_by_an_approver_in_its_own_environment(
 
 
 def test_a_file_that_is_no_proof_is_refused(environments: dict[str, dict[str, str]], run: Run, tmp_path: Path) -> None:
+    missing = run(*promoting(), code=3, **environments["production"]).stderr
+    assert "proof.json: cannot be read" in missing
+    assert "retrain contract proof" in missing
     for text in ("{", "{}", json.dumps({"schema": "retrain_assets/contract-proof/1"})):
         (tmp_path / "proof.json").write_text(text)
         assert "retrain contract proof" in run(*promoting(), code=3, **environments["production"]).stderr

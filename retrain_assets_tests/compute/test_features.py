@@ -72,7 +72,7 @@ def test_the_pipeline_version_is_of_function_and_source(road: Road, tmp_path: Pa
         ("build_twice", r"raised .*rain"),
         ("build_native", r"returned DataFrame; return a narwhals DataFrame"),
         ("build_raises", r"raised ZeroDivisionError: no depot today"),
-        ("build_nowhere", r"has no build_nowhere; correct features in the contract"),
+        ("build_nowhere", r"has no build_nowhere; did you mean retrain_assets_tests\.compute\.parcels\.build_"),
     ],
 )
 def test_a_function_that_does_not_keep_to_the_rows_is_refused(road: Road, tmp_path: Path, function: str, message: str) -> None:
