@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @optional_model_argument
-@click.option("--apply", "delete", is_flag=True, help="Delete traffic that is past its time, recorded first.")
+@click.option("--apply", "delete", is_flag=True, help="Delete traffic and snapshots that are past their time, recorded first.")
 @click.option("--records", is_flag=True, help="With --apply: also stage files, evidence and packs that are past theirs.")
 @click.option("--reason", metavar="TEXT", help="With --apply: why, in one sentence; goes into the ledger.")
 @actor_option
@@ -74,9 +74,16 @@ def _say_done(model: str, applied: Applied) -> None:
 
 def _say_rules(found: list[ModelRetention]) -> None:
     rows = [
-        (one.model, one.rules.class_, format_duration(one.rules.traffic), format_duration(one.rules.records)) for one in found
+        (
+            one.model,
+            one.rules.class_,
+            format_duration(one.rules.traffic),
+            format_duration(one.rules.snapshots or one.rules.records),
+            format_duration(one.rules.records),
+        )
+        for one in found
     ]
-    say_table(["model", "class", "traffic kept", "records kept after the end"], rows)
+    say_table(["model", "class", "traffic kept", "snapshots kept after the end", "records"], rows)
 
 
 def _say_due(found: list[ModelRetention], *, asked: bool) -> None:
@@ -130,6 +137,7 @@ def _json(controller: ReleaseController, one: ModelRetention, applied: Applied |
         "model": one.model,
         "class": one.rules.class_,
         "traffic": format_duration(one.rules.traffic),
+        "snapshots": format_duration(one.rules.snapshots or one.rules.records),
         "records": format_duration(one.rules.records),
         "due": [
             {

@@ -30,6 +30,18 @@ class Retention(Part):
         "months at least.",
     )
 
+    snapshots: Period | None = Field(
+        default=None,
+        description="How long the rows of a retrain's data set and features are kept after it ended, the largest files of all; "
+        "null: as long as its records. Without them a retrain is reproduced only as far as its source still has the rows.",
+    )
+
+    @rule
+    def _records_outlive_snapshots(self) -> Retention:
+        if self.snapshots is not None and self.records < self.snapshots:
+            raise ValueError("retention: snapshots are records; they cannot be kept longer than records, write a shorter time")
+        return self
+
     @rule
     def _records_outlive_traffic(self) -> Retention:
         if self.records < self.traffic:

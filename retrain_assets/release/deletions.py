@@ -58,7 +58,7 @@ def apply_retention(door: Door, model: str, actor: Actor, reason: str, *, record
         model: the model.
         actor: who wants it.
         reason: why.
-        records: stage files, evidence and packs of retrains that are past their time too, not only traffic.
+        records: stage files, evidence and packs of retrains that are past their time too, not only traffic and snapshots.
 
     Raises:
         CustodyError: the model's latest contract cannot be read.
@@ -70,8 +70,8 @@ def apply_retention(door: Door, model: str, actor: Actor, reason: str, *, record
             door.home, [event for event in known if event.model == model], _to_stay(known, door.evidence)
         )
         events: list[Event] = []
-        for kind, kinds in (("traffic", TRAFFIC), ("records", RECORDS)):
-            if kind == "traffic" or records:
+        for kind, kinds in (("traffic", TRAFFIC), ("snapshots", (Kept.SNAPSHOT,)), ("records", RECORDS)):
+            if kind != "records" or records:
                 events += _record(door, model, actor, reason, kind, kinds)
         more, others = _carry_out(door.home, events, _to_stay(door.ledger.events(), door.evidence))
         _forget_caches(door, model)
@@ -151,7 +151,9 @@ def _record(door: Door, model: str, actor: Actor, reason: str, kind: str, kinds:
 
 def _policy(found: ModelRetention) -> dict[str, str]:
     rules = found.rules
-    return {"class": rules.class_, "records": format_duration(rules.records), "traffic": format_duration(rules.traffic)}
+    snapshots = {"snapshots": format_duration(rules.snapshots)} if rules.snapshots is not None else {}
+    kept = {"records": format_duration(rules.records), "traffic": format_duration(rules.traffic)}
+    return {"class": rules.class_, **kept, **snapshots}
 
 
 def _told(home: Home, due: Iterable[Due]) -> Iterator[dict[str, Any]]:

@@ -31,6 +31,7 @@ class Kept(StrEnum):
     EXPOSURES = "exposures"
     OUTCOMES = "outcomes"
     COPY = "copy of traffic"
+    SNAPSHOT = "snapshot"
     STAGE = "stage files"
     EVIDENCE = "evidence"
     PACK = "evidence pack"
@@ -39,6 +40,9 @@ class Kept(StrEnum):
 
 TRAFFIC = (Kept.EXPOSURES, Kept.OUTCOMES, Kept.COPY)
 """What holds unit ids of live traffic and goes by ``retention.traffic``."""
+
+SNAPSHOT_STAGES = ("dataset", "features")
+"""Stages whose outputs are rows."""
 
 MOMENTS: Mapping[str, str] = {"exposures": "exposed_at", "outcomes": "observed_at"}
 
@@ -120,7 +124,9 @@ def retention_of(
     rules = _rules(evidence, latest[-1].contract_digest) if latest else Retention()
     found, unread = _traffic(home, state, rules, now)
     held, going = _past(evidence, state, rules, now)
-    due = [*found, *_records(home, evidence, state, known, going)]
+    _, unrowed = _past(evidence, state, rules, now, snapshots=True)
+    snapshots = _snapshots(home, state, {key: until for key, until in unrowed.items() if key not in going})
+    due = [*found, *snapshots, *_records(home, evidence, state, known, going)]
     return ModelRetention(state.model, rules, tuple(due), held, unread, state.sequence)
 
 
@@ -144,12 +150,19 @@ def evidence_past_its_time(
 
 
 def _past(
-    evidence: EvidenceStore, state: ModelState, rules: Retention, now: datetime
+    evidence: EvidenceStore, state: ModelState, rules: Retention, now: datetime, *, snapshots: bool = False
 ) -> tuple[dict[str, str], dict[str, datetime]]:
-    """Retrains that are past their time: those that stay, with what needs them, and those that go, with when it was over."""
+    """Retrains that are past their time, or whose snapshots are.
+
+    Gives those that stay, with what needs them, and those that go, with when it was over.
+    """
+
+    def kept(of: Retention) -> timedelta:
+        return of.snapshots if snapshots and of.snapshots is not None else of.records
+
     needed = dict(_needed(state))
     ended = {
-        key: retrain.ended_at + max(rules.records, _own_rules(evidence, retrain.contract_digest, rules).records)
+        key: retrain.ended_at + max(kept(rules), kept(_own_rules(evidence, retrain.contract_digest, rules)))
         for key, retrain in state.retrains.items()
         if retrain.ended_at is not None
     }
@@ -248,6 +261,14 @@ def _span(path: Path, column: str) -> tuple[int, datetime | None, datetime | Non
         raise ValueError(f"it is no traffic file ({error})") from error
     rows, first, last = told.row(0)
     return rows, first, last
+
+
+def _snapshots(home: Home, state: ModelState, unrowed: Mapping[str, datetime]) -> Iterator[Due]:
+    """Rows of data sets and features whose retrains keep everything else."""
+    for key, until in unrowed.items():
+        for stage in SNAPSHOT_STAGES:
+            for path in sorted(home.stage_dir(state.model, key, stage).rglob("*.parquet")):
+                yield Due(Kept.SNAPSHOT, path, until, key)
 
 
 def _records(

@@ -263,3 +263,33 @@ def test_a_file_that_is_no_traffic_is_named_and_stays(world: World) -> None:
     path.write_bytes(b"PAR1")
     overview = found(world)
     assert (overview.due, list(overview.unread)) == ((), [str(path)])
+
+
+def test_rows_of_a_retrain_that_ended_go_by_a_time_of_their_own_and_its_digests_and_results_stay(tmp_path: Path) -> None:
+    """A hundred models and three years of weekly snapshots would fill any disk; ten years are for what explains a decision."""
+    world = World(tmp_path, contract=kept(snapshots="30d"))
+    world.bootstrap()
+    stopped(world, "2013-07-01")
+    folder = world.home.stage_dir(MODEL, "2013-07-01", "dataset")
+    (folder / "dataset").mkdir(parents=True, exist_ok=True)
+    rows, result = folder / "dataset" / "train.parquet", folder / "result.json"
+    pl.DataFrame({"a": [1]}).write_parquet(rows)
+    result.write_text("{}")
+    champions = world.home.stage_dir(MODEL, world.state.champion_history[0].retrain or "", "features") / "train.parquet"
+    champions.parent.mkdir(parents=True)
+    pl.DataFrame({"a": [1]}).write_parquet(champions)
+
+    world.clock.forward(days=29)
+    assert not found(world).of(Kept.SNAPSHOT)
+    world.clock.forward(days=2)
+    assert [one.path for one in found(world).of(Kept.SNAPSHOT)] == [rows]
+    apply_retention(world.controller, MODEL, RUTH, "thirty days are over")
+    assert not rows.exists()
+    assert result.exists()
+    assert champions.exists(), "the champion can be reproduced as long as it serves"
+    (event,) = applied_events(world)
+    assert event.payload["policy"]["snapshots"] == "30d"
+    assert not untimely(world.ledger.events(), world.evidence)
+    world.clock.forward(days=800)
+    assert rows not in {one.path for one in found(world).of(Kept.SNAPSHOT, Kept.STAGE)}
+    assert result in {one.path for one in found(world).of(Kept.STAGE)}
