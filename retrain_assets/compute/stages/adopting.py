@@ -20,16 +20,15 @@ from retrain_assets.bundle import Calibration, Predictor
 from retrain_assets.bundle.adopted import adopted_encoding, adopted_predictor, as_mlflow_reads, differing_features
 from retrain_assets.bundle.mlflow_model import LoadedModel, MLflowModel
 from retrain_assets.compute.clean_process import in_clean_process, in_one_file
-from retrain_assets.compute.code import checkout_of
 from retrain_assets.compute.fitting import usable_scores
-from retrain_assets.compute.request import StageRequest, StageResult, answer
+from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.side_by_side import timed
 from retrain_assets.compute.stages.candidate import TrainingRows, manifest_of, store_candidate
-from retrain_assets.compute.stages.measuring import largest_difference, losses, own_training_verdicts, signatures
+from retrain_assets.compute.stages.measuring import judged, largest_difference, losses, signatures
 from retrain_assets.compute.stages.reference import holdout_metrics
-from retrain_assets.contract import Contract, Gate, StageError, finite
+from retrain_assets.contract import Contract, StageError
 from retrain_assets.drift import Sketch, sketch_frame
-from retrain_assets.gates import TrainingEvidence, training_gate
+from retrain_assets.gates import TrainingEvidence
 from retrain_assets.gates.training import NOT_ASKED_OF_ADOPTED
 
 Floats = npt.NDArray[np.float64]
@@ -98,18 +97,8 @@ def adopted(request: StageRequest, contract: Contract) -> StageResult:
         **losses(contract, rows, candidate.scores),
         signatures=signatures(contract, rows, tried.value),
     )
-    metadata = {
-        "evidence": evidence.to_json(),
-        "adoption": document,
-        "seconds": {"bundle": stored.seconds, "clean process": tried.seconds},
-        "checkout": request.code["checkout"] if request.code else checkout_of(contract.features),
-        "holdout_metrics": finite(metrics),
-        "rows": {"train": rows.known.height, "holdout": rows.holdout.height},
-        "manifest": candidate.manifest.to_json(),
-        "feature_importance": candidate.importance,
-    }
-    verdicts = [*training_gate(evidence, contract=contract), *own_training_verdicts(request, contract, rows, candidate, evidence)]
-    return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
+    seconds = {"bundle": stored.seconds, "clean process": tried.seconds}
+    return judged(request, contract, rows, candidate, evidence, adoption=document, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,48 @@ from retrain_assets.bundle import load_bundle
 from retrain_assets.bundle.encoding import kind_of
 from retrain_assets.compute.baselines import constant_scores, loss_of
 from retrain_assets.compute.clean_process import CleanAnswer
+from retrain_assets.compute.code import checkout_of
 from retrain_assets.compute.fitting import Labels, read_labels
 from retrain_assets.compute.own_code import own_verdicts
-from retrain_assets.compute.request import StageRequest
+from retrain_assets.compute.request import StageRequest, StageResult, answer
 from retrain_assets.compute.stages.candidate import Candidate, LearningRows
 from retrain_assets.compute.stages.source import bounds
-from retrain_assets.contract import Contract, Gate, Verdict
-from retrain_assets.gates import TrainingEvidence
+from retrain_assets.contract import Contract, Gate, Verdict, finite
+from retrain_assets.gates import TrainingEvidence, training_gate
 from retrain_assets.gates.own import TrainedCandidate
 
 Floats = npt.NDArray[np.float64]
+
+
+def judged(
+    request: StageRequest,
+    contract: Contract,
+    rows: LearningRows,
+    candidate: Candidate,
+    evidence: TrainingEvidence,
+    **more: Any,
+) -> StageResult:
+    """The result of stage ``training``: the stored bundle, what is recorded of it, and the verdicts of gate training.
+
+    Args:
+        request: what was asked.
+        contract: its contract.
+        rows: what the candidate was fitted and judged on.
+        candidate: the stored candidate.
+        evidence: about it.
+        more: further metadata, ``seconds`` among them.
+    """
+    metadata = {
+        "evidence": evidence.to_json(),
+        **more,
+        "checkout": request.code["checkout"] if request.code else checkout_of(contract.features),
+        "holdout_metrics": finite(evidence.metrics),
+        "rows": {"train": rows.known.height, "holdout": rows.holdout.height},
+        "manifest": candidate.manifest.to_json(),
+        "feature_importance": candidate.importance,
+    }
+    verdicts = [*training_gate(evidence, contract=contract), *own_training_verdicts(request, contract, rows, candidate, evidence)]
+    return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
 
 
 def largest_difference(found: Floats | None, expected: Floats) -> float | None:

@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 from retrain_assets.bundle import Predictor
 from retrain_assets.compute.clean_process import CleanAnswer, in_clean_process, in_one_file
-from retrain_assets.compute.code import checkout_of, code_folders
+from retrain_assets.compute.code import code_folders
 from retrain_assets.compute.estimator import fits_at_once, is_fitted_by_spark, needs_spark, room_beside_a_fit
 from retrain_assets.compute.fitting import quiet_fits, raw_scores
 from retrain_assets.compute.peak_memory import peak_memory
-from retrain_assets.compute.request import StageRequest, StageResult, answer
+from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.side_by_side import Timed, side_by_side, timed, usable_cores
 from retrain_assets.compute.stages.adopting import ADOPTED, adopted
 from retrain_assets.compute.stages.candidate import Candidate, LearningRows, TrainingRows, store_candidate
-from retrain_assets.compute.stages.measuring import largest_difference, losses, own_training_verdicts, signatures
+from retrain_assets.compute.stages.measuring import judged, largest_difference, losses, signatures
 from retrain_assets.compute.stages.reference import holdout_metrics
-from retrain_assets.contract import Contract, Gate, finite, sha256_hex
-from retrain_assets.gates import TrainingEvidence, training_gate
+from retrain_assets.contract import Contract, sha256_hex
+from retrain_assets.gates import TrainingEvidence
 from retrain_assets.gates.training import recorded
 
 Floats = npt.NDArray[np.float64]
@@ -97,24 +97,21 @@ def trained(request: StageRequest, contract: Contract, rows: LearningRows, holdo
         recorded=recorded(candidate.manifest.to_json()),
         signatures=signatures(contract, rows, tried.value),
     )
-    metadata = {
-        "evidence": evidence.to_json(),
-        "seconds": {
+    return judged(
+        request,
+        contract,
+        rows,
+        candidate,
+        evidence,
+        seconds={
             "fit": first.seconds,
             "calibration": calibration_s,
             "refit": second.seconds,
             "clean process": tried.seconds,
         },
-        "machine": {"cores": os.cpu_count(), "usable cores": usable_cores(), "fits side by side": min(workers, 2)},
-        "cost": _cost(contract, first.seconds + calibration_s),
-        "checkout": request.code["checkout"] if request.code else checkout_of(contract.features),
-        "holdout_metrics": finite(metrics),
-        "rows": {"train": rows.known.height, "holdout": rows.holdout.height},
-        "manifest": candidate.manifest.to_json(),
-        "feature_importance": candidate.importance,
-    }
-    verdicts = [*training_gate(evidence, contract=contract), *own_training_verdicts(request, contract, rows, candidate, evidence)]
-    return answer(request, {"bundle": (candidate.directory, candidate.manifest.digest)}, metadata, {Gate.TRAINING: verdicts})
+        machine={"cores": os.cpu_count(), "usable cores": usable_cores(), "fits side by side": min(workers, 2)},
+        cost=_cost(contract, first.seconds + calibration_s),
+    )
 
 
 def _cost(contract: Contract, seconds: float) -> dict[str, Any] | None:
