@@ -40,11 +40,11 @@ class Custody(World):
     def __init__(self, root: Path, people: dict[str, Path]) -> None:
         super().__init__(root)
         self.people = people
-        values = deepcopy(ATTRIBUTES)
+        self.values = deepcopy(ATTRIBUTES)
         signers = "".join(f"{person} {file.with_suffix('.pub').read_text()}" for person, file in people.items())
-        values["approval"]["allowed_signers"] = signers
-        values["experiment"]["guardrails"]["complaint"]["margin"] = 0.4  # units are drawn anew at each build
-        self.contract = Contract.model_validate(values)
+        self.values["approval"]["allowed_signers"] = signers
+        self.values["experiment"]["guardrails"]["complaint"]["margin"] = 0.4  # units are drawn anew at each build
+        self.contract = Contract.model_validate(self.values)
 
     def build(self) -> None:
         """From nothing to four ended retrains, a token, packs, a Dagster instance that knows the head, and a checkpoint."""
@@ -52,9 +52,17 @@ class Custody(World):
         self.bootstrap()
         self.ramp()
         assert self.look().action == "ask_approval"
+        self.promote()
+        self.finish()
+
+    def promote(self) -> None:
+        """Ruth approves what awaits it, and it goes live."""
         case, terms = self.controller.approval_case(MODEL, SECOND, RUTH, "cheaper")
         self.controller.approve(MODEL, SECOND, RUTH, "cheaper", signed=self.signed(case, terms))
         assert self.controller.decide(MODEL, SECOND).decision == "promote"
+
+    def finish(self) -> None:
+        """After the promotion: a retrain that is rolled back, one that is stopped, and what is left of all."""
         Access(self.home, self.controller.ledger, self.clock).add("checkout", SYSTEM, [Scope.PREDICT], RUTH, "for the checkout")
         self._rolled_back()
         self._stopped()

@@ -14,7 +14,8 @@ from retrain_assets.home import Home
 from retrain_assets.ledger import EventKind
 from retrain_assets.registry import Registry
 from retrain_assets.release import ReleaseController
-from retrain_assets_tests.scenarios.page_blocks import Shell, blocks
+from retrain_assets_tests.pages import blocks
+from retrain_assets_tests.pages.shell import Shell
 
 
 @pytest.fixture(scope="module")

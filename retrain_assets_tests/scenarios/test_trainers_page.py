@@ -17,7 +17,7 @@ from retrain_assets.compute import StageRequest, StageResult, run_stage
 from retrain_assets.contract import CustodyError, Gate, StageError
 from retrain_assets_tests.compute.conftest import Road, run_road
 from retrain_assets_tests.compute.parcels import contract_values, write_source
-from retrain_assets_tests.scenarios.page_blocks import blocks
+from retrain_assets_tests.pages import blocks
 
 PACKAGE = "page_of_trainers"
 TRAINERS = [yaml.safe_load(block)["trainer"] for block in blocks("trainers.md", "yaml")]

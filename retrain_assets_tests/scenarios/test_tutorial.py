@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from retrain_assets_tests.scenarios.page_blocks import Shell, blocks
+from retrain_assets_tests.pages import blocks
+from retrain_assets_tests.pages.shell import Shell
 
 PAGE = "tutorial.md"
 
