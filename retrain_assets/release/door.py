@@ -23,6 +23,7 @@ from retrain_assets.release.projection import (
     RegistryProtocol,
     file_lock,
     flag_bytes,
+    shown_otherwise,
     shown_sequence,
     write_flags,
     write_registry,
@@ -133,12 +134,19 @@ class Door:
             return states.get(model) or ModelState(model), platform
         with self._lock:
             until = self._folded
+            self._states.pop(model, None)
             self._states |= fold(event for event in self.ledger.events(model=model) if event.sequence <= until)
             if not self._from_ledger:
                 recorded = self.ledger.about_all(PLATFORM_FOLDED)
                 self._platform = fold_platform(event for event in recorded if event.sequence <= until)
             self._from_ledger.add(model)
             return self._states.get(model) or ModelState(model), self._platform
+
+    def _as_recorded(self, models: Iterable[str]) -> tuple[dict[str, ModelState], PlatformState]:
+        """Every state, those of some models folded from the ledger: what serves and what the registry says is written from it."""
+        for model in models:
+            self._from_record(model)
+        return self.snapshot()
 
     def states(self) -> dict[str, ModelState]:
         """The state of every model, up to the ledger's last event."""
@@ -235,7 +243,7 @@ class Door:
         if self.ledger.projection("flags") >= due and path.is_file() and path.read_bytes() == flag_bytes(states, platform):
             return False
         with file_lock(path.with_name(".flags.lock")):
-            states, platform = self.snapshot()
+            states, platform = self._as_recorded(shown_otherwise(path, flag_bytes(*self.snapshot())))
             written = write_flags(path, flag_bytes(states, platform))
             if written:
                 note_written(path, shown_sequence(states, platform))
@@ -260,7 +268,9 @@ class Door:
             return ()
         with file_lock(self.home.flags_path.with_name(".registry.lock")):
             states, shown = self.states(), self.ledger.projection("registry")
-            behind = {model: state for model, state in states.items() if state.registry_sequence > shown}
+            late = [model for model, state in states.items() if everything or state.registry_sequence > shown]
+            states = self._as_recorded(late)[0]
+            behind = {model: states[model] for model in late if model in states}
             if everything:
                 done = write_registry(self._opened_registry(), states, None)
             else:

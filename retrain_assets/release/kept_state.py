@@ -72,6 +72,7 @@ class KeptState:
     def __init__(self, home: Home, ledger: Ledger) -> None:
         self.path = home.root / "cache" / "state.db"
         self._ledger = ledger
+        code_version()  # now: once the package is upgraded in place, its files are no longer the code that runs here
 
     def read(self) -> Folded | None:
         """What was kept; None where nothing is, or it is not of this ledger and this code."""

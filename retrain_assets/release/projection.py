@@ -56,6 +56,16 @@ def flag_bytes(states: Mapping[str, ModelState], platform: PlatformState) -> byt
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+def shown_otherwise(path: Path, content: bytes) -> set[str]:
+    """The models whose flag in a written document is another than in content to be written; all where none can be read."""
+    flags = json.loads(content)["flags"]
+    try:
+        written = json.loads(path.read_bytes())["flags"]
+        return {model for model in {*flags, *written} if flags.get(model) != written.get(model)}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return set(flags)
+
+
 def shown_sequence(states: Mapping[str, ModelState], platform: PlatformState) -> int:
     """The last event that the flag document shows; 0 while no model has anything to route."""
     latest = max((state.activation_sequence for state in states.values()), default=0)

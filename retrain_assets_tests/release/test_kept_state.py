@@ -25,7 +25,7 @@ from retrain_assets.release.fold import _MEANING, _nothing
 from retrain_assets.release.kept_state import Folded, KeptState
 from retrain_assets.release.kept_values import from_plain, to_plain
 from retrain_assets.release.platform import PLATFORM_KINDS
-from retrain_assets.release.state import ToggleState
+from retrain_assets.release.state import ModelState, ToggleState
 
 from .test_recorded_ledger import recorded
 from .world import EVE, MODEL, PAUL, RUTH, MemoryRegistry, SettableClock, World
@@ -273,6 +273,48 @@ def test_a_forged_switch_does_not_keep_a_toggle_from_being_refused(world: World,
     assert other.platform().kill_switches == {}
     with pytest.raises(Refused, match="kill switch"):
         other.register_and_arm(world.contract, "2013-07-09")
+
+
+def test_a_forged_state_reaches_neither_the_flag_document_nor_an_alias(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share, a champion and a model that nothing recorded: what serves and the registry say what the ledger says."""
+    monkeypatch.setattr("retrain_assets.release.door.WORTH_KEEPING", 1)
+    world.ramp()
+    recorded = fold(world.ledger.events())
+    world.another_controller().states()
+    shown, aliases = world.home.flags_path.read_bytes(), dict(world.registry.aliases)
+    with closing(sqlite3.connect(world.home.root / "cache" / "state.db")) as connection, connection:
+        (text,) = connection.execute("SELECT value FROM items WHERE kind = 'toggle'").fetchone()
+        forged = replace(from_plain(json.loads(text), ToggleState), share=1.0)
+        connection.execute("UPDATE items SET value = ? WHERE kind = 'toggle'", (json.dumps(to_plain(forged, ToggleState)),))
+        (text,) = connection.execute("SELECT value FROM models").fetchone()
+        challenger = recorded[MODEL].toggles[forged.name].challenger
+        state = replace(from_plain(json.loads(text), ModelState), champion=challenger, registry_sequence=10_000)
+        connection.execute("UPDATE models SET value = ?", (json.dumps(to_plain(state, ModelState)),))
+        invented = json.dumps(to_plain(replace(state, model="invented"), ModelState))
+        connection.execute("INSERT INTO models VALUES ('invented', ?)", (invented,))
+    other = world.another_controller()
+    assert other.states()[MODEL].champion == challenger  # it was taken for what is shown
+    other.reconcile()
+    assert world.home.flags_path.read_bytes() == shown
+    assert world.registry.aliases == aliases
+    assert other.states() == recorded
+    assert world.ledger.projection("registry") <= world.ledger.head()[0]
+
+
+def test_a_state_is_kept_as_of_the_code_that_folded_it_though_the_package_was_upgraded_meanwhile(
+    years: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (years / "cache" / "state.db").unlink()
+    code_of_this_process = kept_state.code_version()
+    kept_state.code_version.cache_clear()
+    controller = controller_of(years)
+    newer = shutil.copytree(kept_state._PACKAGE, tmp_path / "newer")
+    with (newer / "release" / "fold.py").open("a") as code:
+        code.write("# what an event means was changed\n")
+    monkeypatch.setattr(kept_state, "_PACKAGE", newer)
+    controller.states()
+    with closing(sqlite3.connect(years / "cache" / "state.db")) as connection:
+        assert connection.execute("SELECT code FROM kept").fetchone() == (code_of_this_process,)
 
 
 def test_all_that_the_fold_rests_on_is_among_the_code_it_is_kept_by() -> None:
