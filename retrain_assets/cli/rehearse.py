@@ -62,7 +62,8 @@ def rehearse(model: str, first: datetime | None, last: datetime | None, principa
     else:
         say(f"Paused on {pause.day}: {pause.what}.")
     if command := _command(model, pause):
-        say(f"  {command}\n  retrain rehearse {model}")
+        say(f"  {command}")
+        say(f"  retrain rehearse {model}")
 
 
 def _command(model: str, pause: Pause) -> str | None:

@@ -61,6 +61,7 @@ class Engine:
             resources={"platform": self.platform},
             cursor=self._cursors.get(sensor),
         )
+        context.log.setLevel(logging.CRITICAL)  # it writes to the console by a handler of its own
         answered = definition(context)
         if isinstance(answered, dg.SensorResult) and answered.cursor is not None:
             self._cursors[sensor] = answered.cursor
@@ -87,6 +88,7 @@ class Engine:
         context = dg.build_schedule_context(
             instance=self.instance, repository_def=self._repository, resources={"platform": self.platform}
         )
+        context.log.setLevel(logging.CRITICAL)
         for request in _asked_for(definition(context))[0]:
             self.run(request.job_name or self.road.retrain_job, request.partition_key, request.tags)
 

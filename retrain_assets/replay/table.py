@@ -18,7 +18,10 @@ from retrain_assets.reports.retrain_line import LEGEND, line_of
 def print_table(home: Home, model: str, console: Console) -> None:
     """Print one row per retrain of a model, then who is champion now."""
     events = Ledger(home.ledger_url).events(model=model)
-    state = fold(events)[model]
+    state = fold(events).get(model)
+    if state is None:
+        console.print(f"No retrain of {model} was recorded.")
+        return
     bootstraps = {event.retrain: event.actor.name for event in events if event.kind is EventKind.CHAMPION_BOOTSTRAPPED}
     evidence = EvidenceStore(home.evidence_dir)
     table = Table(

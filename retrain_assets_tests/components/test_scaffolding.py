@@ -93,13 +93,14 @@ def test_the_task_follows_from_the_label(folder: Path, label: pl.Expr, task: str
         ({"seen_at": pl.col("seen_at").dt.truncate("100d")}, {}, "too few days for a training and a held-out window"),
         ({"account": pl.col("region"), "second": pl.col("region")}, {}, "it cannot be told what stays on one arm"),
         ({}, {"source": "nowhere.parquet"}, "nowhere.parquet: no such file; correct the path; it is seen from"),
+        ({}, {"known": "regoin"}, "--known: there is no column 'regoin'; did you mean region?"),
         ({}, {"owner": "the crew"}, "--owner: 'the crew' names nobody; write team:NAME or an e-mail address"),
         ({}, {"task": "clustering"}, "--task: 'clustering' is not a task; write one of binary_classification"),
         ({}, {"label_delay": "soon"}, "--label-delay: 'soon' is not a duration; write a number and a unit"),
         ({}, {"model": "2nd model"}, "--model: '2nd model' is no name of a model"),
         ({}, {"approver_key": "pyproject.toml"}, "--approver-key pyproject.toml: there is no readable key; make a key with"),
     ],
-    ids=["other", "one label", "no column", "text", "one day", "no unit", "no file", "owner", "task", "wait", "name", "key"],
+    ids=["other", "one label", "column", "text", "one day", "no unit", "no file", "known", "who", "task", "wait", "name", "key"],
 )  # fmt: skip
 def test_what_it_cannot_tell_is_refused_in_one_line_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, pl.Expr], options: dict[str, str], told: str
@@ -111,6 +112,22 @@ def test_what_it_cannot_tell_is_refused_in_one_line_and_leaves_nothing(
     assert told in caught.value.message
     assert "\n" not in caught.value.message
     assert not list(project.rglob("defs/churn"))
+
+
+def test_columns_somebody_vouches_for_are_features_and_the_calendar_needs_nobodys_word(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = accounts(days=90, per_day=60).with_columns(told=pl.col("churned").fill_null(0) * 10.0)
+    target = scaffold(shop(folder, rows), name="cautious")
+    assert "--known exit_interview,told" in capsys.readouterr().out
+    contract = yaml.safe_load((target / "defs.yaml").read_text())["attributes"]
+    assert "told" in contract["source"]["known_after_prediction"]
+    assert contract["gates"]["data"]["vetted_features"] == ["hour_of_day", "day_of_week"]
+    assert contract["experiment"]["adjust_for"] == {"champion_score": True}
+
+    contract = yaml.safe_load((scaffold(folder, name="vouched", known="told") / "defs.yaml").read_text())["attributes"]
+    assert "told" not in contract["source"]["known_after_prediction"]
+    assert contract["gates"]["data"]["vetted_features"] == ["told", "hour_of_day", "day_of_week"]
 
 
 def test_nothing_is_written_over(folder: Path) -> None:

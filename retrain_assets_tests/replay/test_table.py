@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from retrain_assets.replay.table import change
+from rich.console import Console
+
+from retrain_assets.home import Home
+from retrain_assets.replay.table import change, print_table
 
 
 def look(planned: list[dict[str, Any]] | None = None, direction: str = "decrease", **result: Any) -> dict[str, Any]:
@@ -28,3 +32,10 @@ def test_the_limit_of_the_planned_look_that_was_won_stands_beside() -> None:
 def test_a_limit_or_change_that_is_not_known_is_not_made_up() -> None:
     assert change(look(relative_upper=None)) == "-8.0% [-15.6%, …]"
     assert change(look(relative_estimate=None)) == "—"
+
+
+def test_a_model_of_which_nothing_was_recorded_has_a_sentence_and_no_table(tmp_path: Path) -> None:
+    said = Console()
+    with said.capture() as shown:
+        print_table(Home(tmp_path), "churn", said)
+    assert shown.get() == "No retrain of churn was recorded.\n"

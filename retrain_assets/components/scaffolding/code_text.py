@@ -21,8 +21,7 @@ def features_text(model: str, facts: Facts, roles: Roles, columns: Sorted) -> st
     """The file ``features.py``."""
     numbers = [name for name in columns.features if facts.columns[name].is_number or facts.columns[name].dtype == pl.Boolean]
     categories = [name for name in columns.features if facts.columns[name].is_text]
-    taken = {*facts.columns}
-    calendar = [line for name, line in _calendar(facts, roles).items() if name not in taken]
+    calendar = list(calendar_of(facts, roles).values())
     weekday = any(line.startswith("day_of_week") for line in calendar)
     parts = [
         f'"""Features of {model}: what is known when the prediction is made. One code for Polars and Spark (narwhals)."""',
@@ -79,8 +78,8 @@ def schema_text(model: str, facts: Facts, roles: Roles, limits: Limits) -> str:
     return "\n".join(parts)
 
 
-def _calendar(facts: Facts, roles: Roles) -> dict[str, str]:
-    """Features of the event time; none of a date's hour, and no weekday where there are less than four of each."""
+def calendar_of(facts: Facts, roles: Roles) -> dict[str, str]:
+    """Features of the event time, by name: none of a date's hour, no weekday where there are less than four of each."""
     moment = f"nw.col({_quoted(roles.event_time)}).dt"
     found = {}
     sample = facts.sample[roles.event_time]
@@ -88,7 +87,7 @@ def _calendar(facts: Facts, roles: Roles) -> dict[str, str]:
         found["hour_of_day"] = f"hour_of_day={moment}.hour().cast(nw.Float64)"
     if sample.cast(pl.Datetime("us")).dt.truncate("1d").n_unique() >= 28:
         found["day_of_week"] = "day_of_week=nw.when(WEEKDAY == 0).then(nw.lit(7.0)).otherwise(WEEKDAY)"
-    return found
+    return {name: line for name, line in found.items() if name not in facts.columns}
 
 
 def _listed(name: str, values: list[str]) -> list[str]:

@@ -206,6 +206,7 @@ def _experiment(draft: Draft) -> Iterator[str]:
     yield f"  outcomes: [{', '.join(names)}] # measure columns of the outcome table"
     if limits.segment:
         yield f"  segments: {_listed([limits.segment])} # the report is split by these; requests must carry them"
+    yield "  adjust_for: {champion_score: true} # the champion scores all requests: less variance; docs/experiment.md"
     yield from (f"  {line}" for line in lines)
     yield "  stop_loss: {max_harm: 0%} # a worse success measure, shown twice, rolls back at once"
     yield f"  outcome_window: {outcome} # an outcome counts that long after the exposure"

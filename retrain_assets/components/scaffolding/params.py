@@ -14,6 +14,9 @@ class RetrainParams(BaseModel):
     label: str | None = Field(default=None, description="Column that is predicted.")
     unit: str | None = Field(default=None, description="Column that stays on one arm: customer, account, order, aircraft.")
     event_time: str | None = Field(default=None, description="Column with the moment of the prediction.")
+    known: str | None = Field(
+        default=None, description="Columns known before the prediction though they say much of the label: carrier,dest."
+    )
     task: str | None = Field(default=None, description="binary_classification, multiclass or regression.")
     label_delay: str | None = Field(default=None, description="How long after the event the label is known, such as 1d.")
     owner: str | None = Field(default=None, description="Who answers for the model: team:NAME or an e-mail address.")

@@ -184,11 +184,20 @@ def _chosen(facts: Facts, option: str, told: str | None, likely: Sequence[str], 
     """The column as told, the only likely one, or the one somebody names on the terminal."""
     if told is None:
         return likely[0] if len(likely) == 1 else _asked(option, likely or list(facts.columns), question)
-    if told not in facts.columns:
-        close = get_close_matches(told, list(facts.columns), n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"columns: {', '.join(facts.columns)}"
-        raise RetrainError(f"there is no column {told!r}", where=f"--{option}", remedy=remedy)
+    require_column(facts, option, told)
     return told
+
+
+def require_column(facts: Facts, option: str, name: str) -> None:
+    """Refuse a name that the source does not have.
+
+    Raises:
+        RetrainError: with the option and the nearest name.
+    """
+    if name not in facts.columns:
+        close = get_close_matches(name, list(facts.columns), n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"columns: {', '.join(facts.columns)}"
+        raise RetrainError(f"there is no column {name!r}", where=f"--{option}", remedy=remedy)
 
 
 def _asked(option: str, choices: Sequence[str], question: str) -> str:

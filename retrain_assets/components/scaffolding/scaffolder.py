@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from contextlib import suppress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FILES = ("defs.yaml", "features.py", "schema.py")
 SIGNERS = "allowed_signers"
+VOUCHED = "known before the prediction, by the word of who made this; the calendar is"
 
 
 class RetrainScaffolder(dg.Scaffolder[RetrainParams]):
@@ -84,6 +86,7 @@ def _refuse_elsewhere(request: dg.ScaffoldRequest[RetrainParams]) -> None:
 
 
 def _draft(request: dg.ScaffoldRequest[RetrainParams], signed: bool) -> Draft:
+    from retrain_assets.components.scaffolding.code_text import calendar_of
     from retrain_assets.components.scaffolding.contract_text import Draft
     from retrain_assets.components.scaffolding.facts import read_facts
     from retrain_assets.components.scaffolding.limits import find_limits
@@ -99,12 +102,25 @@ def _draft(request: dg.ScaffoldRequest[RetrainParams], signed: bool) -> Draft:
     facts = read_facts(params.source, (request.project_root or Path.cwd()).absolute())
     click.echo(f"{facts.uri}: {facts.rows:,} rows, {len(facts.columns)} columns")
     roles = find_roles(facts, params, _said)
-    columns = sort_columns(facts, roles)
+    known = _known(params, facts)
+    columns = sort_columns(facts, roles, known)
     if not columns.features:
         raise RetrainError("no column is left to predict from", where=f"--source {facts.uri}", remedy="add columns to the source")
     limits = find_limits(facts, roles, columns)
+    if vouched := [*(name for name in columns.features if name in known), *calendar_of(facts, roles)]:
+        limits.data["vetted_features"] = (json.dumps(vouched), VOUCHED)
     purpose = params.purpose or f"Predict {roles.label}; say here in one sentence what for"
     return Draft(model, purpose, facts, roles, columns, limits, people, _key(facts, roles.unit, roles.event_time))
+
+
+def _known(params: RetrainParams, facts: Facts) -> tuple[str, ...]:
+    """The columns that somebody vouches for."""
+    from retrain_assets.components.scaffolding.roles import require_column
+
+    names = tuple(name.strip() for name in (params.known or "").split(",") if name.strip())
+    for name in names:
+        require_column(facts, "known", name)
+    return names
 
 
 def _model(name: str) -> str:
@@ -189,9 +205,13 @@ def _key(facts: Facts, unit: str, event_time: str) -> tuple[str, ...]:
 
 def _tell(draft: Draft, changes: tuple[str, ...], refused: tuple[str, ...]) -> None:
     """What was taken for a feature and what was not, what the trial changed, and what it could not mend."""
+    from retrain_assets.components.scaffolding.suspects import VOUCHABLE
+
     _said(f"features: {', '.join(draft.columns.features)}")
     for name, (why, said) in draft.columns.left_out.items():
         _said(f"left out: {name} {why.value} ({said})")
+    if late := [name for name, (why, _) in draft.columns.left_out.items() if why in VOUCHABLE]:
+        _said(f"if you know that one of them is there before the prediction: --known {','.join(late)}")
     for change in changes:
         _said(f"allowed for: {change}")
     if refused:

@@ -38,6 +38,8 @@ class Why(StrEnum):
 
 LATE = (Why.KNOWN_LATE, Why.COPIES, Why.SEPARATES)
 """Reasons that go into the contract's list of what is known after the prediction."""
+VOUCHABLE = (Why.COPIES, Why.SEPARATES, Why.REFUSED)
+"""Reasons that fall away when somebody knows better; what is missing with the label is hardly there before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,20 @@ class Sorted:
         return Sorted(tuple(name for name in self.features if name not in names), self.left_out | refused)
 
 
-def sort_columns(facts: Facts, roles: Roles) -> Sorted:
-    """Features, and what is left out."""
+def sort_columns(facts: Facts, roles: Roles, known: tuple[str, ...] = ()) -> Sorted:
+    """Features, and what is left out.
+
+    Args:
+        facts: the source.
+        roles: what its columns are for.
+        known: columns that somebody vouches for: known before the prediction, however much they say of the label.
+    """
     features, left_out = [], dict[str, tuple[Why, str]]()
     target = _target(facts.sample, roles)
     for name, column in facts.columns.items():
         if name in (roles.unit, roles.label, roles.event_time):
             continue
-        reason = _reason(column, facts, roles, target)
+        reason = _shape(column, facts) or (None if name in known else _suspicion(column, facts, roles, target))
         if reason is None:
             features.append(name)
         else:
@@ -78,24 +86,30 @@ def sort_columns(facts: Facts, roles: Roles) -> Sorted:
     return Sorted(tuple(features), left_out)
 
 
-def _reason(column: Column, facts: Facts, roles: Roles, target: pl.Series) -> tuple[Why, str] | None:
+def _shape(column: Column, facts: Facts) -> tuple[Why, str] | None:
+    """Why its values cannot be a feature, whatever is known when."""
     if column.is_moment:
         return Why.MOMENT, str(column.dtype)
     if not (column.is_number or column.is_text or column.dtype == pl.Boolean):
         return Why.TYPE, str(column.dtype)
     if column.distinct < 2 and not (column.distinct == 1 and column.missing > 0):
         return Why.CONSTANT, str(column.levels[0][0]) if column.levels else "missing"
-    if (share := _missing_with_label(facts.lazy, column.name, roles.label)) >= KNOWN_WITH_LABEL:
-        return Why.KNOWN_LATE, f"{share:.0%} of its gaps"
     if column.is_text and column.distinct > min(MOST_CATEGORIES, facts.rows / 10):
         return Why.NAMES_ROWS, f"{column.distinct:,} different texts"
+    if column.dtype.is_integer() and column.name.lower().endswith("_id") and column.distinct > MOST_CATEGORIES:
+        return Why.NAMES_ROWS, f"{column.distinct:,} different numbers"
+    return None
+
+
+def _suspicion(column: Column, facts: Facts, roles: Roles, target: pl.Series) -> tuple[Why, str] | None:
+    """Why it is taken to be known too late, until somebody says that it is not."""
+    if (share := _missing_with_label(facts.lazy, column.name, roles.label)) >= KNOWN_WITH_LABEL:
+        return Why.KNOWN_LATE, f"{share:.0%} of its gaps"
     area = _area(facts.sample[column.name], target)
     if area >= COPIES_LABEL:
         return Why.COPIES, f"area under the ROC curve {area:.3f}"
     if area >= SEPARATES_LABEL:
         return Why.SEPARATES, f"area under the ROC curve {area:.2f}"
-    if column.dtype.is_integer() and column.name.lower().endswith("_id") and column.distinct > MOST_CATEGORIES:
-        return Why.NAMES_ROWS, f"{column.distinct:,} different numbers"
     return None
 
 
