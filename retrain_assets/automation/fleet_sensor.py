@@ -4,7 +4,7 @@ other."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -198,9 +198,23 @@ def _result(kind: SensorKind, tick: Tick, roads: Sequence[Road], memory: Memory,
         run_requests=requests,
         skip_reason=None if requests else said,
         cursor=replace(memory, models=models).cursor(),
-        dynamic_partitions_requests=[addition for answer in answers for addition in answer.partitions],
+        dynamic_partitions_requests=[
+            *(addition for answer in answers for addition in answer.partitions),
+            *_missing_partitions(tick.instance, roads, found.answers),
+        ],
         asset_events=[event for answer in answers for event in answer.events],
     )
+
+
+def _missing_partitions(instance: dg.DagsterInstance, roads: Sequence[Road], answers: Answers) -> Iterator[Any]:
+    """Partitions that runs are asked for and Dagster does not know, as it lost them: one such run would fail the whole tick."""
+    for road in roads:
+        answer = answers.get(road.model)
+        if answer is not None and answer.requests:
+            added = {key for addition in answer.partitions for key in addition.partition_keys}
+            known = {*instance.get_dynamic_partitions(road.partitions.name or ""), *added}
+            if missing := sorted({one.partition_key for one in answer.requests if one.partition_key} - known):
+                yield road.partitions.build_add_request(missing)
 
 
 def _after(road: Road, memory: Memory, found: _Found, tick: Tick) -> Remembered | None:

@@ -56,7 +56,13 @@ class SensorFaults:
         """What is noted, by sensor and model."""
         found = []
         for place in sorted(self._root.glob(f"{self._sensor or '*'}-*.json")):
-            sensor, model, since, line = json.loads(place.read_text())
+            try:
+                sensor, model, since, line = json.loads(place.read_text())
+            except FileNotFoundError:  # the model is well again since the folder was listed
+                continue
+            except ValueError:  # loss of power left it half written; a fault that stands is noted again
+                place.unlink(missing_ok=True)
+                continue
             found.append(SensorFault(sensor, model, datetime.fromisoformat(since), line))
         return found
 

@@ -18,6 +18,7 @@ from retrain_assets.automation.decision_sensor import decision_sensor
 from retrain_assets.automation.fleet_sensor import Answer, SensorKind, Tick, fleet_sensor
 from retrain_assets.automation.moments import next_moment
 from retrain_assets.automation.override_sensor import override_sensor
+from retrain_assets.automation.sensor_faults import SensorFaults
 from retrain_assets.automation.upkeep_sensor import upkeep_sensor
 from retrain_assets.contract import RetrainError
 from retrain_assets.ledger import Actor
@@ -210,3 +211,29 @@ def test_twenty_canaries_at_once_are_each_looked_at_by_themselves(tmp_path: Path
         assert left == {road.canary_job for road in found.roads if road.model != ended}
         after = found.world.flags()["flags"]
         assert {model for model in flags if flags[model] != after[model]} == {ended}
+
+
+def test_a_partition_that_dagster_lost_is_added_again_and_stops_no_other_model(three: Fleet) -> None:
+    """A run of a partition that Dagster does not know fails a whole tick, as after its record was restored."""
+
+    def look(tick: Tick, road: Road, kept: Any) -> Answer:
+        return Answer("a run is due", requests=[dg.RunRequest(job_name=road.retrain_job, partition_key=RETRAIN)])
+
+    roads = three.roads
+    three.instance.add_dynamic_partitions(roads[0].partitions.name or "", [RETRAIN])
+    kind = SensorKind("probe", "Looks.", look, job=lambda road: road.retrain_job)
+    done = three.tick(lambda some: fleet_sensor(kind, some))
+    assert len(asked(done)) == 3
+    added = [(one.partitions_def_name, list(one.partition_keys)) for one in done.dynamic_partitions_requests or ()]
+    assert added == [(road.partitions.name, [RETRAIN]) for road in roads[1:]]
+
+
+def test_a_note_of_a_failing_sensor_that_cannot_be_read_stops_no_tick(three: Fleet) -> None:
+    probe = Probe()
+    folder = three.world.home.root / "cache" / "sensor_faults"
+    folder.mkdir(parents=True)
+    (folder / "probe-model_001.json").write_text("")  # as a loss of power leaves it
+    probe.broken = {"model_001"}
+    three.tick(probe)
+    three.tick(upkeep_sensor)
+    assert [one.model for one in SensorFaults(three.world.home).standing()] == ["model_001"]
