@@ -83,6 +83,12 @@ def compact_traffic(
     return done
 
 
+def settle_whole(home: Home, model: str, kind: str) -> None:
+    """:func:`settle` at once, for a reader that takes whole folders, and never while another process merges there."""
+    with file_lock(home.traffic_cache_dir(model) / f"{kind}.merging.lock"):
+        settle(ExposureLog(home).directory(model, kind), at_once=True)
+
+
 def settle(directory: Path, *, at_once: bool = False) -> int:
     """Remove files whose merged one counts for an hour already, or at once, and what an interrupted call left; gives how many.
 

@@ -26,7 +26,7 @@ from retrain_assets.gates.training.budget import FIT_TIME
 from retrain_assets.home import Home
 from retrain_assets.ledger import EvidenceStore
 from retrain_assets.release import RetrainState, ToggleState
-from retrain_assets.serving.compaction import settle
+from retrain_assets.serving.compaction import settle_whole
 from retrain_assets.serving.exposure_log import ExposureLog
 
 
@@ -100,9 +100,9 @@ class Elsewhere:
         """
         traffic = {"exposures": home.exposures_dir(toggle.model), "outcomes": home.outcomes_dir(toggle.model)}
         tables = self.parameters.get(TABLES, {})
-        for path in traffic.values():
+        for kind, path in traffic.items():
             path.mkdir(parents=True, exist_ok=True)
-            settle(path, at_once=True)
+            settle_whole(home, toggle.model, kind)
         request = StageRequest(
             "canary",
             toggle.model,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,7 @@ from retrain_assets.contract import SourceError
 from retrain_assets.home import Home
 from retrain_assets.release import ModelState
 from retrain_assets.serving import ExposureLog, compaction
-from retrain_assets.serving.compaction import OPEN_FOR, compact_traffic, settle
+from retrain_assets.serving.compaction import OPEN_FOR, compact_traffic, settle, settle_whole
 from retrain_assets_tests.release.world import MODEL, World
 
 from .test_exposure_log import NOON, exposures, outcomes
@@ -155,6 +156,27 @@ def test_a_reader_of_whole_folders_finds_each_row_once(log: ExposureLog) -> None
     assert settle(folder, at_once=True) == 12
     assert pl.concat([pl.read_parquet(path) for path in folder.glob("*.parquet")], how="diagonal").height == before
     assert [one.name for one in counting(folder)] == names(log)
+
+
+def test_a_reader_of_whole_folders_waits_for_who_merges_just_then(log: ExposureLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its marker a merged file would be counted beside its members once an hour is over."""
+    before, write, readers = rows(log), compaction.write_merged, list[Thread]()
+
+    def with_a_reader(paths: list[Path], scratch: Path) -> None:
+        write(paths, scratch)
+        reader = Thread(target=settle_whole, args=(log.home, MODEL, "exposures"))
+        readers.append(reader)
+        reader.start()
+        reader.join(timeout=0.05)
+
+    monkeypatch.setattr(compaction, "write_merged", with_a_reader)
+    compact_traffic(log.home, NOBODY, NOW, worth=2)
+    for reader in readers:
+        reader.join()
+    assert readers
+    same(rows(log), before)
+    an_hour_passes(log)
+    same(rows(log), before)
 
 
 def test_reproduction_gets_the_files_as_they_were_written(log: ExposureLog, tmp_path: Path) -> None:
