@@ -12,6 +12,7 @@ from retrain_assets.assets.platform import Platform
 from retrain_assets.assets.road import STAGE_ASSETS, Road, cutoff_of
 from retrain_assets.compute import StageRequest
 from retrain_assets.compute.places import is_on_volume
+from retrain_assets.compute.stages.adopting import require_adopted
 from retrain_assets.contract import Gate, Outcome, RetrainError
 from retrain_assets.contract.compute import RETRAIN_STAGES, StageName
 from retrain_assets.release import ModelState
@@ -61,11 +62,17 @@ def retrain_request(platform: Platform, road: Road, retrain: str, stage: StageNa
 
 
 def adopted_model(platform: Platform, road: Road, retrain: str) -> str | None:
-    """The folder of the model that a retrain takes over instead of fitting one; None of one that fits."""
+    """The folder of the model that a retrain takes over instead of fitting one; None of one that fits.
+
+    Raises:
+        CustodyError: when its files, or the word that they may run code, are not what the ledger recorded at the launch.
+    """
     known = platform.controller.state(road.model).retrains.get(retrain)
     if known is None or known.trigger.get("kind") != "adopted":
         return None
-    return str(platform.home.stage_dir(road.model, retrain, "adopted"))
+    folder = platform.home.stage_dir(road.model, retrain, "adopted")
+    require_adopted(folder, known.trigger)
+    return str(folder)
 
 
 def requests_ahead(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrain_assets.cli.options import Order, changing, model_argument
-from retrain_assets.contract import Outcome, Refused, RetrainError
+from retrain_assets.contract import Outcome, Refused, RetrainError, StaleRevision
 from retrain_assets.home import Home
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def _carry_out(
     def adopted() -> None:
         if known is None or not _is_ready(known):
             trigger = _fetched(controller.home, model, key, found, wish, order.reason, known)
-            controller.ensure_launched(contract, key, trigger, order.actor)
+            launched = controller.ensure_launched(contract, key, trigger, order.actor)
+            if any(launched.trigger.get(name) != trigger[name] for name in ("kind", "source", "files", "trust_pickle")):
+                raise StaleRevision(f"somebody else launched {key} meanwhile", where=model, remedy="adopt it again")
             _run_road(controller, contract, key, trigger, order)
 
     before = controller.state(model).sequence

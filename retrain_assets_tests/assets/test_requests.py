@@ -11,13 +11,14 @@ import pytest
 
 from retrain_assets.assets.gate_checks import gate_checks, specs_inside, standing_gates
 from retrain_assets.assets.platform import Platform
-from retrain_assets.assets.requests import requests_ahead, retrain_request
+from retrain_assets.assets.requests import adopted_model, requests_ahead, retrain_request
 from retrain_assets.assets.road import STAGE_ASSETS, Road
 from retrain_assets.components.retrain import definitions_of
 from retrain_assets.compute import LocalCompute, StageResult
 from retrain_assets.compute.databricks import DatabricksCompute
+from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.on_spark import SparkCompute
-from retrain_assets.contract import Contract, RetrainError
+from retrain_assets.contract import Contract, CustodyError, RetrainError
 from retrain_assets.contract.compute import RETRAIN_STAGES
 from retrain_assets.ledger import SYSTEM
 from retrain_assets_tests.release.world import CONTRACT, World
@@ -129,3 +130,22 @@ def test_a_delta_table_is_shown_as_one() -> None:
     assets = {node.key.path[-1]: node for node in definitions_of(road.contract).resolve_asset_graph().asset_nodes}
     assert assets["source"].kinds == {"delta"}
     assert "Rows of main.accounts.rows" in (assets["source"].description or "")
+
+
+@pytest.mark.parametrize("changed", ["files", "word"])
+def test_an_adopted_model_is_made_only_of_the_files_and_on_the_word_that_the_ledger_has(changed: str, tmp_path: Path) -> None:
+    """Whoever can write the home cannot put another model in its place, nor have a pickle loaded that nobody vouched for."""
+    road, platform = road_with(), Platform(root=str(tmp_path / "home"))
+    folder = platform.home.stage_dir(road.model, KEY, "adopted")
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "model.txt").write_text("tree")
+    told = {"source": "models:/churn/1", "files": content_digest(folder / "model"), "trained_on": None, "trust_pickle": False}
+    (folder / "adoption.json").write_text(json.dumps(told))
+    platform.controller.launch_retrain(road.contract, KEY, {"kind": "adopted", **told}, SYSTEM)
+    assert adopted_model(platform, road, KEY) == str(folder)
+    if changed == "files":
+        (folder / "model" / "model.txt").write_text("another tree")
+    else:
+        (folder / "adoption.json").write_text(json.dumps(told | {"trust_pickle": True}))
+    with pytest.raises(CustodyError, match="files" if changed == "files" else "trust_pickle"):
+        adopted_model(platform, road, KEY)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,13 @@ from retrain_assets.bundle.adopted import adopted_encoding, adopted_predictor, a
 from retrain_assets.bundle.mlflow_model import LoadedModel, MLflowModel
 from retrain_assets.compute.clean_process import in_clean_process, in_one_file
 from retrain_assets.compute.fitting import usable_scores
+from retrain_assets.compute.local import content_digest
 from retrain_assets.compute.request import StageRequest, StageResult
 from retrain_assets.compute.side_by_side import timed
 from retrain_assets.compute.stages.candidate import TrainingRows, manifest_of, store_candidate
 from retrain_assets.compute.stages.measuring import judged, largest_difference, losses, signatures
 from retrain_assets.compute.stages.reference import holdout_metrics
-from retrain_assets.contract import Contract, StageError
+from retrain_assets.contract import Contract, CustodyError, StageError
 from retrain_assets.drift import Sketch, sketch_frame
 from retrain_assets.gates import TrainingEvidence
 from retrain_assets.gates.training import NOT_ASKED_OF_ADOPTED
@@ -99,6 +101,28 @@ def adopted(request: StageRequest, contract: Contract) -> StageResult:
     )
     seconds = {"bundle": stored.seconds, "clean process": tried.seconds}
     return judged(request, contract, rows, candidate, evidence, adoption=document, seconds=seconds)
+
+
+def require_adopted(folder: Path, trigger: Mapping[str, Any]) -> None:
+    """Refuse files in the home that are not what was recorded when they were adopted.
+
+    Args:
+        folder: of the input ``adopted``.
+        trigger: the retrain's, as the ledger has it.
+
+    Raises:
+        CustodyError: when one is not there, or differs.
+    """
+    remedy = "adopt the model again: retrain adopt takes its files from MLflow once more"
+    try:
+        told, files = json.loads((folder / ADOPTION).read_text()), content_digest(folder / "model")
+    except (OSError, ValueError) as error:
+        raise CustodyError(f"cannot be read ({error})", where=str(folder), remedy=remedy) from error
+    recorded = {name: trigger.get(name) for name in ("source", "files", "trained_on", "trust_pickle")}
+    found = {**{name: told.get(name) for name in recorded}, "files": files}
+    if different := [name for name, value in recorded.items() if found[name] != value]:
+        what = f"is not what the ledger recorded of the adoption ({', '.join(different)})"
+        raise CustodyError(what, where=str(folder), remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
