@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from retrain_assets.bundle.skops_file import TRUSTED_TYPES
 from retrain_assets.contract import StageError, first_line
@@ -71,6 +70,8 @@ class MLflowModel:
         Raises:
             StageError: when there is no MLmodel, none of its flavors becomes a bundle, or its signature has no names.
         """
+        import yaml
+
         where = str(directory / "MLmodel")
         try:
             said = yaml.safe_load((directory / "MLmodel").read_text(encoding="utf-8"))
