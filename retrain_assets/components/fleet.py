@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from retrain_assets.assets import Platform, Road, road_definitions
 from retrain_assets.assets.release_board import release_board_asset
@@ -35,14 +36,12 @@ class FleetModel:
         """Assets, checks and schedules; without what serves all models."""
         return dg.Definitions.merge(road_definitions(self.road), dg.Definitions(schedules=schedules_of(self.road)))
 
-    def jobs(self, platform: Platform) -> dict[str, dg.JobDefinition]:
+    def jobs(self, resources: Mapping[str, dg.ResourceDefinition]) -> dict[str, dg.JobDefinition]:
         """The jobs by name. They are made on the model's own assets: Dagster would look at all models' assets for each job."""
         given = [*(self.definitions.assets or ()), *(self.definitions.asset_checks or ())]
-        made = [one for one in given if isinstance(one, dg.AssetsDefinition)]
-        bound = dg.with_resources(made, {"platform": platform.get_resource_definition()})
-        sources = [one for one in given if isinstance(one, dg.AssetSpec)]
-        graph = dg.Definitions(assets=[*sources, *bound]).resolve_asset_graph()
-        return {name: job.resolve(graph) for name, job in self.road.jobs.items()}
+        sources = [dg.AssetsDefinition(specs=[one]) for one in given if isinstance(one, dg.AssetSpec)]
+        graph = AssetGraph.from_assets([*sources, *(one for one in given if isinstance(one, dg.AssetsDefinition))])
+        return {name: job.resolve(graph, resource_defs=resources) for name, job in self.road.jobs.items()}
 
 
 def fleet_definitions(models: Sequence[FleetModel], platform: Platform) -> dg.Definitions:
@@ -56,7 +55,8 @@ def fleet_definitions(models: Sequence[FleetModel], platform: Platform) -> dg.De
     """
     set_up_logging()  # every process of a code location comes by here
     roads = [model.road for model in models]
-    jobs = {name: job for model in models for name, job in model.jobs(platform).items()}
+    resources = {"platform": platform.get_resource_definition()}
+    jobs = {name: job for model in models for name, job in model.jobs(resources).items()}
     return dg.Definitions(
         assets=[release_board_asset(roads)],
         jobs=list(jobs.values()),

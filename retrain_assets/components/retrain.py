@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from retrain_assets.assets import PLATFORM, Platform, Road
 from retrain_assets.components.fleet import FleetModel, by_name, fleet_definitions, fleet_of
+from retrain_assets.components.loading import keep_from_collector
 from retrain_assets.components.scaffolding import RetrainScaffolder
 from retrain_assets.contract import Contract, ContractError
 from retrain_assets.contract.own_code import place_of
@@ -53,6 +54,7 @@ class RetrainComponent(dg.Component, dg.Resolvable):
         """Make the component from its validated attributes; relative Python paths become absolute."""
         if not isinstance(attributes, Contract):
             raise TypeError(f"{context.path}: attributes are required; they are the release contract")
+        keep_from_collector(context.component_tree)
         file = context.path / "defs.yaml" if context.path.is_dir() else context.path
         here = attributes.in_environment(Home.from_environment().environment)
         contract = in_module(here, context.defs_relative_module_name(context.path), file)
@@ -72,6 +74,7 @@ class RetrainComponent(dg.Component, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks and schedules of the model; of the first model of a project also jobs and sensors of all."""
+        keep_from_collector(context.component_tree)
         models = fleet_of(self, context)
         own = self.fleet_model.definitions
         return own if models is None else dg.Definitions.merge(own, fleet_definitions(models, PLATFORM))

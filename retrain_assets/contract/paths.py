@@ -94,9 +94,9 @@ def missing_code(path: str) -> str:
         tree = ast.parse(Path(spec.origin).read_bytes())
     except SyntaxError as error:
         return f"{spec.origin}:{error.lineno} is not Python ({error.msg})"
-    if {name, "*", "__getattr__"} & _bound(tree):
-        return ""
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    if name in defined or {name, "*", "__getattr__"} & _bound(tree):
+        return ""
     return f"{spec.origin} has no {name}, it defines {', '.join(defined) or 'nothing'}"
 
 
