@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,24 @@ def test_a_retrain_that_was_only_launched_claims_nothing(fresh: Sample) -> None:
     known = {key for key, row in fields_of(fresh, "2013-09-01").items() if row["value"] is not None}
     started = ("retrain.", "trigger.", "data.", "policy.", "approval.policy", "rollback.path", "retention.class", "logs.")
     assert all(key.startswith(started) for key in known), known
+
+
+def test_job_run_and_cluster_of_databricks_are_told_by_stage(lived: Sample) -> None:
+    record = read_record(lived.ledger, lived.evidence, lived.home, MODEL, PROMOTED)
+    assert custody_fields(record)["databricks.runs"]["why"] == "no stage ran on Databricks"
+    training = record.stages["training"]
+    there = {**training.run, "databricks": {"job_id": 7, "run_id": 11, "cluster_id": None}}
+    fields = custody_fields(replace(record, stages={**record.stages, "training": replace(training, run=there)}))
+    assert (fields["databricks.jobs"]["value"], fields["databricks.runs"]["value"]) == ({"training": 7}, {"training": 11})
+    assert fields["databricks.clusters"]["why"] == "Databricks named none"
+
+
+def test_the_environment_is_the_one_that_the_launch_named(lived: Sample) -> None:
+    record = read_record(lived.ledger, lived.evidence, lived.home, MODEL, PROMOTED)
+    assert custody_fields(record)["retrain.environment"]["why"].startswith("no environment was named")
+    retrains = {**record.state.retrains, PROMOTED: replace(record.known, environment="staging")}
+    staging = replace(record, state=replace(record.state, retrains=retrains))
+    assert custody_fields(staging)["retrain.environment"]["value"] == "staging"
 
 
 def test_the_page_on_custody_lists_every_key_with_where_it_is_recorded_and_who_asks(lived: Sample) -> None:

@@ -120,6 +120,21 @@ def environment_fields(record: Record) -> Fields:
     yield Field("hardware.memory", "Memory", None if memory is None else f"{memory:,} MiB", from_stage, gone)
     accelerators = (machine.get("accelerators") or "none") if machine else None
     yield Field("hardware.accelerators", "Accelerators", accelerators, from_stage, gone)
+    yield from _databricks_fields(record)
+
+
+def _databricks_fields(record: Record) -> Fields:
+    """Job, run and cluster of each stage that Databricks ran."""
+    told = {name: facts for name, stage in record.stages.items() if (facts := stage.run.get("databricks"))}
+    where = Source("stage records")
+    why = "no stage ran on Databricks" if record.stages else without_stage(record, "dataset")
+    for key, name, fact in (
+        ("databricks.jobs", "Databricks jobs", "job_id"),
+        ("databricks.runs", "Databricks runs", "run_id"),
+        ("databricks.clusters", "Databricks clusters", "cluster_id"),
+    ):
+        found = {stage: facts[fact] for stage, facts in told.items() if facts.get(fact) is not None}
+        yield Field(key, name, found, where, "Databricks named none" if told else why)
 
 
 def training_fields(record: Record) -> Fields:

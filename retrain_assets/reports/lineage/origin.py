@@ -30,6 +30,8 @@ def retrain_fields(record: Record) -> Fields:
     contract = contract_of(record)
     yield Field("retrain.model", "Model", record.model, launched)
     yield Field("retrain.key", "Retrain", record.retrain, launched)
+    unnamed = "no environment was named: RETRAIN_ENVIRONMENT was not set"
+    yield Field("retrain.environment", "Environment", record.known.environment, launched, unnamed)
     yield Field("retrain.purpose", "Purpose", record.contract.get("purpose"), contract, "the contract cannot be read")
     yield Field("retrain.task", "Task", record.contract.get("task"), contract, "the contract cannot be read")
     yield Field("retrain.owners", "Who answers for it", record.contract.get("owners"), contract, "the contract cannot be read")
