@@ -48,12 +48,14 @@ def app() -> None:
     """
 
 
-LOOKING = (status, canary, plan, route, audit, review, contract, metrics, capacity, runbook, databricks)
-ACTING = (launch, toggle, kill, follow_up, freeze, owner, approve, reject, withdraw, adopt, bootstrap, override)
-BESIDE = (token, export, reconcile, serve, rehearse, demo, completion)
-
-for command in (*LOOKING, *ACTING, *BESIDE):
-    app.add_command(command)
+app.sections = {
+    "Looking": (status, canary, plan, route, audit, review, contract, metrics, capacity, runbook),
+    "Acting": (launch, toggle, approve, withdraw, reject, adopt, bootstrap, kill, override, follow_up, freeze, owner),
+    "Beside": (rehearse, demo, serve, token, databricks, export, reconcile, completion),
+}
+for section in app.sections.values():
+    for command in section:
+        app.add_command(command)
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -47,7 +48,12 @@ class ReaderGone(Exception):
 
 
 class OneLineErrors(click.Group):
-    """The root command: faults people can act on become one line and an exit code, never a traceback."""
+    """The root command: faults people can act on become one line and an exit code, never a traceback.
+
+    ``sections`` names its sub-commands under headings, in the order of use.
+    """
+
+    sections: Mapping[str, Sequence[click.Command]] = MappingProxyType({})
 
     def main(
         self,
@@ -74,6 +80,14 @@ class OneLineErrors(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The sub-commands in the order they were added, which is that of use."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each heading with its commands."""
+        widest = max(len(name) for name in self.commands)
+        for heading, commands in self.sections.items():
+            with formatter.section(heading):
+                room = formatter.width - formatter.current_indent - widest - 4
+                formatter.write_dl([(one.name or "", one.get_short_help_str(room)) for one in commands], col_max=widest)
 
     def _run(self, args: Sequence[str] | None, prog_name: str | None, complete_var: str | None, **extra: Any) -> int:
         try:

@@ -15,12 +15,18 @@ from retrain_assets.home import Home
 if TYPE_CHECKING:
     from retrain_assets.release import ModelState, ReleaseController, ToggleState
 
+LAST_RETRAINS = 10
+"""How many retrains of a model are printed; JSON has all."""
+
 
 @click.command()
 @optional_model_argument
 @json_option
 def status(model: str | None, as_json: bool) -> None:
-    """Champion, active toggle and retrains of MODEL, or of all models."""
+    """Champion, active toggle and last retrains of MODEL, or of all models.
+
+    With what waits for a person. --json has every retrain.
+    """
     home = Home.from_environment()
     recorded = _recorded(home, model)
     document = {
@@ -141,14 +147,21 @@ def _say_model(view: dict[str, Any]) -> None:
     for one in view["follow_ups"]:
         if one["model"] is not None:
             _say_follow_up(one, "  ")
+    said = {one["command"] for one in view["follow_ups"]}
     for due in view["due"]:
+        if any(said.issuperset(way.commands) for way in due.ways):
+            continue
         say(f"  due: {due.what}")
         for line in way_lines({"commands": way.commands, "by": way.by} for way in due.ways):
             say(f"       {line}")
     if view["retrains"]:
+        earlier = view["retrains"][:-LAST_RETRAINS]
+        if earlier:
+            many = f"{len(earlier)} earlier retrain{'' if len(earlier) == 1 else 's'}"
+            say(f"  the last {LAST_RETRAINS} retrains; {many}: retrain audit list {view['model']}")
         say_table(
             ["retrain", "trigger", "data", "training", "offline", "canary", "version", "toggle", "ended", "approved by"],
-            [_row(retrain) for retrain in view["retrains"]],
+            [_row(retrain) for retrain in view["retrains"][-LAST_RETRAINS:]],
         )
 
 
@@ -174,5 +187,5 @@ def _row(retrain: dict[str, Any]) -> list[str | None]:
         candidate["version"] if candidate else None,
         toggle,
         retrain["ended"] or "open",
-        ", ".join(retrain["approvers"]) or None,
+        ", ".join(retrain["approvers"]) or (f"{first} (bootstrap)" if (first := retrain["bootstrapped_by"]) else None),
     ]

@@ -68,8 +68,13 @@ class EmergencyControl(PlatformControl):
         return self._flip(toggle, actor, reason, revision, plan)
 
     def order_case(self, act: Act, toggle: str, actor: Actor, reason: str) -> tuple[Case, Approval]:
-        """What a person has to sign to hold a toggle or roll it back now, and the terms whose keys count."""
+        """What a person has to sign to hold a toggle or roll it back now, and the terms whose keys count.
+
+        Raises:
+            Refused: when the toggle's state does not allow it, before anybody is asked to sign.
+        """
         known = self._toggle(toggle)
+        require_possible(known, Move.HOLD if act is Act.HOLD else Move.ROLL_BACK)
         drafts = self._looking(known.model, actor, reason)
         return _order(drafts, known, act, self.ledger.identity), known.terms.approval
 

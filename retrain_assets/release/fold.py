@@ -153,7 +153,8 @@ def _stage_failed(state: ModelState, event: Event) -> ModelState:
 
 def _champion_bootstrapped(state: ModelState, event: Event) -> ModelState:
     champion = VersionRef(event.payload["version"], event.payload["bundle"])
-    return _crowned(state, event, champion, how="bootstrapped", retrain=event.retrain)
+    known = _with_retrain(state, event, bootstrapped_by=event.actor.name) if event.retrain in state.retrains else state
+    return _crowned(known, event, champion, how="bootstrapped", retrain=event.retrain)
 
 
 def _toggle_registered(state: ModelState, event: Event) -> ModelState:

@@ -210,6 +210,7 @@ def retrain_view(state: ModelState, retrain: RetrainState) -> dict[str, Any]:
         "decision": retrain.decision.decision if retrain.decision else None,
         "reason": retrain.decision.reason if retrain.decision else None,
         "approvers": [item.approver for item in retrain.decision.approvals] if retrain.decision else [],
+        "bootstrapped_by": retrain.bootstrapped_by,
         "ended": str(retrain.ended) if retrain.ended else None,
         "ended_at": _moment(retrain.ended_at),
         "audit": retrain.audit,

@@ -298,6 +298,7 @@ class RetrainState:
         armed_at: when its challenger was armed.
         reopened: the ledger event that opened it again after a gate had stopped it; None when none did.
         environment: where it was launched; None where none was named.
+        bootstrapped_by: who made its candidate the first champion, as text; None where nobody did.
     """
 
     key: str
@@ -320,6 +321,7 @@ class RetrainState:
     armed_at: datetime | None = None
     reopened: int | None = None
     environment: str | None = None
+    bootstrapped_by: str | None = None
 
     @property
     def audit(self) -> str | None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .conftest import Run, parsed
 from .world import FIRST, MODEL, SECOND, TOGGLE, World
 
@@ -99,3 +101,26 @@ def test_what_a_killed_process_left_is_repaired_by_the_next_command(run: Run, ra
     assert ramping.home.flags_path.read_bytes() == before
     assert result.stderr == "retrain: note: flags.json was not what the ledger says and was written again\n"
     assert run("status").stderr == ""
+
+
+def test_who_made_the_first_champion_stands_as_its_approver(run: Run, ramping: World) -> None:
+    (row,) = [line for line in run("status").stdout.splitlines() if line.startswith(FIRST)]
+    assert row.endswith("ruth@example.org (bootstrap)")
+
+
+def test_an_open_follow_up_is_told_once_however_old_it_is(run: Run, act: Run, ramping: World) -> None:
+    act("toggle", "rollback", MODEL)
+    ramping.forward(days=8)
+    text = run("status").stdout
+    assert text.count("retrain follow-up close") == 1
+    assert "FOLLOW-UP" in text
+
+
+def test_of_many_retrains_the_last_ten_are_printed_and_where_all_are_is_said(
+    run: Run, ramping: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrain_assets.cli.status.LAST_RETRAINS", 1)
+    text = run("status").stdout
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("2024-")] == [SECOND]
+    assert f"1 earlier retrain: retrain audit list {MODEL}" in text
+    assert len(parsed(run("status", "--json"))["models"][0]["retrains"]) == 2
