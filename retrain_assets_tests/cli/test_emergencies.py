@@ -106,6 +106,14 @@ class TestOrders:
         assert "UNSIGNED: ruth@example.org did not sign, though the contract names keys" in text
         assert text.count("FOLLOW-UP ") == 1
 
+    def test_what_cannot_be_rolled_back_is_refused_before_anybody_is_asked_to_sign(
+        self, act: Run, signing: World, keys: dict[str, Path]
+    ) -> None:
+        act("toggle", "rollback", TOGGLE, "--unsigned")
+        refused = act("toggle", "rollback", TOGGLE, "--key", str(keys[RUTH.name]), code=1)
+        assert "its challenger gets no traffic any more" in refused.stderr
+        assert "signing as" not in refused.stdout + refused.stderr
+
     def test_a_strangers_key_is_refused_and_an_unsigned_order_of_a_stranger_is_done(
         self, run: Run, signing: World, keys: dict[str, Path]
     ) -> None:
