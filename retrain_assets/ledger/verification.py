@@ -27,6 +27,7 @@ from retrain_assets.ledger.chain import (
 from retrain_assets.ledger.database import Database, lenient_text, stored_rows
 from retrain_assets.ledger.guards import guard_faults
 from retrain_assets.ledger.schema import REVISIONS, version
+from retrain_assets.ledger.tables import TABLES
 
 _MAPPED_BYTES = 1 << 30
 """How much of a SQLite file is read through memory mapping, which costs a third less than copying its pages."""
@@ -125,12 +126,24 @@ def _structure_faults(database: Database) -> list[BrokenLink]:
     try:
         with database.snapshot() as connection:
             said = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
+            said = _column_faults(connection) if said == ["ok"] else said
     except DBAPIError as error:
         said = [_damage(error)]
-    if said == ["ok"]:
+    if not said:
         return []
     more = f", and {len(said) - 1} more" if len(said) > 1 else ""
     return [BrokenLink(0, f"the structure of the database is damaged: {readable(' '.join(said[0].split()))}{more}")]
+
+
+def _column_faults(connection: sa.Connection) -> list[str]:
+    """Columns of a SQLite file that are not what they were made as: a changed letter of a schema takes a constraint away."""
+    found = []
+    for table in TABLES.sorted_tables:
+        rows = connection.exec_driver_sql(f"SELECT name, type, \"notnull\", pk > 0 FROM pragma_table_info('{table.name}')")
+        stored = {(name, kind.upper(), bool(required), bool(key)) for name, kind, required, key in rows}
+        made = {(one.name, one.type.compile(connection.dialect), not one.nullable, one.primary_key) for one in table.columns}
+        found += [f"column {table.name}.{name} is not as it was made" for name in sorted({one[0] for one in stored ^ made})]
+    return found
 
 
 def _damage(error: Exception) -> str:

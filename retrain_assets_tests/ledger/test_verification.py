@@ -221,6 +221,16 @@ def test_an_index_that_does_not_find_an_event_is_named(file: Path) -> None:
     assert "the structure of the database is damaged" in faults(file)[-1].message
 
 
+def test_a_column_whose_constraint_was_taken_away_is_named(file: Path) -> None:
+    """One letter of the schema; every stored value stays as it was."""
+    with tampered(file) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        other = "replace(sql, 'reason TEXT NOT NULL', 'reason TEXT MOT NULL')"
+        changed = connection.execute(f"UPDATE sqlite_master SET sql = {other} WHERE name = 'events' AND sql <> {other}")
+        assert changed.rowcount == 1
+    assert "column events.reason is not as it was made" in faults(file)[-1].message
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_damaged_page_is_one_answer_and_no_trace(tmp_path: Path, seed: int) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
