@@ -26,7 +26,7 @@ RUN_BY: dict[tuple[str, str], str] = {
 """The blocks of a page in a language, and the test that runs them."""
 
 NOT_TYPED: dict[tuple[str, str], str] = {
-    ("README.md", "retrain serve"): "serves until it is ended: serving/gateway/test_process.py",
+    ("README.md", "retrain serve"): "serves until it is ended: scenarios/test_gateway.py",
     ("README.md", "curl "): "asks for a gateway with the demo's models: serving/client and serving/gateway",
     ("README.md", "retrain audit reproduce"): "needs a road with its data: cli/reproduction/test_equal.py",
     ("README.md", "dg "): "typed for another model in scenarios/test_tutorial.py",
@@ -37,16 +37,16 @@ NOT_TYPED: dict[tuple[str, str], str] = {
     ("databricks.md", "databricks "): "needs a workspace",
     ("databricks.md", "base64 "): "needs a workspace",
     ("databricks.md", "cd databricks "): "needs a workspace",
-    ("demo.md", "retrain serve"): "serves until it is ended: serving/gateway/test_process.py",
+    ("demo.md", "retrain serve"): "serves until it is ended: scenarios/test_gateway.py",
     ("environments.md", "retrain contract proof"): "needs two environments: cli/test_contract_promotion.py",
     ("environments.md", "retrain contract promote"): "needs two environments: cli/test_contract_promotion.py",
     ("ledger.md", "python -c"): "needs PostgreSQL: ledger/test_moving.py",
-    ("own-serving.md", "retrain serve"): "serves until it is ended: serving/gateway/test_process.py",
+    ("own-serving.md", "retrain serve"): "serves until it is ended: scenarios/test_gateway.py",
     ("own-serving.md", "retrain route"): "typed in serving/client/test_own_serving_page.py",
     ("own-serving.md", "retrain export databricks"): "needs a workspace: cli/test_export.py",
     ("rehearsal.md", "retrain rehearse"): "needs a file of history: replay/test_rehearsal.py",
     ("rehearsal.md", "RETRAIN_HOME=.retrain-air-time"): "takes minutes: replay/test_rehearsal.py",
-    ("serving.md", "retrain serve"): "serves until it is ended: serving/gateway/test_process.py",
+    ("serving.md", "retrain serve"): "serves until it is ended: scenarios/test_gateway.py",
     ("serving.md", "curl "): "asks for a gateway with the demo's models: serving/client and serving/gateway",
     ("ui.md", "python -m http.server"): "serves until it is ended",
     ("upgrades.md", "PYTHONPATH=CHECKOUT"): "needs a checkout of the earlier release: ledger/test_released.py",
