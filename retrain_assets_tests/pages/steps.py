@@ -142,7 +142,11 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Step("ramping", compare=True),
         Step("ramping"),
         Step("ramping", _held_for_long),
-        Step("finished", compare=True),
+        Step(
+            "finished",
+            _type(*(f"retrain freeze add --from 2024-07-0{day} --to 2024-07-09 {WHO}" for day in (1, 2))),
+            compare=True,
+        ),
         GO_ON,
         Step(None, _type("mkdir -p ~/.config/fish/completions")),
     ),
