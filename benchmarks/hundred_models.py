@@ -6,6 +6,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -148,7 +149,7 @@ def _ticks(root: Path) -> list[Row]:
                     rows=MODELS,
                 )
             )
-            costs = {count: _median(tick, before=lambda count=count: _change(ledger, names[:count])) for count in (1, 5, 20)}
+            costs = {count: _median(tick, before=partial(_change, ledger, names[:count])) for count in (1, 5, 20)}
             a_model = (costs[20] - costs[1]) / 19
             each = ", ".join(f"{1000 * cost:.1f}" for cost in costs.values())
             note = f"1, 5 and 20 changed: {each} ms; {1000 * a_model:.2f} ms each"
