@@ -25,7 +25,7 @@ def prose_and_code(page: Path) -> tuple[list[str], list[str]]:
         if line.lstrip().startswith("```"):
             fenced = not fenced
         else:
-            (code if fenced or line.startswith("    ") else prose).append(line)
+            (code if fenced else prose).append(line)
     return prose, code
 
 

@@ -126,6 +126,11 @@ def _known_elsewhere(shell: Shell, home: Custody) -> None:
     shell.names["182:871a8f8f…"] = f"{event.sequence}:{event.hash}"
 
 
+def _two_freezes(shell: Shell, home: Custody) -> None:
+    for day in ("2024-07-01", "2024-07-02"):
+        shell.type(f"retrain freeze add --from {day} --to 2024-07-09 {WHO}")
+
+
 def _held_for_long(shell: Shell, home: Custody) -> None:
     shell.type(f"retrain toggle hold churn {WHO}")
     home.forward(days=11)
@@ -144,7 +149,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Step("ramping", _held_for_long),
         Step(
             "finished",
-            _type(*(f"retrain freeze add --from 2024-07-0{day} --to 2024-07-09 {WHO}" for day in (1, 2))),
+            _two_freezes,
             compare=True,
         ),
         GO_ON,
