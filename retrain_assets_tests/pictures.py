@@ -19,6 +19,8 @@ WIDTH = 1440
 LOCATION = "retrain_assets.definitions"
 IMAGES = CHECKOUT / "docs" / "images"
 MODEL = "/assets/flight_delay"
+LEGIBLE = """localStorage.setItem("dagster-nav-collapsed", "true"); localStorage.setItem("asset-graph-direction", '"vertical"')"""
+"""Room for what a picture is about: navigation folded up, the graph from top to bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Picture:
         waits_for: text that has to be there.
         clicks: texts to click on one after the other, before it is taken.
         scrolls_to: text that is brought to the top; empty: nothing is scrolled.
+        width: of the window, in pixels.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Picture:
     waits_for: str
     clicks: tuple[str, ...] = ()
     scrolls_to: str = ""
+    width: int = WIDTH
 
 
 def partition(asset: str, retrain: str) -> str:
@@ -48,14 +52,14 @@ def partition(asset: str, retrain: str) -> str:
 
 
 DAGSTER = (
-    Picture("asset-graph", f"/locations/{LOCATION}/asset-groups/flight_delay", 640, "audit_record"),
-    Picture("release-board", "/assets/release_board?view=overview", 1120, "waits for a person"),
+    Picture("asset-graph", f"/locations/{LOCATION}/asset-groups/flight_delay", 1400, "audit_record", width=900),
+    Picture("release-board", "/assets/release_board?view=overview", 1250, "waits for a person"),
     Picture("retrains", f"{MODEL}/retrains?view=overview", 1120, "how it ended"),
     Picture("went-live", f"{MODEL}/audit_record?view=checks&checkDetail=went_live", 760, "went_live", ("Partitions#last",)),
     Picture("rolled-back-check", f"{MODEL}/canary_report?view=checks&checkDetail=keeps_missed_late_rate", 960, "observed"),
     Picture("stopped-retrain", partition("feature_snapshot", "2013-08-20"), 900, "3 of 7 checks do not hold"),
     Picture("canary-report", partition("canary_report", "2013-11-25"), 1000, "calls for"),
-    Picture("drift-report", f"{MODEL}/drift_report?view=overview", 1000, "above limit", ("[Show Markdown]",)),
+    Picture("drift-report", f"{MODEL}/drift_report?view=overview", 1000, "PSI that counts", ("[Show Markdown]",)),
     Picture("toggle-debt", f"{MODEL}/toggle_debt?view=checks&checkDetail=no_toggle_debt", 900, "settle it with"),
 )
 PACKS = (
@@ -71,6 +75,7 @@ def main() -> None:
     if not (home.reports_dir("flight_delay") / "index.html").exists():
         sys.exit(f"pictures: {home.root} holds no demo; run make demo first")
     with webserver_on(home.root, LOCATION) as address, page_of_chromium(WIDTH, 1000) as page:
+        page.add_init_script(LEGIBLE)
         for picture in DAGSTER:
             if not asked or picture.name in asked:
                 take(page, picture, f"{address}{picture.path}")
@@ -81,7 +86,7 @@ def main() -> None:
 
 def take(page: Page, picture: Picture, url: str) -> None:
     """Take one picture; the page has come to rest."""
-    page.set_viewport_size({"width": WIDTH, "height": picture.height})
+    page.set_viewport_size({"width": picture.width, "height": picture.height})
     page.goto(url)
     page.get_by_text(picture.waits_for).first.wait_for()
     page.wait_for_load_state("networkidle")

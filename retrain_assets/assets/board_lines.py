@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
+import dagster as dg
 from cronsim import CronSim
 
+from retrain_assets.assets.champion_drift import champion_drift
 from retrain_assets.assets.road import Road
 from retrain_assets.assets.toggle_debt import GRAVE
 from retrain_assets.contract import Gate, Outcome, RetrainError, first_line
@@ -67,6 +69,7 @@ class BoardLine:
         last_retrain: the same, and where it stopped.
         outcomes: of that retrain's gates, those that were judged.
         next_retrain: when the next is due.
+        drift: the champion's latest drift report in a word; empty without one.
         dues: what waits for a person.
         debts: what is owed about toggles and emergencies; among the dues, too.
     """
@@ -82,6 +85,7 @@ class BoardLine:
     next_retrain: str
     dues: Sequence[Due]
     debts: Sequence[Debt]
+    drift: str = ""
 
     @property
     def lasting(self) -> tuple[object, ...]:
@@ -89,7 +93,7 @@ class BoardLine:
         owed = tuple((debt.toggle, str(debt.kind)) for debt in self.debts)
         due = tuple(due.what for due in self.waiting if not self.debts)
         tested = self.challenger.partition(", since")[0]
-        return self.standing, self.champion, tested, self.last_look, self.last_retrain, self.next_retrain, owed, due
+        return self.standing, self.champion, tested, self.last_look, self.last_retrain, self.next_retrain, owed, due, self.drift
 
     @property
     def waiting(self) -> list[Due]:
@@ -108,7 +112,9 @@ class BoardLine:
         return self.standing, -sum(debt.days for debt in self.debts), self.model
 
 
-def board_line(road: Road, state: ModelState, platform: PlatformState, now: datetime) -> BoardLine:
+def board_line(
+    road: Road, state: ModelState, platform: PlatformState, now: datetime, instance: dg.DagsterInstance | None = None
+) -> BoardLine:
     """One model at a moment; of one whose record cannot be read, why.
 
     Args:
@@ -116,9 +122,11 @@ def board_line(road: Road, state: ModelState, platform: PlatformState, now: date
         state: the model's.
         platform: what holds for all models.
         now: aware.
+        instance: Dagster's record, for the champion's latest drift report; None leaves drift out.
     """
     try:
-        return _line(road, state, platform, now)
+        line = _line(road, state, platform, now)
+        return line if instance is None else replace(line, drift=champion_drift(instance, road, state))
     except (RetrainError, ValueError) as error:  # of one model, as terms that are none any more; the others are shown
         due = Due(first_line(error), (Way(("retrain audit verify",)),))
         return BoardLine(road.model, Standing.UNREADABLE, "not known", "", "", None, "not known", {}, "not known", [due], [])

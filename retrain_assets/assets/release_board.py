@@ -4,8 +4,6 @@ person.
 It is shown anew by the upkeep sensor, without a run, when something on it changed and once a day. Materialising it does the same.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +23,7 @@ from retrain_assets.contract import digest_of
 from retrain_assets.home import Home
 from retrain_assets.ledger import EVERY_MODEL, timestamp
 from retrain_assets.release import ModelState, PlatformState
+from retrain_assets.release.due import Due
 from retrain_assets.reports import words
 
 KEY = dg.AssetKey("release_board")
@@ -33,6 +32,8 @@ CHECK = "nothing_waits_for_a_person"
 KnownLines = dict[str, tuple[tuple[Any, ...], BoardLine]]
 SHOWN_AT_ONCE = 990
 """Dagster shows Markdown of less than 1,000 letters at once, and longer one behind a click."""
+WHAT_LETTERS = 180
+"""Letters of what waits in the list; the whole of it stands in the check."""
 
 
 def release_board_asset(roads: Sequence[Road]) -> dg.AssetsDefinition:
@@ -60,9 +61,9 @@ def release_board_asset(roads: Sequence[Road]) -> dg.AssetsDefinition:
             )
         ],
     )
-    def release_board(platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def release_board(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]
         states, beyond = platform.controller.snapshot()
-        page = BoardPage(roads, states, beyond, platform.home, platform.clock.now())
+        page = BoardPage(roads, states, beyond, platform.home, platform.clock.now(), instance=context.instance)
         return dg.MaterializeResult(
             metadata=page.metadata, data_version=dg.DataVersion(page.digest), check_results=[page.check_result]
         )
@@ -79,6 +80,7 @@ class BoardPage:
         platform: kill switches and freezes.
         home: for links to evidence packs.
         now: aware.
+        instance: Dagster's record, for the champions' latest drift reports; without it the board is silent about drift.
         known: lines of an earlier page, by model with what they rest on; those that still hold are taken, new ones added.
     """
 
@@ -90,6 +92,8 @@ class BoardPage:
         home: Home,
         now: datetime,
         known: KnownLines | None = None,
+        *,
+        instance: dg.DagsterInstance | None = None,
     ) -> None:
         self._platform, self._home, self._now = platform, home, now
         kept = {} if known is None else known
@@ -97,7 +101,7 @@ class BoardPage:
             state = states.get(road.model) or ModelState(road.model)
             rests_on = (state.sequence, platform.sequence, road.code_version, f"{now:%Y-%m-%dT%H}")
             if kept.get(road.model, ((),))[0] != rests_on:
-                kept[road.model] = rests_on, board_line(road, state, platform, now)
+                kept[road.model] = rests_on, board_line(road, state, platform, now, instance)
         self.lines: list[BoardLine] = sorted((kept[road.model][1] for road in roads), key=lambda line: line.order)
 
     @cached_property
@@ -107,15 +111,15 @@ class BoardPage:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """The page: one sentence, what waits for a person, the models, then the details."""
+        """The page: one sentence, the models, what waits for a person, then the details."""
         waiting, tested = list(self._waiting()), [line for line in self.lines if line.challenger]
-        listed = _listed(waiting)
+        listed = _listed([(line.model, due) for line in self.lines for due in line.waiting])
         return {
             "board": self.sentence,
             **({"stopped": table(self._stopped(), as_written=True)} if self._stopped() else {}),
+            "models": table(map(_model, self.lines), as_written=True),
             "waits for a person": dg.MetadataValue.md("\n".join(listed)) if waiting else "nothing",
             **({"and also": table(waiting[len(listed) :], as_written=True)} if len(listed) < len(waiting) else {}),
-            "models": table(map(_model, self.lines), as_written=True),
             **({"under test": table(map(_tested, tested), as_written=True)} if tested else {}),
             "serving": table(map(_serving, self.lines), as_written=True),
             **self._capped(len(waiting)),
@@ -186,15 +190,23 @@ class BoardPage:
         return {"not shown": said}
 
 
-def _listed(waiting: Sequence[Mapping[str, str]]) -> list[str]:
-    """What waits, a Markdown line each, as many as Dagster shows at once."""
-    lines, room = [], SHOWN_AT_ONCE
-    for one in waiting:
-        line = f"- {one['what']}: `{one['settle it with']}`"
-        if (room := room - len(line) - 1) < 0:
+def _listed(waiting: Sequence[tuple[str, Due]]) -> list[str]:
+    """What waits, a point of a Markdown list each with its commands below, as many as Dagster shows at once."""
+    points, room = [], SHOWN_AT_ONCE
+    for model, due in waiting:
+        named = due.what if model in due.what else f"{model}: {due.what}"
+        point = "  \n".join([f"- {cut(named, WHAT_LETTERS)}", *("  " + way for way in _ways(due))])
+        if (room := room - len(point) - 1) < 0:
             break
-        lines.append(line)
-    return lines
+        points.append(point)
+    return points
+
+
+def _ways(due: Due) -> Iterator[str]:
+    """The commands of a due, a line each; who has to type them, where not everybody may."""
+    for number, way in enumerate(due.ways):
+        commands = " then ".join(f"`{command}`" for command in way.commands)
+        yield f"{'or ' if number else ''}{commands}{f' (by {way.by})' if way.by else ''}"
 
 
 def _model(line: BoardLine) -> dict[str, str]:
@@ -205,5 +217,5 @@ def _tested(line: BoardLine) -> dict[str, str]:
     return {"model": line.model, "challenger": line.challenger, "last look": cut(line.last_look)}
 
 
-def _serving(line: BoardLine) -> dict[str, str]:
-    return {"model": line.model, "champion": line.champion, "next retrain": line.next_retrain}
+def _serving(line: BoardLine) -> dict[str, str | None]:
+    return {"model": line.model, "champion": line.champion, "drift": line.drift or None, "next retrain": line.next_retrain}

@@ -26,7 +26,7 @@ def keep_board(tick: Tick, roads: Sequence[Road], answers: Answers) -> Answers:
         return answers
     seen = tick.renewed() if any(answer.did for answer in answers.values()) else tick
     known = _KNOWN.setdefault(str(tick.platform.home.root), {})
-    page = BoardPage(roads, seen.states, seen.beyond, tick.platform.home, tick.now, known)
+    page = BoardPage(roads, seen.states, seen.beyond, tick.platform.home, tick.now, known, instance=tick.instance)
     if _shown(tick.instance) == (page.digest, f"{tick.now:%Y-%m-%d}"):
         return answers
     model, first = next(iter(answers.items()))

@@ -33,7 +33,7 @@ def export_retrain(
     recorded, who signed, and on which evidence. That it left the house is recorded with its digest.
     """
     from retrain_assets.cli.opening import known_model, open_controller, registry_of, require_retrain
-    from retrain_assets.ledger import SystemKey
+    from retrain_assets.ledger import SystemKey, named
     from retrain_assets.reports.export import export_of
     from retrain_assets.reports.export.archive import free_place, scratch_beside
 
@@ -78,7 +78,7 @@ def export_retrain(
     say(f"sha256: {export.digest.removeprefix('sha256:')}")
     say(f"the system's key: {export.checkpoint.key}; tell it to whoever gets the file, in another way than the file")
     say(f"to verify: tar xzf {place.name} && cd {export.name} && python3 -I verify.py {export.checkpoint.key}")
-    say(f"recorded: event {sequence} record_exported by {actor}: {order.reason}")
+    say(f"recorded: event {sequence} record_exported by {named(actor)}: {order.reason}")
 
 
 def _record(controller: ReleaseController, model: str, retrain: str, export: Export, recipient: str | None, order: Order) -> int:

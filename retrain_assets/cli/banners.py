@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from retrain_assets.cli.show import moment, say
-from retrain_assets.ledger import EVERY_MODEL
+from retrain_assets.ledger import EVERY_MODEL, named
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +26,7 @@ def banners(platform: PlatformState, now: datetime, models: Iterable[str] | None
 
     shown = None if models is None else {EVERY_MODEL, *models}
     lines = [
-        f"KILL SWITCH of {one.scope} ENGAGED since {moment(one.engaged_at)} by {one.by}: {one.reason}; "
+        f"KILL SWITCH of {one.scope} ENGAGED since {moment(one.engaged_at)} by {named(one.by)}: {one.reason}; "
         f"when its cause is gone: {release_of(one)}"
         for one in platform.kill_switches.values()
         if shown is None or one.model in shown

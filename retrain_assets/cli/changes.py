@@ -10,7 +10,7 @@ from retrain_assets.cli.exits import is_registry_fault, tell
 from retrain_assets.cli.options import Order
 from retrain_assets.cli.show import at_stage, moment, say, say_json
 from retrain_assets.contract import CustodyError, RetrainError, first_line
-from retrain_assets.ledger import Actor, Event
+from retrain_assets.ledger import Actor, Event, named
 from retrain_assets.release import FollowUp, ModelState, PlatformState, ReleaseController, follow_up_view, toggle_view
 
 
@@ -153,7 +153,7 @@ def not_routed(recorded: Sequence[Event], error: OSError, controller: ReleaseCon
 def say_events(events: Iterable[Event]) -> None:
     """The events that record a change, a line each."""
     for event in events:
-        say(f"recorded: event {event.sequence} {event.kind} at {moment(event.at)} by {event.actor}: {event.reason}")
+        say(f"recorded: event {event.sequence} {event.kind} at {moment(event.at)} by {named(event.actor)}: {event.reason}")
 
 
 def compared(old: Mapping[str, str], new: Mapping[str, str]) -> list[dict[str, str | None]]:

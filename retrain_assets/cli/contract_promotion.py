@@ -50,6 +50,7 @@ def promote(model: str, origin: str, target: str, proof_file: Path, order: Order
     """
     from retrain_assets.cli.contracts import contract_of
     from retrain_assets.cli.opening import controller_of
+    from retrain_assets.ledger import named
     from retrain_assets.release.contract_promotion import Proof
     from retrain_assets.reports.contract_diff import changes_between
 
@@ -83,4 +84,4 @@ def promote(model: str, origin: str, target: str, proof_file: Path, order: Order
     say(f"{model}: contract {new.digest[7:19]} holds in {target}, as {old.digest[7:19]} ran in {origin} (retrain {ran.retrain})")
     for one in changes:
         say(f"  {one['field']}: {one['before'] or '-'} -> {one['after'] or '-'} ({one['tendency']})")
-    say(f"recorded: event {event.sequence} contract_promoted by {order.actor}: {order.reason}")
+    say(f"recorded: event {event.sequence} contract_promoted by {named(order.actor)}: {order.reason}")

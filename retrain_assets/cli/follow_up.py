@@ -88,8 +88,10 @@ def close(number: int, order: Order) -> None:
 
 
 def _row(view: dict[str, Any], closed_too: bool) -> list[Any]:
+    from retrain_assets.ledger import named
+
     closed = view["closed"]
-    found = f"{closed['finding']} ({closed['by']}, {moment(closed['at'])})" if closed else "OPEN"
+    found = f"{closed['finding']} ({named(closed['by'])}, {moment(closed['at'])})" if closed else "OPEN"
     return [
         view["number"],
         moment(view["opened_at"]),

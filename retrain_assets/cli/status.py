@@ -171,9 +171,12 @@ def _gate(gate: str, retrain: dict[str, Any]) -> str | None:
 
 
 def _say_follow_up(one: dict[str, Any], indent: str = "") -> None:
+    from retrain_assets.ledger import named
+
     unsigned = f" UNSIGNED ({one['unsigned']})" if one["unsigned"] else ""
     opened = f"open for {one['days']} day{'' if one['days'] == 1 else 's'}" if one["days"] else "open since today"
-    say(f"{indent}FOLLOW-UP {one['number']}, {opened}: {one['what']} by {' and '.join(one['by'])}{unsigned}: {one['reason']}")
+    by = " and ".join(map(named, one["by"]))
+    say(f"{indent}FOLLOW-UP {one['number']}, {opened}: {one['what']} by {by}{unsigned}: {one['reason']}")
     say(f"{indent}     {one['command']}{'  # by ' + one['closed_by'] if one['closed_by'] else ''}")
 
 

@@ -185,12 +185,15 @@ def _review(view: dict[str, Any]) -> str | None:
 
 
 def _kill_switch(switch: dict[str, Any] | None) -> str | None:
+    from retrain_assets.ledger import named
+
     if switch is None:
         return None
     whose = switch["model"] or "all models"
     command = f'retrain kill --release {switch["model"] or "--all"} --reason "why"'
     return (
-        f"of {whose}, engaged since {moment(switch['engaged_at'])} by {switch['by']}: {switch['reason']}; it ends with: {command}"
+        f"of {whose}, engaged since {moment(switch['engaged_at'])} by {named(switch['by'])}: {switch['reason']}; "
+        f"it ends with: {command}"
     )
 
 

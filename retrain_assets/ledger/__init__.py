@@ -10,7 +10,7 @@ from retrain_assets.ledger.checkpoints import (
     signed_by,
     trusted_checkpoint,
 )
-from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Actor, Event, EventDraft, EventKind, event_hash, timestamp
+from retrain_assets.ledger.events import EVERY_MODEL, SYSTEM, Actor, Event, EventDraft, EventKind, event_hash, named, timestamp
 from retrain_assets.ledger.evidence import BrokenEvidence, EvidenceStore
 from retrain_assets.ledger.signatures import Namespace, Signature, sign, sign_with_ssh_keygen, verified
 from retrain_assets.ledger.statements import Act, Statement
@@ -41,6 +41,7 @@ __all__ = [
     "broken_links",
     "checkpoint_faults",
     "event_hash",
+    "named",
     "recorded_keys",
     "sign",
     "sign_with_ssh_keygen",

@@ -90,6 +90,14 @@ class Actor:
         raise RetrainError(f"{text!r} is not an actor", remedy="write person:NAME or system:NAME")
 
 
+def named(actor: Actor | str) -> str:
+    """An actor in texts for people: a person by address, this product as ``the system``, another system as ``system:NAME``."""
+    kind, _, name = str(actor).partition(":")
+    if kind == "person":
+        return name
+    return "the system" if name in ("", SYSTEM.name) else str(actor)
+
+
 SYSTEM = Actor("system", "retrain_assets")
 """The actor of everything that happens without a person: assets, sensors, reconciliation."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain_assets.contract import Refused
 from retrain_assets.contract.approval import folded
-from retrain_assets.ledger import EVERY_MODEL, Event, EventKind
+from retrain_assets.ledger import EVERY_MODEL, Event, EventKind, named
 
 if TYPE_CHECKING:
     from retrain_assets.release.drafts import Drafts
@@ -112,14 +112,14 @@ class FollowUp:
     @property
     def closed_by(self) -> str:
         """Who may close it, where not everybody may; empty: any person."""
-        named = " and ".join(one.partition(":")[2] for one in self.by)
-        return f"anybody but {named}" if self.kind is FollowUpKind.OVERRIDE else ""
+        signers = " and ".join(map(named, self.by))
+        return f"anybody but {signers}" if self.kind is FollowUpKind.OVERRIDE else ""
 
     @property
     def sentence(self) -> str:
         """What was done, by whom and why: one sentence without a full stop."""
         unsigned = f" UNSIGNED ({self.unsigned})" if self.unsigned else ""
-        return f"{self.what} by {' and '.join(self.by)}{unsigned}: {self.reason}"
+        return f"{self.what} by {' and '.join(map(named, self.by))}{unsigned}: {self.reason}"
 
 
 def follow_ups(state: ModelState, platform: PlatformState) -> tuple[FollowUp, ...]:
@@ -144,7 +144,7 @@ def close(drafts: Drafts, number: int) -> FollowUp:
         Refused: for anyone but a person, for a follow-up that is not there or closed, and of an override for those who signed it.
     """
     if not drafts.actor.is_person:
-        raise Refused(f"closing a follow-up is for a person, not for {drafts.actor}", remedy="have a person look into it")
+        raise Refused(f"closing a follow-up is for a person, not for {named(drafts.actor)}", remedy="have a person look into it")
     found = open_follow_up(drafts.platform, number)
     if found.kind is FollowUpKind.OVERRIDE and folded([str(drafts.actor)]) & folded(found.by):
         raise Refused(
@@ -173,7 +173,7 @@ def open_follow_up(platform: PlatformState, number: int) -> FollowUp:
         raise Refused(f"there is no follow-up {number}", remedy=f"open: {still}; retrain follow-up list shows them")
     if found.closed is not None:
         raise Refused(
-            f"it was closed already by {found.closed.by} on {found.closed.at:%Y-%m-%d}: {found.closed.finding}",
+            f"it was closed already by {named(found.closed.by)} on {found.closed.at:%Y-%m-%d}: {found.closed.finding}",
             where=f"follow-up {number}",
         )
     return found

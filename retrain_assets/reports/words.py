@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from retrain_assets.ledger import named
+
 NOTHING = "—"
 """Shown where there is no value."""
 
@@ -93,8 +95,7 @@ def actor(value: str | None) -> str:
     """``person:ann@example.org`` as ``ann@example.org``; the system as ``the system``."""
     if not value:
         return NOTHING
-    kind, _, name = value.partition(":")
-    return name if kind == "person" else "the system"
+    return named(value)
 
 
 def words(name: str) -> str:

@@ -140,12 +140,12 @@ class TestFollowUps:
         listed = run("follow-up", "list", MODEL).stdout
         assert one["command"] in listed
         assert "named only" in listed
-        assert f"FOLLOW-UP {one['number']}, open since today: {TOGGLE} rolled back by {RUTH}" in run("status").stdout
+        assert f"FOLLOW-UP {one['number']}, open since today: {TOGGLE} rolled back by {RUTH.name}" in run("status").stdout
         assert f"{one['number']}: {TOGGLE} rolled back" in run("toggle", "show", TOGGLE).stdout
         text = run(*CLOSE, str(one["number"]), "--reason", "a join was wrong", "--as", PAUL).stdout
-        assert f"follow-up {one['number']} ({TOGGLE} rolled back by {RUTH}: because of the test): open → closed" in text
+        assert f"follow-up {one['number']} ({TOGGLE} rolled back by {RUTH.name}: because of the test): open → closed" in text
         assert run("follow-up", "list").stdout == "no follow-up is open\n"
-        assert "a join was wrong (person:paul@example.org" in run("follow-up", "list", "--all").stdout
+        assert "a join was wrong (paul@example.org" in run("follow-up", "list", "--all").stdout
         assert "FOLLOW-UP" not in run("status").stdout
 
     def test_one_of_a_kill_switch_of_all_models_shows_once_and_above_all_models(self, run: Run, act: Run, ramping: World) -> None:
@@ -238,7 +238,5 @@ def test_toggle_show_has_a_line_for_an_engaged_kill_switch(run: Run, act: Run, r
     assert "kill switch:" not in run("toggle", "show", TOGGLE).stdout
     act("kill", "--all")
     shown = run("toggle", "show", TOGGLE).stdout
-    assert re.search(
-        r"kill switch: +of all models, engaged since .* by person:ruth@example.org: because of the test; it ends", shown
-    )
+    assert re.search(r"kill switch: +of all models, engaged since .* by ruth@example.org: because of the test; it ends", shown)
     assert 'retrain kill --release --all --reason "why"' in shown

@@ -19,7 +19,7 @@ def test_the_switch_rolls_back_at_once_and_says_what_it_changed(
     assert f"kill switch of {whose}: none → engaged (because of the test)" in text
     assert f"{MODEL}: toggle {TOGGLE}: ramping at 50 % → rolled back at 50 %" in text
     assert f"{MODEL}: share of {TOGGLE}: 0.5 → 0" in text
-    assert "kill_switch_engaged at 2024-04-05 06:00 UTC by person:ruth@example.org: because of the test" in text
+    assert "kill_switch_engaged at 2024-04-05 06:00 UTC by ruth@example.org: because of the test" in text
     assert run("route", MODEL, "--units", "-", stdin="a\n").stdout == "a\tchampion\t1\trolled_back\n"
     assert "nothing changed; it was so already" in act("kill", scope).stdout
     assert "holds" in run("audit", "verify").stdout
@@ -28,7 +28,7 @@ def test_the_switch_rolls_back_at_once_and_says_what_it_changed(
 @SCOPES
 def test_status_and_list_say_loudly_that_it_is_engaged(act: Run, run: Run, ramping: World, scope: str, whose: str) -> None:
     act("kill", scope)
-    loud = f"KILL SWITCH of {whose} ENGAGED since 2024-04-05 06:00 UTC by person:ruth@example.org: because of the test"
+    loud = f"KILL SWITCH of {whose} ENGAGED since 2024-04-05 06:00 UTC by ruth@example.org: because of the test"
     for shown in (run("status"), run("status", MODEL), run("toggle", "list"), run("toggle", "list", MODEL)):
         assert f'{loud}; when its cause is gone: retrain kill --release {scope} --reason "why"\n' in shown.stdout
     document = parsed(run("status", "--json"))

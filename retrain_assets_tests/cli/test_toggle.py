@@ -28,7 +28,7 @@ def test_hold_and_resume_by_toggle_or_by_model(act: Run, ramping: World, name: s
     text = act("toggle", "hold", name).stdout
     assert f"{MODEL}: toggle {TOGGLE}: ramping at 50 % → held at 50 %" in text
     assert f"{MODEL}: revision of {TOGGLE}: 4 → 5" in text
-    assert "toggle_held at 2024-04-05 06:00 UTC by person:ruth@example.org: because of the test" in text
+    assert "toggle_held at 2024-04-05 06:00 UTC by ruth@example.org: because of the test" in text
     assert (f"active toggle of {MODEL} is {TOGGLE}" in text) is (name == MODEL)
     assert ramping.flags()["flags"][MODEL]["metadata"]["state"] == "held"
     assert "held at 50 % → ramping at 50 %" in act("toggle", "resume", name).stdout
@@ -147,7 +147,7 @@ def test_a_reason_is_required_in_one_clear_line(run: Run, ramping: World) -> Non
 def test_somebody_must_be_named_by_option_or_environment(run: Run, ramping: World) -> None:
     refused = run("toggle", "hold", MODEL, "--reason", "why", code=1)
     assert refused.stderr == "retrain: nobody is named as the one who acts; add --as you@example.org or set RETRAIN_ACTOR\n"
-    assert "by person:ann@example.org" in run("toggle", "hold", MODEL, "--reason", "why", RETRAIN_ACTOR="ann@example.org").stdout
+    assert "by ann@example.org" in run("toggle", "hold", MODEL, "--reason", "why", RETRAIN_ACTOR="ann@example.org").stdout
     assert "by system:pager" in run("toggle", "rollback", MODEL, "--reason", "why", "--as", "system:pager").stdout
     nobody = run("toggle", "hold", MODEL, "--reason", "why", "--as", "bob", code=1).stderr
     assert "'bob' is not an e-mail address; write --as you@example.org" in nobody

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +35,10 @@ def webserver(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) ->
     and two weeks in which the champion drifts."""
     root = tmp_path_factory.mktemp("ui") / "home"
     copy_home(evaluated_home, root)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as beside, ExitStack() as stack:
         patch.setenv("RETRAIN_HOME", str(root))
         with persistent_instance(Home(root)) as instance:
+            served = beside.submit(stack.enter_context, webserver_on(root, LOCATION))
             story = Story(Home(root), instance)
             story.retrain(LEAKY, contract_with(features="retrain_assets_tests.simulation.features.build_with_leak"))
             story.write_source(damaged())
@@ -45,8 +48,7 @@ def webserver(tmp_path_factory: pytest.TempPathFactory, evaluated_home: Path) ->
                 weeks.report(leaving)
             story.decide()
             story.engine.tick("upkeep_sensor")
-    with webserver_on(root, LOCATION) as address:
-        yield address
+        yield served.result()
 
 
 def damaged() -> pl.DataFrame:
