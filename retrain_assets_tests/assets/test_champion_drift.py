@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from retrain_assets.assets.champion_drift import drift_words
 from retrain_assets.contract import DriftRule
 from retrain_assets.drift import DriftReport
 
-RULE = DriftRule(limits={"calibration_bias": 0.1, "feature_psi": 0.2}, min_rows=50, window="10d")
+RULE = DriftRule(limits={"calibration_bias": 0.1, "feature_psi": 0.2}, min_rows=50, window=timedelta(days=10))
 
 
 @pytest.mark.parametrize(
