@@ -174,7 +174,7 @@ def test_what_an_emergency_left_stands_there_from_the_first_minute_and_is_debt_a
     assert row["close it with"] == f'retrain follow-up close {number} --reason "what the cause was, and what was changed"'
     assert shown.digest != before
     assert shown.check_result.passed
-    assert f"FOLLOW-UP {number} is open: {TOGGLE} rolled back by {RUTH}: hurts" in (shown.check_result.description or "")
+    assert f"FOLLOW-UP {number} is open: {TOGGLE} rolled back by {RUTH.name}: hurts" in (shown.check_result.description or "")
     watch.world.clock.forward(days=7)
     assert not page(watch).check_result.passed
     watch.world.controller.close_follow_up(number, RUTH, "a join was wrong")
