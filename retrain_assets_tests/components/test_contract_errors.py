@@ -30,7 +30,7 @@ code_location_target_module = "airline.definitions"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of its own with one shipped model in it (of several, `dg check yaml` looks at the last one's file); its folder."""
+    """The folder of a project with one shipped model in it; of several, `dg check yaml` looks at the last one alone."""
     folder = tmp_path / "airline"
     model = folder / "airline" / "defs" / "flight_delay"
     shutil.copytree(PACKAGE / "defs" / "flight_delay", model, ignore=shutil.ignore_patterns("__pycache__"))

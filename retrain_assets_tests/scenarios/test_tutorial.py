@@ -1,4 +1,4 @@
-"""docs/tutorial.md, typed line by line in a folder of its own: from a Parquet file to a champion with its evidence pack."""
+"""docs/tutorial.md, typed line by line in a folder of its own: from a Parquet file to a promoted model with its evidence pack."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.Monk
     for block in blocks(PAGE, "console"):
         shell.type(block)
     assert "goes no further" not in shell.answer("retrain launch")
-    assert "2013-03-26 is champion" in shell.answer("retrain rehearse")
-    assert (tmp_path / "rehearsal" / "reports" / "coast" / "2013-03-26.html").is_file()
-    assert (tmp_path / "airline" / "defs" / "coast" / "allowed_signers").read_text().startswith("ann@example.org ssh-ed25519 ")
+    assert "2013-05-01 is champion" in shell.answer("retrain rehearse")
+    packs = tmp_path / "rehearsal" / "reports" / "jfk"
+    assert {path.stem for path in packs.glob("2013-*.html")} == {"2013-04-02", "2013-05-01"}
+    assert "version 2" in shell.answer("retrain status")
+    assert (tmp_path / "airline" / "defs" / "jfk" / "allowed_signers").read_text().startswith("ann@example.org ssh-ed25519 ")
