@@ -18,7 +18,7 @@ PRODUCT = CHECKOUT / "retrain_assets"
 TESTS = CHECKOUT / "retrain_assets_tests"
 LONGEST_FILE = 400
 EVERYTHING_DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "processor"}
-BESIDE_THE_ROOMS = {"faults", "scenarios", "simulation", "workspace"}
+BESIDE_THE_ROOMS = {"faults", "pages", "scenarios", "simulation", "workspace"}
 
 # Written in pieces, so that this file is not the one that names them.
 INDEX_HOSTS = [
@@ -82,7 +82,7 @@ def test_no_file_is_a_drawer_for_everything() -> None:
 
 
 def test_tests_mirror_the_rooms() -> None:
-    """A test folder has the name of its room; whole-road stories, simulated data and the emulated workspace stand beside them."""
+    """A test folder has the name of its room; stories, pages, simulated data and the emulated workspace stand beside them."""
     rooms = {path.name for path in PRODUCT.iterdir() if path.is_dir()} | BESIDE_THE_ROOMS
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders <= rooms

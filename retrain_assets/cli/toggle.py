@@ -76,7 +76,8 @@ def hold(toggle: str, key: Path | None, unsigned: bool, order: Order) -> None:
     from retrain_assets.ledger import Act
 
     def make(door: ReleaseController, one: str, actor: Actor, seen: int) -> None:
-        credential = credential_for(*door.order_case(Act.HOLD, one, actor, order.reason), order, key, unsigned)
+        case = door.order_case(Act.HOLD, one, actor, order.reason, revision=seen)
+        credential = credential_for(*case, order, key, unsigned)
         door.hold(one, actor, order.reason, revision=seen, credential=credential)
 
     _move(toggle, order, make, at_once=True)
@@ -104,7 +105,8 @@ def rollback(toggle: str, key: Path | None, unsigned: bool, order: Order) -> Non
     from retrain_assets.ledger import Act
 
     def make(door: ReleaseController, one: str, actor: Actor, seen: int) -> None:
-        credential = credential_for(*door.order_case(Act.ROLL_BACK, one, actor, order.reason), order, key, unsigned)
+        case = door.order_case(Act.ROLL_BACK, one, actor, order.reason, revision=seen)
+        credential = credential_for(*case, order, key, unsigned)
         door.rollback(one, actor, order.reason, revision=seen, credential=credential)
 
     _move(toggle, order, make, to_roll_back, at_once=True)

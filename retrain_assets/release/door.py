@@ -204,7 +204,7 @@ class Door:
         for _ in range(ATTEMPTS):
             state, platform = self._from_record(model)
             if expect_revision is not None:
-                _require_revision(state, *expect_revision)
+                require_revision(state, *expect_revision)
             require_recorded_environment(state, self.home)
             drafts = Drafts(state, actor, self.clock.now(), reason, platform, self.home.environment)
             answer = plan(drafts)
@@ -326,7 +326,8 @@ class Door:
         return verify_bundle(self._opened_registry().download(model, version.version), version.bundle)
 
 
-def _require_revision(state: ModelState, toggle: str, expected: int) -> None:
+def require_revision(state: ModelState, toggle: str, expected: int) -> None:
+    """Refuse what was decided on another revision of a toggle than it has now."""
     current = state.toggles[toggle].revision
     if current != expected:
         raise StaleRevision(

@@ -11,6 +11,7 @@ from typing import Any
 from retrain_assets.contract import Approval, Contract, Gate, RegistryUnavailable, SignatureError
 from retrain_assets.ledger import Act, Actor
 from retrain_assets.release import follow_ups, overriding, ramping
+from retrain_assets.release.door import require_revision
 from retrain_assets.release.drafts import Drafts
 from retrain_assets.release.follow_ups import FollowUp
 from retrain_assets.release.orders import NOTHING, Credential, order_payload
@@ -67,13 +68,18 @@ class EmergencyControl(PlatformControl):
 
         return self._flip(toggle, actor, reason, revision, plan)
 
-    def order_case(self, act: Act, toggle: str, actor: Actor, reason: str) -> tuple[Case, Approval]:
+    def order_case(
+        self, act: Act, toggle: str, actor: Actor, reason: str, *, revision: int | None = None
+    ) -> tuple[Case, Approval]:
         """What a person has to sign to hold a toggle or roll it back now, and the terms whose keys count.
 
         Raises:
+            StaleRevision: when the toggle is not at the revision it was decided on.
             Refused: when the toggle's state does not allow it, before anybody is asked to sign.
         """
         known = self._toggle(toggle)
+        if revision is not None:
+            require_revision(self.state(known.model), toggle, revision)
         require_possible(known, Move.HOLD if act is Act.HOLD else Move.ROLL_BACK)
         drafts = self._looking(known.model, actor, reason)
         return _order(drafts, known, act, self.ledger.identity), known.terms.approval

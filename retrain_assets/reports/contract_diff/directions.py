@@ -46,6 +46,7 @@ _HIGHER = (
     "economics.min_net_value",
     "cadence.min_interval",
     "retention.records",
+    "retention.snapshots",
     "serving.durability",
 )
 _LOWER = (
